@@ -1,0 +1,51 @@
+# Everything runs in a virtual environment of the project's own; `make test` and `make demo` need only Python and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TEST_ARGS ?=
+
+.PHONY: demo test bench lint docs coverage campaign mutation clean
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[yaml]'
+	touch $@
+
+# Each group of tools is installed when a target first needs it.
+$(VENV)/ready-%: $(VENV)/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --group $*
+	touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/python examples/demo/demo.py
+
+test: $(VENV)/ready-test
+	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+
+lint: $(VENV)/ready-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready-bench
+	$(BIN)/python -m bench
+
+docs: $(VENV)/ready-docs
+	$(BIN)/mkdocs build --strict --quiet
+
+coverage: $(VENV)/ready-test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --fail-under=95
+
+# The long form of the crash, hostile-store and many-process tests: 5,000 kills, every page.
+campaign: $(VENV)/ready-test
+	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto -m campaign $(TEST_ARGS)
+
+mutation: $(VENV)/ready-test $(VENV)/ready-mutation
+	$(BIN)/mutmut run
+
+clean:
+	rm -rf $(VENV) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants

@@ -1,0 +1,1 @@
+"""The audit log: events, their chain, and its verification."""

@@ -1,0 +1,1 @@
+"""Audit sinks: drivers that append lines to a log."""

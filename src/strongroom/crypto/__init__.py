@@ -1,0 +1,1 @@
+"""The only modules that call a cipher, a KDF or a MAC."""

@@ -1,0 +1,1 @@
+"""Key providers: drivers that guard keys with a master key."""

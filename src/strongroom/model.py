@@ -1,0 +1,109 @@
+"""The words: names, paths, actions, and what is known of a secret without its value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from strongroom.errors import InvalidNameError
+
+MAX_NAME_BYTES = 512
+MAX_VALUE_BYTES = 16 * 1024 * 1024
+
+SECRET = "secret/"
+"""Paths of heads: the current version of each secret and its metadata."""
+VERSION = "version/"
+"""Paths of the versions that are not current."""
+AUDIT = "audit/"
+"""Paths of the audit logs' checkpoints."""
+HEADER = "system/header"
+KEYSET = "system/keyset"
+MANIFEST = "system/manifest"
+
+ACTIONS = frozenset(
+    "OPEN SET GET DELETE UNDELETE DESTROY ROTATE ROLLBACK LIST HISTORY VERIFY IMPORT EXPORT REKEY AUDIT".split()
+)
+OUTCOMES = frozenset("intent ok not_found denied failed".split())
+
+# Surrogates cannot be encoded; C0, C1 and the line separators would forge lines in a log or a terminal; the
+# bidirectional controls would show a name as another.
+_FORBIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+_good_name = re.compile(rf"(?!.*(?:^|/)\.{{0,2}}(?:/|$))[^{_FORBIDDEN}]{{1,{MAX_NAME_BYTES}}}").fullmatch
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a secret may have it.
+
+    A name is a path such as `POSTGRES_PASSWORD` or `auth-service/db/password`: 1 to 512 bytes of UTF-8, printable,
+    with no empty, `.` or `..` segment and so no `/` at either end.
+
+    Raises `InvalidNameError` saying which rule is broken.
+    """
+    if type(name) is str and _good_name(name) and (name.isascii() or len(name.encode()) <= MAX_NAME_BYTES):
+        return name
+    raise InvalidNameError(f"{_show(name)} cannot be a secret's name: {_broken_rule(name)}")
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` if names may start with it; "" stands for all, and one trailing `/` is welcome."""
+    if prefix != "":
+        check_name(prefix.removesuffix("/"))
+    return prefix
+
+
+def _show(name: object) -> str:
+    if not isinstance(name, str):
+        return f"a {type(name).__name__}"
+    return ascii(name if len(name) <= 60 else name[:57] + "...")
+
+
+def _broken_rule(name: object) -> str:
+    if not isinstance(name, str):
+        return "names are text (str)"
+    if not name:
+        return "it is empty"
+    if re.search(f"[{_FORBIDDEN}]", name):
+        return "it holds a control character or an unpaired surrogate; use printable characters"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"it is {len(name.encode())} bytes long; at most {MAX_NAME_BYTES} are allowed"
+    return "it starts or ends with '/', or has an empty, '.' or '..' segment; write it like 'auth-service/db/password'"
+
+
+def version_path(name: str, version: int) -> str:
+    """Return where version `version` of `name` lies once it is not current."""
+    return f"{VERSION}{name}/{version:010d}"
+
+
+class VersionInfo(NamedTuple):
+    """What is known of one version of a secret, never its value. Times are seconds since 1970, UTC."""
+
+    version: int
+    created: float
+    deleted: float | None = None
+    """When it was deleted (hidden); None when it is not."""
+    destroyed: bool = False
+    """True when its ciphertext was removed for good."""
+    expires: float | None = None
+    """When it stops being returned; None for never."""
+
+    @property
+    def state(self) -> str:
+        """`destroyed`, `deleted` or `live`; expiry depends on the clock and is for the caller to judge."""
+        return "destroyed" if self.destroyed else "deleted" if self.deleted is not None else "live"
+
+
+class SecretInfo(NamedTuple):
+    """What is known of a secret, never its value."""
+
+    name: str
+    current: int
+    versions: tuple[VersionInfo, ...]
+    """Oldest first; those beyond `max_versions` are gone."""
+    custom: Mapping[str, str]
+    """The custom metadata."""
+    max_versions: int
+
+    def version(self, number: int) -> VersionInfo | None:
+        """Return the version with this number, or None when it never was or has been retired."""
+        return next((info for info in self.versions if info.version == number), None)

@@ -1,0 +1,151 @@
+"""The seams: what a driver must do. A driver imports this module, `errors` and `model`, and nothing above them.
+
+Drivers translate the exceptions of their library into `StrongroomError`s, and never print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+
+class Reader(Protocol):
+    """Reads paths as of one moment (a view, a transaction) or as of now (a store)."""
+
+    def get(self, path: str) -> bytes | None:
+        """Return the bytes at `path`, or None."""
+        ...
+
+    def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        """Return up to `limit` pairs of path and bytes: paths that start with `prefix` and sort after `after`.
+
+        Sorted by path in order of its UTF-8 bytes. Page by passing the last path as `after`.
+        """
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """Reads its own writes; nobody else sees them before the commit."""
+
+    revision: int
+    """The revision that the store will have once this commits."""
+
+    def put(self, path: str, value: bytes) -> None:
+        """Write `value` at `path`, replacing what was there."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove `path` and its bytes for good; no error when there is nothing."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """Maps paths to opaque bytes. It is assumed hostile: everything it returns is authenticated above it.
+
+    Usable from many threads, from many processes on the same place, and in the child after `fork`. A reading method
+    returns what was last committed by anyone, never an older state.
+
+    Raises (all methods): `StoreError` when the store cannot be read or written (permission, full disk, damage),
+    `StoreBusyError` when the lock was not free in time. Errors name the place, never what is stored.
+    """
+
+    url: str
+    """`scheme:rest`, as a user writes it; shown in messages, so without credentials."""
+
+    def revision(self) -> int:
+        """Return the number of commits so far: 0 for an empty store; it grows by one with each commit."""
+        ...
+
+    def view(self) -> AbstractContextManager[Reader]:
+        """Return a consistent snapshot: every read in it sees the same revision."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Hold the store's write lock; commit durably at a clean exit, roll back when the block raises.
+
+        When the `with` statement has ended without an exception the changes survive power loss. When it raised,
+        nothing changed. A transaction that wrote nothing does not grow the revision.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release files and locks; closing twice is no error."""
+        ...
+
+
+class KeyProvider(Protocol):
+    """Guards keys with a master key. It sees keys only, never secrets."""
+
+    url: str
+    """`scheme:rest` as a user writes it; a label, never key material."""
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Encrypt `key` (32 bytes) so that only this master key and the same `context` bring it back.
+
+        Raises `NoKeyError` (no key given) and `InvalidKeyError` (not a key).
+        """
+        ...
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the key that `wrap` was given.
+
+        Raises `WrongKeyError` when `wrapped` was made by another master key ("not mine"), `TamperedError` when it was
+        made by this one and is damaged, `NewerFormatError`, `NoKeyError` and `InvalidKeyError`.
+        """
+        ...
+
+
+class Position(NamedTuple):
+    """Where in an audit log a line begins."""
+
+    log: str
+    """The random id (16 hex digits) that the log got when it was made."""
+    segment: int
+    """1 for the first file of the log, one more for each rotation."""
+    offset: int
+    """Bytes from the start of that segment."""
+
+
+class LogLine(NamedTuple):
+    """One line of an audit log as it was read back, without its line feed."""
+
+    position: Position
+    text: bytes
+
+
+class AuditSink(Protocol):
+    """An append-only log of lines. Many processes append to the same one.
+
+    Raises `AuditError` when a line cannot be written or read, naming the place and the reason.
+    """
+
+    url: str
+
+    def append(self, line: bytes) -> None:
+        """Hand the whole line (it ends in a line feed) to the kernel or raise; never write a part silently."""
+        ...
+
+    def position(self) -> Position:
+        """Return where the last line of this process begins (before the first one: where the log ends now)."""
+        ...
+
+    def lines(self) -> Iterator[LogLine]:
+        """Read every line of every segment, oldest first."""
+        ...
+
+    def lines_backwards(self) -> Iterator[LogLine]:
+        """Read every line of every segment, newest first."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; closing twice is no error."""
+        ...
+
+
+class Policy(Protocol):
+    """Says who may do what."""
+
+    def allows(self, actor: str, capability: str, name: str) -> bool:
+        """True when `actor` may exercise `capability` (`create read update delete list`) on the secret `name`."""
+        ...

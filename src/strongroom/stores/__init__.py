@@ -1,0 +1,1 @@
+"""Stores: drivers that map paths to opaque bytes."""

@@ -1,0 +1,1 @@
+"""Conformance suites for drivers: subclass one, give it a factory, and run pytest."""
