@@ -24,6 +24,8 @@
     ├── AuditError                         9    500   the event cannot be written, so nothing is answered
     └── NewerFormatError                  10    500   written by a newer strongroom
 
+`code` is the one word for it in audit events and in JSON.
+
 Messages say what was wrong and what to do. They carry names, versions and places, never a value, a key or a
 connection string.
 """
@@ -34,6 +36,7 @@ from __future__ import annotations
 class StrongroomError(Exception):
     """The root of the tree: catch this to catch every error of strongroom."""
 
+    code = "failed"
     exit_code = 1
     http_status = 500
 
@@ -46,6 +49,7 @@ class StrongroomError(Exception):
 class InvalidInputError(StrongroomError):
     """The caller gave something that cannot be right, whatever the store holds."""
 
+    code = "invalid_input"
     exit_code = 2
     http_status = 400
 
@@ -73,6 +77,7 @@ class MissingExtraError(InvalidInputError):
 class NotFoundError(StrongroomError):
     """What was named does not exist."""
 
+    code = "not_found"
     exit_code = 3
     http_status = 404
 
@@ -92,6 +97,7 @@ class StoreNotFoundError(NotFoundError):
 class WrongKeyError(StrongroomError):
     """The master key is well-formed but opens nothing in this store."""
 
+    code = "wrong_key"
     exit_code = 4
     http_status = 503
 
@@ -99,10 +105,13 @@ class WrongKeyError(StrongroomError):
 class NoKeyError(WrongKeyError):
     """No master key was given where one is needed."""
 
+    code = "no_key"
+
 
 class TamperedError(StrongroomError):
     """What is stored fails authentication: damaged, forged, moved, replayed or deleted behind our back."""
 
+    code = "tampered"
     exit_code = 5
     http_status = 500
 
@@ -110,14 +119,19 @@ class TamperedError(StrongroomError):
 class UnknownKeyIdError(TamperedError):
     """A record names a data key that the keyset does not hold."""
 
+    code = "unknown_key_id"
+
 
 class RollbackError(TamperedError):
     """The store is older than the audit log says it was: somebody restored an old copy."""
+
+    code = "rollback"
 
 
 class DeniedError(StrongroomError):
     """The policy does not let this actor do this."""
 
+    code = "denied"
     exit_code = 6
     http_status = 403
 
@@ -125,6 +139,7 @@ class DeniedError(StrongroomError):
 class ConflictError(StrongroomError):
     """`cas` did not match the current version, or another writer was faster."""
 
+    code = "conflict"
     exit_code = 7
     http_status = 400
 
@@ -132,6 +147,7 @@ class ConflictError(StrongroomError):
 class StoreError(StrongroomError):
     """The store cannot be read or written now: permission, disk, damage below the records."""
 
+    code = "store"
     exit_code = 8
     http_status = 503
 
@@ -147,6 +163,7 @@ class StoreBusyError(StoreError):
 class AuditError(StrongroomError):
     """An event could not be written (or the audit log cannot be read), so the call was refused."""
 
+    code = "audit"
     exit_code = 9
     http_status = 500
 
@@ -154,5 +171,6 @@ class AuditError(StrongroomError):
 class NewerFormatError(StrongroomError):
     """Written in a format that this release does not know; upgrade strongroom."""
 
+    code = "newer_format"
     exit_code = 10
     http_status = 500

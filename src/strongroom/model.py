@@ -21,26 +21,11 @@ HEADER = "system/header"
 KEYSET = "system/keyset"
 MANIFEST = "system/manifest"
 
-ACTIONS = frozenset(
-    [
-        "OPEN",
-        "SET",
-        "GET",
-        "DELETE",
-        "UNDELETE",
-        "DESTROY",
-        "ROTATE",
-        "ROLLBACK",
-        "LIST",
-        "HISTORY",
-        "VERIFY",
-        "IMPORT",
-        "EXPORT",
-        "REKEY",
-        "AUDIT",
-    ]
-)
-OUTCOMES = frozenset(["intent", "ok", "not_found", "denied", "failed"])
+ACTIONS = (
+    "OPEN", "SET", "GET", "DELETE", "UNDELETE", "DESTROY", "ROTATE", "ROLLBACK", "LIST", "HISTORY", "METADATA",
+    "VERIFY", "REKEY", "AUDIT",
+)  # fmt: skip
+OUTCOMES = ("intent", "ok", "not_found", "denied", "failed")
 
 # Surrogates cannot be encoded; C0, C1 and the line separators would forge lines in a log or a terminal; the
 # bidirectional controls would show a name as another.
@@ -83,9 +68,7 @@ def _broken_rule(name: object) -> str:
         return "it holds a control character or an unpaired surrogate; use printable characters"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"it is {len(name.encode())} bytes long; at most {MAX_NAME_BYTES} are allowed"
-    return (
-        "it starts or ends with '/', or has an empty, '.' or '..' segment; write it like 'auth-service/db/password'"
-    )
+    return "it starts or ends with '/', or has an empty, '.' or '..' segment; write it like 'auth/db/password'"
 
 
 def version_path(name: str, version: int) -> str:

@@ -1,0 +1,98 @@
+"""An unlocked store: its records can be read and changed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from strongroom.change import Change
+from strongroom.errors import TamperedError, UnknownKeyIdError
+from strongroom.keyset import RECORD
+from strongroom.manifest import Manifest
+from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
+from strongroom.protocols import KeyProvider, Reader, Store
+from strongroom.records import Current
+from strongroom.unlock import Unlocked, unlock
+
+USES_OF_A_KEY = 1 << 31
+"""A data key makes way for a new one after this many encryptions; random GCM nonces allow 2^32."""
+ABSENCE_LIMIT = 10_000
+"""Up to this many entries, "there is no such secret" is checked against the manifest before it is believed."""
+
+
+class Engine:
+    """One store and its keys. Usable from many threads; notices by itself when another process changes the keys."""
+
+    def __init__(self, store: Store, provider: KeyProvider) -> None:
+        """Unlock `store`; raises what `strongroom.unlock.unlock` raises."""
+        self.store = store
+        self.provider = provider
+        self._lock = threading.Lock()
+        self._complete_at = -1
+        with store.view() as view:
+            self.unlocked = unlock(view, provider, store.url)
+
+    def __repr__(self) -> str:
+        return f"Engine({self.store.url})"
+
+    def _current_keys(self, reader: Reader) -> Unlocked:
+        """Return the keys as `reader` sees them: those in memory unless another process changed them."""
+        with self._lock:
+            if (reader.get(HEADER), reader.get(KEYSET)) != self.unlocked.stored:
+                self.unlocked = unlock(reader, self.provider, self.store.url)
+            return self.unlocked
+
+    def open_head(self, name: str, stored: bytes) -> Current:
+        """Decrypt the head of a secret; an unknown key id is looked for in the store before it is an error."""
+        try:
+            return self.unlocked.records.open_head(name, stored)
+        except UnknownKeyIdError:
+            with self.store.view() as view:
+                return self._current_keys(view).records.open_head(name, stored)
+
+    @contextmanager
+    def view(self) -> Iterator[tuple[Reader, Unlocked]]:
+        """Read several entries of one revision, with the keys of that revision."""
+        with self.store.view() as view:
+            yield view, self._current_keys(view)
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """Hold the store's write lock; commit what the block changed and the manifest, or nothing when it raises."""
+        with self.store.transaction() as tx:
+            change = Change(tx, self._current_keys(tx), self.store.url)
+            if change.uses >= USES_OF_A_KEY:
+                keyset = change.unlocked.keyset
+                change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, time.time()))
+            yield change
+            change.seal()
+        self.unlocked = change.unlocked
+
+    def confirm_absence(self, name: str) -> None:
+        """Raise `TamperedError` when entries are missing although strongroom did not delete them.
+
+        A store that drops a record must not make a service fall back to its default. Costs a walk of the store once
+        for each revision; a store of more than `ABSENCE_LIMIT` entries is believed, and left to `strongroom verify`.
+        """
+        if self.store.revision() == self._complete_at:
+            return
+        with self.view() as (view, unlocked):
+            manifest = unlocked.manifests.open(view.get(MANIFEST))
+            if manifest.entries <= ABSENCE_LIMIT and view.get(SECRET + name) is None:
+                check_manifest(view, unlocked, manifest, self.store.url)
+                self._complete_at = manifest.revision
+
+
+def check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, url: str) -> None:
+    """Raise `TamperedError` when the entries are not those that the manifest sums up."""
+    found = unlocked.manifests.summarise(view, manifest.revision, manifest.uses)
+    if found != manifest:
+        excess = found.entries - manifest.entries
+        how = f"{-excess} missing" if excess < 0 else f"{excess} too many" if excess else "some were replaced"
+        raise TamperedError(
+            f"the entries of {url} are not those that strongroom wrote ({how}): records were deleted, added or "
+            "replaced from outside. Look with `strongroom verify`; after a restore or merge of your own, "
+            "`strongroom verify --accept`"
+        )

@@ -1,0 +1,99 @@
+"""`file:PATH`: the master key is a Fernet key in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from strongroom.crypto.fernet import parse_key
+from strongroom.errors import InvalidKeyError, NoKeyError
+from strongroom.key_providers import fernet
+
+_TOO_LONG = 4096
+
+
+class FileKeyProvider:
+    """Reads the file each time it is asked, and keeps no copy of the master key."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.url = f"file:{path}"
+
+    def __repr__(self) -> str:
+        return f"FileKeyProvider({self.path})"
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """See `strongroom.protocols.KeyProvider`."""
+        return fernet.wrap(self._master(), key, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """See `strongroom.protocols.KeyProvider`."""
+        return fernet.unwrap(self._master(), wrapped, context, self.url)
+
+    def _master(self) -> bytes:
+        text = read_private(self.path)
+        try:
+            return parse_key(text)
+        except ValueError as error:
+            problem = str(error)
+        raise InvalidKeyError(f"{self.path} does not hold a Fernet key: {problem}. Make one with `strongroom keygen`")
+
+
+def read_private(path: str) -> bytes:
+    """Return the contents of a small file that nobody but its owner (or root) may read or write.
+
+    Raises `NoKeyError` when it is not there and `InvalidKeyError` when it is open to others or not a small file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise NoKeyError(f"no master key: there is no file {path}") from None
+    except OSError as error:
+        raise NoKeyError(f"no master key: {path} cannot be read: {error.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidKeyError(f"{path} is not a regular file, so it is not taken as a master key")
+        if status.st_mode & 0o077:
+            raise InvalidKeyError(
+                f"{path} can be read or written by others (mode {status.st_mode & 0o777:04o}); "
+                f"run `chmod 600 {path}`, and make a new key if others may have read it"
+            )
+        if status.st_uid not in (0, os.geteuid()):
+            raise InvalidKeyError(
+                f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key"
+            )
+        if status.st_size > _TOO_LONG:
+            raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
+        return os.read(descriptor, _TOO_LONG)
+    finally:
+        os.close(descriptor)
+
+
+def create(path: str, text: str) -> None:
+    """Write a new file of mode 0600, durably; raises `InvalidKeyError` when there is one already."""
+    directory = os.path.dirname(path) or "."
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise InvalidKeyError(f"{path} exists already; a master key is never overwritten") from None
+    except OSError as error:
+        raise InvalidKeyError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        folder = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        os.unlink(path)
+        raise InvalidKeyError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def connect(rest: str) -> FileKeyProvider:
+    """Return the provider for `file:rest`."""
+    return FileKeyProvider(rest)

@@ -1,0 +1,154 @@
+"""Records: how a secret lies in a store.
+
+A *head* (`secret/NAME`) holds the current version and the metadata of all versions:
+
+    byte 0       format, 1
+    bytes 1-4    id of the data key
+    byte 5       flags of the current version: 1 deleted, 2 destroyed
+    bytes 6-9    number of the current version
+    bytes 10-17  when it expires, milliseconds since 1970; 0 for never
+    bytes 18-21  length of the sealed metadata
+    then         sealed metadata, bound to the path and bytes 0-17
+    then         sealed data, bound to the path and everything before it
+
+A *version* (`version/NAME/0000000001`) holds the data of one that is not current:
+
+    byte 0       format, 1
+    bytes 1-4    id of the data key
+    then         sealed data, bound to the path (which ends in the version's number) and bytes 0-4
+
+Integers are big-endian. One decryption authenticates a whole head, so that a read costs one; listing and history
+decrypt metadata and never a value. Metadata is JSON: `{"v": [[version, created, deleted, destroyed, expires], …],
+"c": custom metadata, "m": max_versions}`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import NamedTuple
+
+from strongroom.crypto import Forged
+from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
+from strongroom.keyset import Keyset
+from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
+from strongroom.places import context
+
+_head = struct.Struct(">BIBIQI")
+_bound = struct.Struct(">BIBIQ").size
+_version = struct.Struct(">BI")
+
+DELETED, DESTROYED = 1, 2
+
+
+class Current(NamedTuple):
+    """The current version of a secret as it was read."""
+
+    version: int
+    flags: int
+    expires: int
+    """Milliseconds since 1970, 0 for never."""
+    data: bytes
+    """Encoded by `strongroom.data`."""
+
+    def __repr__(self) -> str:
+        return f"Current(version={self.version}, flags={self.flags})"
+
+
+class Records:
+    """Encrypts and decrypts records of one store with one keyset. Immutable."""
+
+    __slots__ = ("_place", "_store", "keyset")
+
+    def __init__(self, store: str, keyset: Keyset) -> None:
+        self._store = store
+        self._place = context(store, SECRET)[:-1]
+        self.keyset = keyset
+
+    def open_head(self, name: str, stored: bytes) -> Current:
+        """Decrypt and authenticate a head: the hot path.
+
+        Raises `TamperedError`, `UnknownKeyIdError` and `NewerFormatError`, all naming the secret.
+        """
+        try:
+            _, key, flags, version, expires, length = _head.unpack_from(stored)
+            start = 22 + length
+            place = b"%b%b\0%b" % (self._place, name.encode(), stored[:start])
+            return Current(version, flags, expires, self.keyset.cipher(key).decrypt(stored[start:], place))
+        except (Forged, struct.error, UnknownKeyIdError) as error:
+            raise _explain(error, stored, name, None) from None
+
+    def open_info(self, name: str, stored: bytes) -> SecretInfo:
+        """Decrypt the metadata of a head, and no value; raises like `open_head`."""
+        try:
+            _, key, flags, version, expires, length = _head.unpack_from(stored)
+            place = context(self._store, SECRET + name, stored[:_bound])
+            document = self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
+        except (Forged, struct.error, UnknownKeyIdError) as error:
+            raise _explain(error, stored, name, None) from None
+        fields = json.loads(document)
+        return SecretInfo(
+            name,
+            version,
+            tuple(VersionInfo(n, c, d, bool(x), e) for n, c, d, x, e in fields["v"]),
+            fields["c"],
+            fields["m"],
+        )
+
+    def seal_head(self, info: SecretInfo, data: bytes) -> bytes:
+        """Return the head of a secret whose current version holds `data`."""
+        key = self.keyset.primary
+        cipher = self.keyset.cipher(key.id)
+        current = info.versions[-1]
+        flags = (DELETED if current.deleted is not None else 0) | (DESTROYED if current.destroyed else 0)
+        expires = 0 if current.expires is None else max(1, round(current.expires * 1000))
+        bound = _head.pack(1, key.id, flags, info.current, expires, 0)[:_bound]
+        rows = [[v.version, v.created, v.deleted, int(v.destroyed), v.expires] for v in info.versions]
+        document = json.dumps({"v": rows, "c": dict(info.custom), "m": info.max_versions}, separators=(",", ":"))
+        sealed = cipher.encrypt(document.encode(), context(self._store, SECRET + info.name, bound))
+        clear = bound + len(sealed).to_bytes(4, "big") + sealed
+        return clear + cipher.encrypt(data, context(self._store, SECRET + info.name, clear))
+
+    def open_version(self, name: str, version: int, stored: bytes) -> bytes:
+        """Decrypt a version that is not current; raises like `open_head`."""
+        try:
+            _, key = _version.unpack_from(stored)
+            place = context(self._store, version_path(name, version), stored[: _version.size])
+            return self.keyset.cipher(key).decrypt(stored[_version.size :], place)
+        except (Forged, struct.error, UnknownKeyIdError) as error:
+            raise _explain(error, stored, name, version) from None
+
+    def seal_version(self, name: str, version: int, data: bytes) -> bytes:
+        """Return the record of a version that is not current."""
+        key = self.keyset.primary
+        clear = _version.pack(1, key.id)
+        return clear + self.keyset.cipher(key.id).encrypt(
+            data, context(self._store, version_path(name, version), clear)
+        )
+
+
+def may_be_listed(stored: bytes) -> bool:
+    """True unless the current version is deleted or destroyed, by the head's clear flags."""
+    return len(stored) > _head.size and not stored[5]
+
+
+def key_id(stored: bytes) -> int:
+    """Return the id of the data key that a head or a version names, 0 when it is too short to name one."""
+    return int.from_bytes(stored[1:5], "big")
+
+
+def _explain(error: Exception, stored: bytes, name: str, version: int | None) -> TamperedError | NewerFormatError:
+    """Tell a newer format, an unknown key and a forgery apart."""
+    what = f"the secret {name!r}" if version is None else f"version {version} of the secret {name!r}"
+    if stored[:1] > b"\x01":
+        return NewerFormatError(
+            f"{what} is in a format of a newer strongroom: upgrade it", name=name, version=version
+        )
+    if isinstance(error, UnknownKeyIdError):
+        return UnknownKeyIdError(f"{what} cannot be decrypted: {error}", name=name, version=version)
+    return TamperedError(
+        f"{what} fails authentication: its record is damaged, forged, or was moved here from another place. "
+        "Run `strongroom verify`, and restore it from a backup or set it again",
+        name=name,
+        version=version,
+    )

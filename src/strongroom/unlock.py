@@ -1,0 +1,82 @@
+"""From a locked store and a key provider to the keys of the store."""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import NamedTuple
+
+from strongroom.errors import StoreExistsError, StoreNotFoundError, TamperedError
+from strongroom.header import Header, Recipient
+from strongroom.keyset import Keyset
+from strongroom.manifest import Manifests
+from strongroom.model import HEADER, KEYSET, MANIFEST
+from strongroom.protocols import KeyProvider, Reader, Store
+from strongroom.records import Records
+
+
+class Unlocked(NamedTuple):
+    """The keys of a store as of one moment. Immutable: a change of keys makes a new one."""
+
+    header: Header
+    recipient: Recipient
+    """Whose master key opened it."""
+    root: bytes
+    stored: tuple[bytes, bytes]
+    """Header and keyset as they are stored, to notice that they changed."""
+    records: Records
+    manifests: Manifests
+
+    def __repr__(self) -> str:
+        return f"Unlocked(store={self.header.store}, recipient={self.recipient.id})"
+
+    @property
+    def keyset(self) -> Keyset:
+        """The keyset."""
+        return self.records.keyset
+
+    @classmethod
+    def of(
+        cls, header: Header, recipient: Recipient, root: bytes, stored: tuple[bytes, bytes], keyset: Keyset
+    ) -> Unlocked:
+        """Return the keys of a store with this header and keyset."""
+        store = header.store
+        return cls(header, recipient, root, stored, Records(store, keyset), Manifests(store, keyset))
+
+
+def unlock(reader: Reader, provider: KeyProvider, url: str) -> Unlocked:
+    """Unwrap the root key and open the keyset.
+
+    Raises `StoreNotFoundError` (nothing there), `WrongKeyError`, `NoKeyError`, `InvalidKeyError`, `TamperedError`,
+    `NewerFormatError`.
+    """
+    stored = reader.get(HEADER)
+    if stored is None:
+        if reader.scan(limit=1):
+            raise TamperedError(f"{url} has entries but no {HEADER!r}: restore it from a backup")
+        raise StoreNotFoundError(f"{url} is empty; make a store there with `strongroom init`")
+    header = Header.decode(stored)
+    root, recipient = header.unwrap_root(provider)
+    sealed = reader.get(KEYSET)
+    if sealed is None:
+        raise TamperedError(f"{url} has no {KEYSET!r}: restore it from a backup")
+    keyset = Keyset.decrypt(sealed, root, header.root, header.store)
+    return Unlocked.of(header, recipient, root, (stored, sealed), keyset)
+
+
+def initialise(store: Store, provider: KeyProvider, algorithm: str, *, now: float) -> None:
+    """Make an empty store into one that `provider` unlocks.
+
+    Raises `StoreExistsError` when it holds anything already. The master key must be durable before this is called.
+    """
+    with store.transaction() as tx:
+        if tx.scan(limit=1):
+            raise StoreExistsError(f"{store.url} already holds a store; nothing was changed")
+        root = urandom(32)
+        header = Header(urandom(16).hex(), now, 1, ())
+        wrapped = header.wrap_root(root, 1, provider)
+        header = header.with_recipients([Recipient(1, provider.url, now, wrapped)])
+        keyset = Keyset.generate(algorithm, now)
+        tx.put(HEADER, header.encode())
+        tx.put(KEYSET, keyset.encrypt(root, header.root, header.store))
+        manifests = Manifests(header.store, keyset)
+        tx.put(MANIFEST, manifests.seal(manifests.summarise(tx, tx.revision, 0)))

@@ -1,0 +1,172 @@
+"""What a write does to a secret's versions, with the semantics of Vault's KV version 2.
+
+Each function works inside one `Change`, so it happens whole or not at all. Versions are numbered from 1 and never
+reused; the current one lies in the head, the others beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from strongroom.change import Change
+from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
+from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
+from strongroom.protocols import Reader
+from strongroom.records import Records
+
+
+class Attributes(NamedTuple):
+    """What a writer says of a version and its secret besides the data; None keeps what was."""
+
+    expires: float | None = None
+    """When the new version stops being returned, seconds since 1970; None for never."""
+    custom: Mapping[str, str] | None = None
+    max_versions: int | None = None
+
+
+def load(change: Change, name: str) -> tuple[SecretInfo, bytes] | None:
+    """Return a secret's metadata and current data, or None."""
+    stored = change.get(SECRET + name)
+    if stored is None:
+        return None
+    return change.records.open_info(name, stored), change.records.open_head(name, stored).data
+
+
+def require(change: Change, name: str) -> tuple[SecretInfo, bytes]:
+    """Return a secret's metadata and current data; raises `SecretNotFoundError`."""
+    loaded = load(change, name)
+    if loaded is None:
+        raise SecretNotFoundError(f"there is no secret {name!r}", name=name)
+    return loaded
+
+
+def put(
+    change: Change, name: str, data: bytes, *, now: float, cas: int | None, attributes: Attributes, keep: int
+) -> VersionInfo:
+    """Make `data` the new current version; `keep` is `max_versions` for a new secret.
+
+    Raises `ConflictError` when `cas` is given and is not the number of the current version (0: there is none).
+    """
+    loaded = load(change, name)
+    info = loaded[0] if loaded else SecretInfo(name, 0, (), {}, keep)
+    check_cas(info, cas)
+    if loaded and not info.versions[-1].destroyed:
+        change.put(version_path(name, info.current), change.records.seal_version(name, info.current, loaded[1]))
+    new = VersionInfo(info.current + 1, round(now, 3), expires=attributes.expires)
+    info = info._replace(current=new.version, versions=(*info.versions, new))
+    _store(change, _described(info, attributes), data)
+    return new
+
+
+def check_cas(info: SecretInfo, cas: int | None) -> None:
+    """Raise `ConflictError` unless `cas` is None or the number of the current version."""
+    if cas is not None and cas != info.current:
+        have = f"its current version is {info.current}" if info.current else "it does not exist"
+        raise ConflictError(
+            f"{info.name!r} was not written: cas={cas}, but {have}. Read it again and decide anew",
+            name=info.name,
+            version=info.current,
+        )
+
+
+def describe(change: Change, name: str, attributes: Attributes) -> SecretInfo:
+    """Change custom metadata and retention, and no version."""
+    info, data = require(change, name)
+    info = _described(info, attributes)
+    return _store(change, info, data)
+
+
+def _described(info: SecretInfo, attributes: Attributes) -> SecretInfo:
+    if attributes.custom is not None:
+        info = info._replace(custom=dict(attributes.custom))
+    if attributes.max_versions is not None:
+        info = info._replace(max_versions=attributes.max_versions)
+    return info
+
+
+def _store(change: Change, info: SecretInfo, data: bytes) -> SecretInfo:
+    """Write the head, and retire the versions beyond `max_versions`."""
+    surplus = max(0, len(info.versions) - info.max_versions)
+    for retired in info.versions[:surplus]:
+        change.delete(version_path(info.name, retired.version))
+    info = info._replace(versions=info.versions[surplus:])
+    change.put(SECRET + info.name, change.records.seal_head(info, data))
+    return info
+
+
+def read(reader: Reader, records: Records, name: str, version: int) -> bytes | None:
+    """Return the data of any version that is neither deleted nor destroyed, else None."""
+    stored = reader.get(SECRET + name)
+    if stored is None:
+        return None
+    info = records.open_info(name, stored)
+    known = info.version(version)
+    if known is None or known.state != "live":
+        return None
+    return (
+        records.open_head(name, stored).data if version == info.current else read_old(reader, records, name, version)
+    )
+
+
+def read_old(reader: Reader, records: Records, name: str, version: int) -> bytes:
+    """Return the data of a version that is not current and whose metadata says that it is there."""
+    stored = reader.get(version_path(name, version))
+    if stored is None:
+        raise TamperedError(
+            f"the record of version {version} of {name!r} is missing although nobody destroyed it; run "
+            "`strongroom verify` and restore the store from a backup",
+            name=name,
+            version=version,
+        )
+    return records.open_version(name, version, stored)
+
+
+def delete(change: Change, name: str, numbers: Sequence[int] | None, *, now: float) -> list[int]:
+    """Hide versions (None: the current one); returns those that were live."""
+    return _mark(change, name, numbers, lambda v: v.state == "live", lambda v: v._replace(deleted=round(now, 3)))
+
+
+def undelete(change: Change, name: str, numbers: Sequence[int] | None) -> list[int]:
+    """Show deleted versions again (None: the current one); returns those that were hidden."""
+    return _mark(change, name, numbers, lambda v: v.state == "deleted", lambda v: v._replace(deleted=None))
+
+
+def destroy(change: Change, name: str, numbers: Sequence[int] | None) -> list[int]:
+    """Remove the ciphertext of versions for good (None: of all); returns those that still had one."""
+    info, _ = require(change, name)
+    chosen = [version.version for version in info.versions] if numbers is None else numbers
+    done = _mark(change, name, chosen, lambda v: not v.destroyed, lambda v: v._replace(destroyed=True))
+    for number in done:
+        change.delete(version_path(name, number))
+    return done
+
+
+def forget(change: Change, name: str) -> list[int]:
+    """Remove every entry of a secret, its history too; returns the versions that it had."""
+    info, _ = require(change, name)
+    for version in info.versions:
+        change.delete(version_path(name, version.version))
+    change.delete(SECRET + name)
+    return [version.version for version in info.versions]
+
+
+def _mark(
+    change: Change,
+    name: str,
+    numbers: Sequence[int] | None,
+    applies: Callable[[VersionInfo], bool],
+    mark: Callable[[VersionInfo], VersionInfo],
+) -> list[int]:
+    info, data = require(change, name)
+    wanted = {info.current} if numbers is None else set(numbers)
+    unknown = wanted - {version.version for version in info.versions}
+    if unknown:
+        raise VersionNotFoundError(
+            f"{name!r} has no version {min(unknown)}; nothing was changed", name=name, version=min(unknown)
+        )
+    hit = [version.version for version in info.versions if version.version in wanted and applies(version)]
+    if hit:
+        marked = tuple(mark(version) if version.version in hit else version for version in info.versions)
+        _store(change, info._replace(versions=marked), b"" if marked[-1].destroyed else data)
+    return hit
