@@ -1,0 +1,60 @@
+"""What stores do around `fork`: a store registers once and is told before and after."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Forkable(Protocol):
+    """A store that can be carried through `fork`."""
+
+    def before_fork(self) -> None:
+        """Come to rest: let go of what a child must not inherit, and let nothing start until the fork is over."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Go on. Called only after `before_fork`."""
+        ...
+
+    def after_fork_in_child(self) -> None:
+        """Start anew. A fork made in C (an application server) may come here without `before_fork`."""
+        ...
+
+
+_living: WeakSet[Forkable] = WeakSet()
+_resting: list[Forkable] = []
+# Two threads that fork at once would each wait for the stores that the other has brought to rest.
+_one_fork = threading.Lock()
+
+
+def watch(store: Forkable) -> None:
+    """Tell `store` of every fork for as long as it lives."""
+    _living.add(store)
+
+
+def _before() -> None:
+    _one_fork.acquire()
+    for store in list(_living):
+        _resting.append(store)
+        store.before_fork()
+
+
+def _in_parent() -> None:
+    for store in _resting:
+        store.after_fork_in_parent()
+    _resting.clear()
+    _one_fork.release()
+
+
+def _in_child() -> None:
+    global _one_fork
+    _one_fork = threading.Lock()
+    _resting.clear()
+    for store in list(_living):
+        store.after_fork_in_child()
+
+
+os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -1,0 +1,97 @@
+"""Making files that others must never see half-made, and saying what the operating system has against it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from strongroom.errors import ConfigError, StoreError, StoreExistsError, StoreNotFoundError, StrongroomError
+
+_REASONS = {
+    errno.EACCES: "permission denied; run as the user who owns it, or change its owner or mode",
+    errno.EPERM: "the operation is not permitted; run as the user who owns it, or change its owner or mode",
+    errno.EROFS: "its file system is read-only; mount it writable, or move the store",
+    errno.ENOSPC: "the disk is full and nothing was changed; free some space and try again",
+    errno.EDQUOT: "the disk quota is used up and nothing was changed; free some space and try again",
+    errno.EIO: "the disk reported an input/output error; check the disk, then restore the store from a backup",
+    errno.EISDIR: "it is a directory; name a file",
+    errno.ENOTDIR: "a part of its path is a file, not a directory; check the path",
+    errno.ENAMETOOLONG: "its name is too long for the file system; choose a shorter one",
+    errno.EMFILE: "this process has too many open files; raise its limit (ulimit -n)",
+}
+
+
+def os_error(error: OSError, url: str) -> StrongroomError:
+    """Return what to raise for `error` on the store `url`."""
+    if error.errno == errno.ENOENT:
+        return not_found(url)
+    reason = _REASONS.get(error.errno or 0) or f"{error.strerror or 'the operating system refused'}; check the path"
+    return StoreError(f"{url}: {reason}")
+
+
+def not_found(url: str) -> StoreNotFoundError:
+    """Return the error for a place that holds no store."""
+    return StoreNotFoundError(f"there is no store at {url}; make one with `strongroom init`, or check the path")
+
+
+def absolute(path: str, url: str) -> str:
+    """Return `path` made absolute, so that a later `chdir` does not change which file it names."""
+    if not path or "\0" in path:
+        raise ConfigError(f"{url!a} names no file; write a path after the colon")
+    return os.path.abspath(path)
+
+
+def make_new(path: str, url: str, write: Callable[[str], None]) -> None:
+    """Make the file `path`, private to its owner (0600), through `write(temporary path)`.
+
+    It appears complete or not at all, and never in place of another file, however many processes try at once.
+    Missing directories are made (0700).
+
+    Raises `StoreExistsError` when something is at `path`, `StoreError` when it cannot be made.
+    """
+    draft = f"{path}.{os.urandom(8).hex()}.new"
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "exists")
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            write(draft)
+            _move_to_unused(draft, path)
+        finally:
+            _remove(draft)
+        sync_directory(path)
+    except FileExistsError:
+        raise StoreExistsError(
+            f"{url} exists already and was left as it is; open it, or remove it first if nobody needs it"
+        ) from None
+    except OSError as error:
+        raise os_error(error, url) from None
+
+
+def sync_directory(path: str) -> None:
+    """Make the directory entry of `path` survive a power loss."""
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _move_to_unused(draft: str, path: str) -> None:
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # No hard links here (FAT, some network mounts): whoever makes the empty file has won the name.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        os.replace(draft, path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,166 @@
+"""The embedded default: a SQLite database in WAL mode, for many threads and processes of one machine.
+
+Point reads have one connection, behind a lock: SQLite keeps a read snapshot for as long as any statement of a
+connection is active, so reads that overlap on it could return a state older than their own start. Views and
+transactions have connections of their own, so that nobody sees what is not committed.
+
+While a process has the store open, nothing in it may open and close the database file by other means: closing any
+descriptor of a file drops the POSIX locks that SQLite holds on it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from strongroom.errors import StoreBusyError, StoreError
+from strongroom.stores import forking
+from strongroom.stores.placing import absolute
+from strongroom.stores.sqlite_connection import Place, create_database, open_database
+from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
+from strongroom.stores.sqlite_inheritance import abandon
+from strongroom.stores.sqlite_pool import Pool
+from strongroom.stores.sqlite_session import Session
+
+_GET = "SELECT value FROM entries WHERE path = ?"
+_REVISION = "SELECT revision FROM store"
+
+
+class SqliteStore:
+    """Implements `strongroom.protocols.Store` on the database file `path`; `timeout` (seconds) is for its locks.
+
+    With `create` the file is made (mode 0600), never overwritten.
+
+    Raises `StoreNotFoundError`, `StoreExistsError`, `NewerFormatError`, and `StoreError` when it is no store.
+    """
+
+    def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
+        self.url = f"sqlite:{path}"
+        self._place = Place(absolute(path, self.url), self.url, timeout)
+        if create:
+            create_database(self._place)
+        self._reading = threading.RLock()  # reentrant: a signal handler may read while its thread does
+        self._writing = threading.Lock()
+        self._pool = Pool(self._place)
+        self._reader: sqlite3.Connection | None = None
+        self._execute: Callable[[str, tuple[str, ...]], sqlite3.Cursor] = self._open_and_execute
+        self._at_rest = self._closed = False
+        forking.watch(self)
+        self.revision()
+
+    def get(self, path: str) -> bytes | None:
+        """Return the bytes at `path`, or None. Raises `StoreError` and `TamperedError`."""
+        try:
+            with self._reading:
+                row = self._execute(_GET, (path,)).fetchone()
+        except sqlite3.Error as error:
+            raise sqlite_error(error, self.url) from None
+        return None if row is None else check_bytes(row[0], self.url)
+
+    def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
+        with self._pool.lend() as session:
+            return session.scan(prefix, after, limit)
+
+    def revision(self) -> int:
+        """Return the number of commits so far."""
+        try:
+            with self._reading:
+                rows = self._execute(_REVISION, ()).fetchmany(2)
+        except sqlite3.Error as error:
+            raise sqlite_error(error, self.url) from None
+        return check_revision(rows, self.url)
+
+    @contextmanager
+    def view(self) -> Iterator[Session]:
+        """Return a consistent snapshot of the store as it is now."""
+        with self._pool.lend() as session:
+            session.begin("BEGIN")
+            try:
+                yield session
+            finally:
+                session.roll_back()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Hold the write lock; commit durably at a clean exit, roll back when the block raises."""
+        writing = self._writing  # the child of a fork in here gets another one, and must not release that
+        if not writing.acquire(timeout=self._place.timeout):
+            raise StoreBusyError(f"{self.url}: another thread holds the lock for too long; look for a stuck one")
+        try:
+            with self._pool.lend() as session:
+                session.revision = session.begin("BEGIN IMMEDIATE") + 1
+                try:
+                    yield session
+                    session.commit()
+                except BaseException:
+                    session.roll_back()
+                    raise
+        finally:
+            writing.release()
+
+    def scrub(self) -> bool:
+        """Remove from the disk what was deleted or replaced and may still stand in the -wal file.
+
+        False when a reader or a writer was in the way for a second: call again later.
+        """
+        with self._pool.lend() as session:
+            return session.empty_wal()
+
+    def close(self) -> None:
+        """Close all connections; closing twice is no error. Views and transactions that are under way end well."""
+        with self._reading:
+            self._closed = True
+            self._close_reader()
+            self._execute = self._refuse
+        self._pool.close()
+
+    def before_fork(self) -> None:
+        """Close all connections; those of views and transactions of other threads once these have ended."""
+        self._pool.before_fork()  # first, because a thread in a view may need the lock below to go on
+        self._at_rest = self._reading.acquire(timeout=self._place.timeout)
+        if self._at_rest:
+            self._close_reader()
+
+    def after_fork_in_parent(self) -> None:
+        """Let the next call open a connection again."""
+        if self._at_rest:
+            self._at_rest = False
+            self._reading.release()
+        self._pool.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        """Start with new locks, and with new connections unless some were inherited."""
+        self._reading, self._writing, self._at_rest = threading.RLock(), threading.Lock(), False
+        inherited = self._pool.after_fork_in_child()
+        if self._reader is not None:
+            inherited.append(self._reader)
+            self._reader = None
+        if inherited:
+            abandon(self._place.path, inherited)
+        if not self._closed:
+            self._execute = self._open_and_execute
+
+    def _open_and_execute(self, sql: str, values: tuple[str, ...]) -> sqlite3.Cursor:
+        self._close_reader()
+        self._reader, follows = open_database(self._place)
+        if follows:
+            self._execute = self._reader.execute
+        return self._reader.execute(sql, values)
+
+    def _refuse(self, sql: str, values: tuple[str, ...]) -> sqlite3.Cursor:
+        raise StoreError(f"{self.url} is closed; open it again")
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if not self._closed:
+            self._execute = self._open_and_execute
+
+
+def connect(rest: str, *, create: bool) -> SqliteStore:
+    """Return the store at the address `sqlite:` + `rest`."""
+    return SqliteStore(rest, create=create)

@@ -1,0 +1,48 @@
+"""Saying what is wrong with a SQLite database, or with what came back from it."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from strongroom.errors import StoreBusyError, StoreError, StrongroomError, TamperedError
+
+
+def sqlite_error(error: sqlite3.Error, url: str) -> StrongroomError:
+    """Return what to raise for `error`. SQLite's own words are left out, for they can quote what is stored."""
+    # The low byte is the kind; the rest tells variants apart. Errors of the Python module itself have no code.
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusyError(
+            f"{url}: another process holds the lock for too long; try again, or look for a stuck one"
+        )
+    return StoreError(f"{url} {_REASONS.get(kind, f'refused to work (SQLite error {kind}); check the file')}")
+
+
+_REASONS = {
+    sqlite3.SQLITE_PERM: "may not be read; check the owner and the mode of the file",
+    sqlite3.SQLITE_READONLY: "is read-only for this process; check the mode and owner of it and its directory",
+    sqlite3.SQLITE_IOERR: "hit a disk input/output error; check the disk, then restore the store from a backup",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup",
+    sqlite3.SQLITE_FULL: "is on a full disk and nothing was changed; free some space and try again",
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened; check that this user may read and write the file and its directory"
+        " (SQLite keeps -wal and -shm files there)"
+    ),
+    sqlite3.SQLITE_NOTADB: "is not a strongroom store; check the path",
+    sqlite3.SQLITE_ERROR: "lacks the tables of a strongroom store; check the path, or restore it from a backup",
+    sqlite3.SQLITE_TOOBIG: "cannot take a value of this size",
+}
+
+
+def check_bytes(value: object, url: str) -> bytes:
+    """Return `value` as SQLite gave it, if it is what this store writes. Raises `TamperedError`."""
+    if type(value) is bytes:
+        return value
+    raise TamperedError(f"{url}: an entry holds a {type(value).__name__} where bytes were written; restore a backup")
+
+
+def check_revision(rows: list[tuple[object, ...]], url: str) -> int:
+    """Return the revision in the one row of the table `store`. Raises `TamperedError` when it is not that."""
+    if len(rows) == 1 and type(rows[0][0]) is int and rows[0][0] >= 0:
+        return rows[0][0]
+    raise TamperedError(f"{url}: the table of the revision does not hold one whole number; restore a backup")

@@ -1,0 +1,114 @@
+"""One `with` block on a SQLite store: a view or a transaction, on a connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+
+from strongroom.errors import StoreError, TamperedError
+from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
+
+CHECKPOINT_MILLISECONDS = 1000
+"""How long `empty_wal` waits for readers; it keeps writers out meanwhile."""
+
+
+class Session:
+    """A `Transaction` (a view uses it as a `Reader` only) on a connection that nobody else uses meanwhile."""
+
+    __slots__ = ("_changed", "_connection", "_url", "revision", "thread")
+
+    def __init__(self, connection: sqlite3.Connection, url: str) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        self._url = url
+        self._changed = False
+        self.revision = 0
+        self.thread = threading.get_ident()
+
+    def get(self, path: str) -> bytes | None:
+        """Return the bytes at `path`, or None."""
+        rows = self._run("SELECT value FROM entries WHERE path = ?", (path,))
+        return check_bytes(rows[0][0], self._url) if rows else None
+
+    def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
+        if after >= prefix:
+            sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
+        else:
+            sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
+        pairs = []
+        try:
+            cursor = self._usable().execute(sql, (start, max(limit, 0)))
+            for path, value in cursor:
+                if not self._check_path(path).startswith(prefix):
+                    break
+                pairs.append((path, check_bytes(value, self._url)))
+            cursor.close()
+        except sqlite3.Error as error:
+            raise sqlite_error(error, self._url) from None
+        return pairs
+
+    def put(self, path: str, value: bytes) -> None:
+        """Write `value` at `path`, replacing what was there."""
+        self._run("INSERT OR REPLACE INTO entries (path, value) VALUES (?, ?)", (path, bytes(value)))
+        self._changed = True
+
+    def delete(self, path: str) -> None:
+        """Remove `path`; no error when there is nothing."""
+        self._run("DELETE FROM entries WHERE path = ?", (path,))
+        if self._run("SELECT changes()")[0][0]:
+            self._changed = True
+
+    def begin(self, statement: str) -> int:
+        """Start with `statement` (a kind of BEGIN) and return the revision; reading it is what fixes the snapshot."""
+        self._run(statement)
+        return self.stored_revision()
+
+    def stored_revision(self) -> int:
+        """Return the revision as this session sees it."""
+        return check_revision(self._run("SELECT revision FROM store"), self._url)
+
+    def commit(self) -> None:
+        """Make the changes durable, or end quietly if there are none."""
+        if self._changed:
+            self._run("UPDATE store SET revision = ?", (self.revision,))
+        self._run("COMMIT")
+
+    def empty_wal(self) -> bool:
+        """Write all of the -wal file into the database and cut it to nothing; False when somebody was in the way."""
+        ((timeout,),) = self._run("PRAGMA busy_timeout")
+        self._run(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+        try:
+            return self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+        finally:
+            self._run(f"PRAGMA busy_timeout={timeout}")
+
+    def roll_back(self) -> None:
+        """Undo everything since `begin`. Where SQLite cannot, closing the connection will."""
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+    def detach(self) -> sqlite3.Connection | None:
+        """Refuse everything from now on, and return the connection unless that was done before."""
+        connection, self._connection = self._connection, None
+        return connection
+
+    def _usable(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError(
+                f"{self._url}: this view or transaction has ended, or was begun before a fork; begin another"
+            )
+        return self._connection
+
+    def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        try:
+            return self._usable().execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise sqlite_error(error, self._url) from None
+
+    def _check_path(self, path: object) -> str:
+        if type(path) is str:
+            return path
+        raise TamperedError(f"{self._url}: a path is a {type(path).__name__}, not text; restore a backup")
