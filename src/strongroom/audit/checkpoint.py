@@ -1,0 +1,60 @@
+"""Checkpoints: the head of a log, kept in the store, so that cutting off the log's end is seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from strongroom.crypto import Forged
+from strongroom.crypto.mac import Mac
+from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
+from strongroom.protocols import Position
+
+FORMAT = 1
+_TAIL = len(b',"check":""}') + 64
+
+
+class Checkpoint(NamedTuple):
+    """A line that the log must hold, and where."""
+
+    position: Position
+    stream: str
+    seq: int
+    mac: str
+    key: int
+    """The id of the audit key."""
+    after: tuple[str, ...]
+    """The ids of the last events of other streams that were there too."""
+
+    def encode(self, audit_key: bytes) -> bytes:
+        """Return the JSON object with its own MAC (`check`), 32 bytes in hex, over what precedes it."""
+        log, segment, offset = self.position
+        body = json.dumps(
+            {"v": FORMAT, "log": log, "segment": segment, "offset": offset, "stream": self.stream, "seq": self.seq,
+             "mac": self.mac, "key": self.key, "after": list(self.after)},
+            separators=(",", ":"),
+        ).encode()[:-1]  # fmt: skip
+        return body + b',"check":"%b"}' % _mac(audit_key).digest(body).hex().encode()
+
+
+def decode_checkpoint(stored: bytes, keys: Mapping[int, bytes]) -> Checkpoint:
+    """Read what `Checkpoint.encode` returned.
+
+    Raises `TamperedError` when it is damaged or forged, `UnknownKeyIdError` and `NewerFormatError`.
+    """
+    try:
+        fields = json.loads(stored)
+        if fields["v"] > FORMAT:
+            raise NewerFormatError("the checkpoint of an audit log is in a format of a newer strongroom: upgrade it")
+        if fields["key"] not in keys:
+            raise UnknownKeyIdError(f"a checkpoint names the audit key {fields['key']!r}, which the keyset lacks")
+        _mac(keys[fields["key"]]).verify(bytes.fromhex(fields["check"]), stored[:-_TAIL])
+    except (ValueError, KeyError, TypeError, Forged):
+        raise TamperedError("the checkpoint of an audit log is damaged or forged") from None
+    position = Position(fields["log"], fields["segment"], fields["offset"])
+    return Checkpoint(position, fields["stream"], fields["seq"], fields["mac"], fields["key"], tuple(fields["after"]))
+
+
+def _mac(audit_key: bytes) -> Mac:
+    return Mac(audit_key, b"audit checkpoint")

@@ -1,0 +1,204 @@
+"""Writes events: one line each, chained, in the kernel before the caller goes on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from _weakrefset import WeakSet
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as quote
+from typing import Final
+
+from strongroom.audit.chain import START, UNSEALED, line_mac
+from strongroom.audit.checkpoint import Checkpoint
+from strongroom.audit.heads import as_ids, recent_heads
+from strongroom.crypto.mac import Mac
+from strongroom.errors import AuditError
+from strongroom.model import ACTIONS, OUTCOMES
+from strongroom.protocols import AuditSink
+
+CHECKPOINT_EVERY: Final = 1000
+_words = {word: quote(word) for word in ACTIONS + OUTCOMES}
+
+
+class AuditLog:
+    """Appends the events of one store to a sink. One object for each sink; usable from many threads and after `fork`.
+
+    Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
+    `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
+    this one answers), `revision` (of the store, after a write), `count`, `actor`, `service`, `pid`, `host`, `source`,
+    `store`, `mac`; those that do not apply are absent. The first line of a stream is the action `OPEN`, which also
+    holds `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment had at least) and `after`
+    (the last events of other streams).
+
+    `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
+    lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
+    `verify` names them.
+    """
+
+    _clock: Callable[[], int] = staticmethod(time.time_ns)
+    _random: Callable[[int], bytes] = staticmethod(os.urandom)
+
+    def __init__(
+        self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
+        source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY,
+    ) -> None:  # fmt: skip
+        self.sink = sink
+        self._keys = keys
+        self._store = store
+        self._actor = actor
+        self._service = service
+        self._source = source
+        self._every = checkpoint_every
+        self._since_checkpoint = 0
+        self._stamped = -1
+        self._stamp = ""
+        self._segment: int | None = None
+        self._stream = ""
+        self._seq = 0
+        self._mac: Mac | None = None
+        self._last = START
+        self._after_fork()
+        _logs.add(self)
+
+    def __repr__(self) -> str:
+        return f"AuditLog({self.sink.url})"
+
+    def record(
+        self, action: str, name: str | None, outcome: str, *, version: int | None = None, stage: str | None = None,
+        reason: str | None = None, revision: int | None = None, intent: str | None = None, count: int | None = None,
+        actor: str | None = None,
+    ) -> str:  # fmt: skip
+        """Write one event and return its id, which the outcome of an intent passes as `intent`.
+
+        `action` and `outcome` are words of `strongroom.model`; `reason` is a short stable word, never free text.
+        Raises `AuditError` when the line cannot be written: then the caller must not answer.
+        """
+        # Every read of a secret pays for this function: rendered by hand, an event costs about as much as its write.
+        with self._lock:
+            if self._segment != self.sink.segment():
+                self._begin()
+            self._since_checkpoint += 1
+            more = "" if version is None else f',"version":{version:d}'
+            if stage is not None:
+                more += f',"stage":{quote(stage)}'
+            more += f',"outcome":{_words[outcome]}'
+            if reason is not None:
+                more += f',"reason":{quote(reason)}'
+            if intent is not None:
+                more += f',"intent":{quote(intent)}'
+            if revision is not None:
+                more += f',"revision":{revision:d}'
+            if count is not None:
+                more += f',"count":{count:d}'
+            who = self._whos.get(actor) or self._who(actor)
+            return self._write(action, "null" if name is None else quote(name), more + who)
+
+    def _write(self, action: str, name: str, rest: str) -> str:
+        seq = self._seq + 1
+        second, nanoseconds = divmod(self._clock(), 1_000_000_000)
+        if second != self._stamped:
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._stamped = second
+        stream = self._stream
+        event = f"{stream}-{seq}"
+        body = (
+            f'{{"id":"{event}","ts":"{self._stamp}.{nanoseconds // 1000:06d}Z","seq":{seq},"stream":"{stream}"'
+            f',"action":{_words[action]},"name":{name}{rest}'
+        ).encode()
+        try:
+            self._seq = seq
+            if self._mac is None:
+                self.sink.append(body + UNSEALED + b"\n")
+            else:
+                self._last = last = self._mac.digest(self._last, body)
+                self.sink.append(b'%b,"mac":"%b"}\n' % (body, last.hex().encode()))
+        except BaseException:
+            # Nobody knows whether the line is there (a failed fsync, a signal): a stream must not guess.
+            self._segment = self._mac = None
+            raise
+        return event
+
+    def rekey(self, keys: Mapping[int, bytes]) -> None:
+        """Write with the newest of `keys` from now on, in a new stream."""
+        with self._lock:
+            self._keys = keys
+            self._segment = None
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """True when many events came after the last checkpoint, as with a process that only reads."""
+        return self._keys is not None and self._since_checkpoint >= self._every
+
+    def checkpoint(self) -> tuple[str, bytes]:
+        """Return the id of the log and what the store shall keep for it: the log's head, authenticated.
+
+        Raises `AuditError` when nothing can be written or when there is no audit key.
+        """
+        with self._lock:
+            if self._segment != self.sink.segment():
+                self._begin()
+            if self._keys is None:
+                raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
+            position = self.sink.position()
+            others = recent_heads(self.sink, self._store)
+            others.pop(self._stream, None)
+            after = tuple(as_ids(others))
+            key = max(self._keys)
+            head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, after)
+            self._since_checkpoint = 0
+            return position.log, head.encode(self._keys[key])
+
+    def close(self) -> None:
+        """Release the sink; closing twice is no error."""
+        self.sink.close()
+
+    def _begin(self) -> None:
+        """Start a new stream: at first, after a fork, a failure or a rekey, and in each segment.
+
+        A stream never spans segments, so that old segments can be deleted and the others still verify alone.
+        """
+        segment = self.sink.segment()
+        previous = (self._stream, self._seq) if self._mac else None
+        self._stream, self._seq = self._random(8).hex(), 0
+        self._last, self._mac = START, None
+        if self._keys is not None:
+            key = max(self._keys)
+            self._mac = line_mac(self._keys[key], self._stream)
+            heads = recent_heads(self.sink, self._store)
+            if previous is not None:
+                heads[previous[0]] = previous[1]
+            log, _, at = self.sink.position()
+            after = ",".join(map(quote, as_ids(heads)))
+            extra = f',"key":{key:d},"log":"{log}","segment":{segment:d},"at":{at:d},"after":[{after}]'
+            self._write("OPEN", "null", f',"outcome":{_words["ok"]}' + self._who(None) + extra)
+        self._segment = segment
+
+    def _who(self, actor: str | None) -> str:
+        """Return the part of a line that is the same for all events of `actor`."""
+        if len(self._whos) >= 1000:
+            self._whos.clear()
+        name = self._actor if actor is None else actor
+        self._whos[actor] = who = (
+            f',"actor":{quote(name)},"service":{quote(self._service)},"pid":{os.getpid()}'
+            f',"host":{quote(os.uname().nodename)},"source":{quote(self._source)},"store":{quote(self._store)}'
+        )
+        return who
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._segment = self._mac = None
+        self._stream, self._seq = "", 0
+        self._whos: dict[str | None, str] = {}
+
+
+_logs: WeakSet[AuditLog] = WeakSet()
+
+
+def _in_child() -> None:
+    for log in _logs:
+        log._after_fork()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,68 @@
+"""The files of a log: `<path>` is the newest segment, `<path>.000001` … are those that were rotated out.
+
+The first line of a segment says which one it is; names are only a habit, so that a log rotated by another program
+(`<path>.1`, `<path>-20260131`) is still read whole and in order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+_header = re.compile(rb'\{"strongroom_audit":1,"log":"([0-9a-f]{16})","segment":([1-9][0-9]{0,8})\}\n').match
+HEADER_LIMIT = 96
+
+
+class Header(NamedTuple):
+    """What the first line of a segment says."""
+
+    log: str
+    """16 hex digits, the same in all segments of a log."""
+    segment: int
+
+    def encode(self) -> bytes:
+        """Return the line with its line feed."""
+        return b'{"strongroom_audit":1,"log":"%b","segment":%d}\n' % (self.log.encode(), self.segment)
+
+
+def read_header(fd: int) -> Header | None:
+    """Return the header of an open segment, or None when the file does not start with one."""
+    found = _header(os.pread(fd, HEADER_LIMIT, 0))
+    return Header(found[1].decode(), int(found[2])) if found else None
+
+
+def header_of(path: str) -> Header | None:
+    """Return the header of the segment at `path`, or None when there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    try:
+        return read_header(fd)
+    finally:
+        os.close(fd)
+
+
+def rotated_name(path: str, segment: int) -> str:
+    """Return where a segment lies after it was rotated out."""
+    return f"{path}.{segment:06d}"
+
+
+def rotated(path: str, log: str | None = None) -> dict[int, str]:
+    """Return the paths of the rotated segments beside `path`, by number in rising order.
+
+    Without `log` they are those of the log that has the newest of them. Where two files hold the same segment (a
+    backup copy), the name that strongroom gives wins.
+    """
+    folder, base = os.path.split(path)
+    found: dict[Header, str] = {}
+    for name in sorted(os.listdir(folder)):
+        candidate = os.path.join(folder, name)
+        if name.startswith(base) and name[len(base) :][:1] in (".", "-") and os.path.isfile(candidate):
+            header = header_of(candidate)
+            if header and (header not in found or candidate == rotated_name(path, header.segment)):
+                found[header] = candidate
+    if log is None and found:
+        log = max(found, key=lambda header: header.segment).log
+    return {header.segment: found[header] for header in sorted(found) if header.log == log}
