@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 
 from strongroom.errors import ConfigError, StoreError, StoreExistsError, StoreNotFoundError, StrongroomError
@@ -68,6 +69,36 @@ def make_new(path: str, url: str, write: Callable[[str], None]) -> None:
         ) from None
     except OSError as error:
         raise os_error(error, url) from None
+
+
+def write_whole(path: str, content: bytes, like: str | None = None) -> None:
+    """Write `content` to the new file `path` durably, with the owner and the mode of the file `like` (else 0600).
+
+    Raises `OSError`; a part may be there then.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        if like is not None:
+            copy_owner_and_mode(os.stat(like), descriptor)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_owner_and_mode(found: os.stat_result, descriptor: int) -> None:
+    """Give the open file the owner, the group and the mode of the file `found`, as far as we may."""
+    mode = stat.S_IMODE(found.st_mode)
+    own = os.fstat(descriptor)
+    if (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
+        try:
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+        except PermissionError:
+            # Not root. Rights that were given to that group must not pass to ours.
+            mode &= ~0o070
+    os.fchmod(descriptor, mode)
 
 
 def sync_directory(path: str) -> None:

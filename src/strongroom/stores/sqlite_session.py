@@ -9,8 +9,8 @@ from contextlib import suppress
 from strongroom.errors import StoreError, TamperedError
 from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
 
-CHECKPOINT_MILLISECONDS = 1000
-"""How long `empty_wal` waits for readers; it keeps writers out meanwhile."""
+REBUILD_MILLISECONDS = 1000
+"""How long `rebuild` waits for others; it keeps writers out meanwhile."""
 
 
 class Session:
@@ -74,12 +74,19 @@ class Session:
             self._run("UPDATE store SET revision = ?", (self.revision,))
         self._run("COMMIT")
 
-    def empty_wal(self) -> bool:
-        """Write all of the -wal file into the database and cut it to nothing; False when somebody was in the way."""
+    def rebuild(self) -> bool:
+        """Write the database anew and empty the -wal file; False when that was not possible now.
+
+        `secure_delete` alone is not enough: when SQLite moves an entry to another page, to balance its tree, a copy
+        stays in the free space of the old one, and deleting the entry later does not reach that copy.
+        """
         ((timeout,),) = self._run("PRAGMA busy_timeout")
-        self._run(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+        self._run(f"PRAGMA busy_timeout={REBUILD_MILLISECONDS}")
         try:
+            self._run("VACUUM")
             return self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+        except StoreError:
+            return False  # a reader, a writer or a full disk
         finally:
             self._run(f"PRAGMA busy_timeout={timeout}")
 
