@@ -15,14 +15,14 @@ from strongroom.unlock import Unlocked
 class Change:
     """What a writer works with: reads its own writes, and keeps the manifest's sum while it goes."""
 
-    __slots__ = ("_changed", "_manifest", "_tx", "unlocked")
+    __slots__ = ("_manifest", "_tx", "changed", "unlocked")
 
     def __init__(self, tx: Transaction, unlocked: Unlocked, url: str) -> None:
         """Raises `TamperedError` when the manifest is not that of the store's revision."""
         self._tx = tx
         self.unlocked = unlocked
         self._manifest = unlocked.manifests.open(tx.get(MANIFEST))
-        self._changed = False
+        self.changed = False
         if self._manifest.revision != tx.revision - 1:
             raise TamperedError(
                 f"{url} is at revision {tx.revision - 1} but its manifest at {self._manifest.revision}: it was merged, "
@@ -71,7 +71,7 @@ class Change:
         number += (value is not None) - (old is not None)
         # A record is at most two encryptions: metadata and data.
         self._manifest = Manifest(revision, number, total % MODULUS, uses + 2)
-        self._changed = True
+        self.changed = True
 
     def put_keys(self, header: Header, root: bytes, recipient: Recipient, keyset: Keyset) -> None:
         """Store these keys where they differ from the present ones, and use them from now on."""
@@ -96,6 +96,6 @@ class Change:
 
     def seal(self) -> None:
         """Write the manifest: the last write of the transaction."""
-        if self._changed:
+        if self.changed:
             manifest = self._manifest._replace(revision=self._tx.revision)
             self._tx.put(MANIFEST, self.unlocked.manifests.seal(manifest))

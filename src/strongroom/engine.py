@@ -14,7 +14,7 @@ from strongroom.manifest import Manifest
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.protocols import KeyProvider, Reader, Store
 from strongroom.records import Current
-from strongroom.unlock import Unlocked, unlock
+from strongroom.unlock import Unlocked, refresh, unlock
 
 USES_OF_A_KEY = 1 << 31
 """A data key makes way for a new one after this many encryptions; random GCM nonces allow 2^32."""
@@ -37,11 +37,11 @@ class Engine:
     def __repr__(self) -> str:
         return f"Engine({self.store.url})"
 
-    def _current_keys(self, reader: Reader) -> Unlocked:
+    def keys_seen_by(self, reader: Reader) -> Unlocked:
         """Return the keys as `reader` sees them: those in memory unless another process changed them."""
         with self._lock:
             if (reader.get(HEADER), reader.get(KEYSET)) != self.unlocked.stored:
-                self.unlocked = unlock(reader, self.provider, self.store.url)
+                self.unlocked = refresh(reader, self.unlocked, self.provider, self.store.url)
             return self.unlocked
 
     def open_head(self, name: str, stored: bytes) -> Current:
@@ -50,19 +50,19 @@ class Engine:
             return self.unlocked.records.open_head(name, stored)
         except UnknownKeyIdError:
             with self.store.view() as view:
-                return self._current_keys(view).records.open_head(name, stored)
+                return self.keys_seen_by(view).records.open_head(name, stored)
 
     @contextmanager
     def view(self) -> Iterator[tuple[Reader, Unlocked]]:
         """Read several entries of one revision, with the keys of that revision."""
         with self.store.view() as view:
-            yield view, self._current_keys(view)
+            yield view, self.keys_seen_by(view)
 
     @contextmanager
     def change(self) -> Iterator[Change]:
         """Hold the store's write lock; commit what the block changed and the manifest, or nothing when it raises."""
         with self.store.transaction() as tx:
-            change = Change(tx, self._current_keys(tx), self.store.url)
+            change = Change(tx, self.keys_seen_by(tx), self.store.url)
             if change.uses >= USES_OF_A_KEY:
                 keyset = change.unlocked.keyset
                 change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, time.time()))

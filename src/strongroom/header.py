@@ -53,7 +53,7 @@ class Header(NamedTuple):
     def decode(cls, stored: bytes) -> Header:
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
         first, _, body = stored.partition(b"\n")
-        number, _, checksum = first.removeprefix(_MAGIC).partition(b" ")
+        number = first.removeprefix(_MAGIC).partition(b" ")[0]
         if first.startswith(_MAGIC) and number.isdigit() and int(number) > FORMAT:
             raise NewerFormatError(f"the store has format {int(number)}, this strongroom reads {FORMAT}: upgrade it")
         if first != _MAGIC + b"%d %b" % (FORMAT, hashlib.sha256(body).hexdigest().encode()):

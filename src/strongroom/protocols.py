@@ -69,6 +69,13 @@ class Store(Reader, Protocol):
         """
         ...
 
+    def scrub(self) -> bool:
+        """Remove what is left of deleted entries from the store's files, as far as the store can; True when all is gone.
+
+        False is no error: another process is reading an older state, and a later call or commit does it.
+        """
+        ...
+
     def close(self) -> None:
         """Release files and locks; closing twice is no error."""
         ...
@@ -121,6 +128,14 @@ class AuditSink(Protocol):
     """
 
     url: str
+
+    def segment(self) -> int:
+        """Return the number of the segment that the next line goes to, after moving to a new one when that is due.
+
+        The writer calls it before each line, and starts a new stream when the number has changed. A sink without
+        segments returns 1.
+        """
+        ...
 
     def append(self, line: bytes) -> None:
         """Hand the whole line (it ends in a line feed) to the kernel or raise; never write a part silently."""

@@ -81,7 +81,7 @@ class Records:
     def open_info(self, name: str, stored: bytes) -> SecretInfo:
         """Decrypt the metadata of a head, and no value; raises like `open_head`."""
         try:
-            _, key, flags, version, expires, length = _head.unpack_from(stored)
+            _, key, _, version, _, length = _head.unpack_from(stored)
             place = context(self._store, SECRET + name, stored[:_bound])
             document = self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
         except (Forged, struct.error, UnknownKeyIdError) as error:
@@ -141,9 +141,7 @@ def _explain(error: Exception, stored: bytes, name: str, version: int | None) ->
     """Tell a newer format, an unknown key and a forgery apart."""
     what = f"the secret {name!r}" if version is None else f"version {version} of the secret {name!r}"
     if stored[:1] > b"\x01":
-        return NewerFormatError(
-            f"{what} is in a format of a newer strongroom: upgrade it", name=name, version=version
-        )
+        return NewerFormatError(f"{what} is in a format of a newer strongroom: upgrade it", name=name, version=version)
     if isinstance(error, UnknownKeyIdError):
         return UnknownKeyIdError(f"{what} cannot be decrypted: {error}", name=name, version=version)
     return TamperedError(

@@ -49,18 +49,31 @@ def unlock(reader: Reader, provider: KeyProvider, url: str) -> Unlocked:
     Raises `StoreNotFoundError` (nothing there), `WrongKeyError`, `NoKeyError`, `InvalidKeyError`, `TamperedError`,
     `NewerFormatError`.
     """
-    stored = reader.get(HEADER)
-    if stored is None:
-        if reader.scan(limit=1):
-            raise TamperedError(f"{url} has entries but no {HEADER!r}: restore it from a backup")
-        raise StoreNotFoundError(f"{url} is empty; make a store there with `strongroom init`")
-    header = Header.decode(stored)
+    header, stored = _read(reader, url)
     root, recipient = header.unwrap_root(provider)
-    sealed = reader.get(KEYSET)
-    if sealed is None:
-        raise TamperedError(f"{url} has no {KEYSET!r}: restore it from a backup")
-    keyset = Keyset.decrypt(sealed, root, header.root, header.store)
-    return Unlocked.of(header, recipient, root, (stored, sealed), keyset)
+    keyset = Keyset.decrypt(stored[1], root, header.root, header.store)
+    return Unlocked.of(header, recipient, root, stored, keyset)
+
+
+def refresh(reader: Reader, before: Unlocked, provider: KeyProvider, url: str) -> Unlocked:
+    """Return the keys as they are now, when another process changed them.
+
+    The master key is needed only when there is a new root key: a running service outlives `rekey master`.
+    """
+    header, stored = _read(reader, url)
+    if (header.store, header.root) != (before.header.store, before.header.root):
+        return unlock(reader, provider, url)
+    keyset = Keyset.decrypt(stored[1], before.root, header.root, header.store)
+    return Unlocked.of(header, before.recipient, before.root, stored, keyset)
+
+
+def _read(reader: Reader, url: str) -> tuple[Header, tuple[bytes, bytes]]:
+    clear, sealed = reader.get(HEADER), reader.get(KEYSET)
+    if clear is None and not reader.scan(limit=1):
+        raise StoreNotFoundError(f"{url} is empty; make a store there with `strongroom init`")
+    if clear is None or sealed is None:
+        raise TamperedError(f"{url} has no {KEYSET if clear else HEADER!r}: restore it from a backup")
+    return Header.decode(clear), (clear, sealed)
 
 
 def initialise(store: Store, provider: KeyProvider, algorithm: str, *, now: float) -> None:

@@ -104,9 +104,7 @@ def read(reader: Reader, records: Records, name: str, version: int) -> bytes | N
     known = info.version(version)
     if known is None or known.state != "live":
         return None
-    return (
-        records.open_head(name, stored).data if version == info.current else read_old(reader, records, name, version)
-    )
+    return records.open_head(name, stored).data if version == info.current else read_old(reader, records, name, version)
 
 
 def read_old(reader: Reader, records: Records, name: str, version: int) -> bytes:

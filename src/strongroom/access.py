@@ -1,0 +1,194 @@
+"""Every access to an unlocked store goes through here: authorized first, on record before it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+from strongroom import versions
+from strongroom.audit.log import AuditLog
+from strongroom.change import Change
+from strongroom.engine import Engine
+from strongroom.errors import AuditError, DeniedError, NotFoundError, StrongroomError
+from strongroom.integrity import accept
+from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
+from strongroom.protocols import Policy, Reader
+from strongroom.records import DESTROYED
+from strongroom.unlock import Unlocked
+
+Result = TypeVar("Result")
+Name = TypeVar("Name", str, None, str | None)
+
+
+class Found(NamedTuple):
+    """What a look-up gives: a version and its data, or no data and in one word why."""
+
+    version: int | None
+    data: bytes | None
+    reason: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Found(version={self.version}, reason={self.reason})"
+
+
+class Access:
+    """One actor's access to one store. Immutable; `bind` makes another actor's."""
+
+    __slots__ = ("_record", "_store", "actor", "audit", "engine", "policy")
+
+    def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
+        self.engine = engine
+        self.audit = audit
+        self.actor = actor
+        self.policy = policy
+        self._store = engine.store
+        self._record = audit.record
+
+    def bind(self, actor: str) -> Access:
+        """Return the same access for another actor."""
+        return Access(self.engine, self.audit, actor, self.policy)
+
+    def authorize(self, action: str, capability: str, name: str) -> None:
+        """Raise `DeniedError`, on record, unless the policy lets the actor do this."""
+        if self.policy is not None and not self.policy.allows(self.actor, capability, name):
+            self._record(action, name or None, "denied", actor=self.actor)
+            raise DeniedError(
+                f"{self.actor!r} may not {capability} {name or 'secrets'!r}: the policy says no", name=name
+            )
+
+    def read(self, name: str, version: int | None) -> bytes | None:
+        """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
+        check_name(name)
+        if self.policy is not None:
+            self.authorize("GET", "read", name)
+        try:
+            found = self._current(name) if version is None else self._numbered(name, version)
+        except StrongroomError as error:
+            self.failed("GET", name, error, version=version)
+            raise
+        if found.data is None:
+            self._record("GET", name, "not_found", version=found.version, reason=found.reason, actor=self.actor)
+            return None
+        self._record("GET", name, "ok", version=found.version, actor=self.actor)
+        if self.audit.checkpoint_due:
+            self.checkpoint()
+        return found.data
+
+    def _current(self, name: str) -> Found:
+        stored = self._store.get(SECRET + name)
+        if stored is None:
+            self.engine.confirm_absence(name)
+            return Found(None, None, "missing")
+        version, flags, expires, data = self.engine.open_head(name, stored)
+        if flags:
+            return Found(version, None, "destroyed" if flags & DESTROYED else "deleted")
+        if expires and expires <= time.time() * 1000:
+            return Found(version, None, "expired")
+        return Found(version, data)
+
+    def _numbered(self, name: str, version: int) -> Found:
+        with self.engine.view() as (view, unlocked):
+            stored = view.get(SECRET + name)
+            info = None if stored is None else unlocked.records.open_info(name, stored)
+            known = info.version(version) if info else None
+            if known and known.readable_at(time.time()):
+                return Found(version, versions.read(view, unlocked.records, name, version))
+        if info is None:
+            self.engine.confirm_absence(name)
+        return Found(
+            version, None, known.state if known and known.state != "live" else "expired" if known else "missing"
+        )
+
+    def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
+        """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""
+        self.authorize(action, capability, name)
+        try:
+            with self.engine.view() as (view, unlocked):
+                return step(view, unlocked)
+        except StrongroomError as error:
+            self.failed(action, name or None, error)
+            raise
+
+    def ok(self, action: str, name: str | None, *, count: int | None = None, reason: str | None = None) -> None:
+        """Record that something was answered."""
+        self._record(action, name, "ok", count=count, reason=reason, actor=self.actor)
+
+    def refused(self, action: str, name: str | None, reason: str, *, count: int | None = None) -> None:
+        """Record that something was not as it must be."""
+        self._record(action, name, "failed", reason=reason, count=count, actor=self.actor)
+
+    def accept(self) -> int:
+        """Take the store's entries as they are for right; see `strongroom.integrity.accept`."""
+        self.authorize("VERIFY", "update", "")
+        intent = self._record("VERIFY", None, "intent", reason="accept", actor=self.actor)
+        try:
+            revision = accept(self.engine)
+        except BaseException as error:
+            self.failed("VERIFY", None, error, intent=intent)
+            raise
+        self._record("VERIFY", None, "ok", reason="accept", revision=revision, intent=intent, actor=self.actor)
+        return revision
+
+    def change(self, action: str, capability: str, name: str | None, step: Callable[[Change], Result]) -> Result:
+        """Run `step` in a transaction; see `change_many`."""
+        return self.change_many(action, capability, {name: step})[name]
+
+    def change_many(
+        self, action: str, capability: str, steps: Mapping[Name, Callable[[Change], Result]]
+    ) -> dict[Name, Result]:
+        """Run the steps of all names in one transaction: all happen or none.
+
+        Each name's intent is on record before, its outcome after. Raises what a step raises.
+        """
+        for name in steps:
+            self.authorize(action, capability, name or "")
+        intents = {name: self._record(action, name, "intent", actor=self.actor) for name in steps}
+        try:
+            with self.engine.change() as change:
+                results = {name: step(change) for name, step in steps.items()}
+                if change.changed:
+                    log, checkpoint = self.audit.checkpoint()
+                    change.put(AUDIT + log, checkpoint)
+        except BaseException as error:
+            for name, intent in intents.items():
+                self.failed(action, name, error, intent=intent)
+            raise
+        try:
+            for name, intent in intents.items():
+                self._changed(action, name, intent, results[name], change)
+        except AuditError as error:
+            raise AuditError(f"the change was made, but not its event ({error}); its intent is on record") from None
+        return results
+
+    def _changed(self, action: str, name: str | None, intent: str, result: object, change: Change) -> None:
+        version = result.version if isinstance(result, VersionInfo) else None
+        revision = change.revision if change.changed else None
+        self._record(action, name, "ok", version=version, revision=revision, intent=intent, actor=self.actor)
+
+    def failed(
+        self,
+        action: str,
+        name: str | None,
+        error: BaseException,
+        *,
+        version: int | None = None,
+        intent: str | None = None,
+    ) -> None:
+        """Record a refusal. When the audit log itself is what failed, there is nothing to add to the error."""
+        if isinstance(error, AuditError):
+            return
+        missing = isinstance(error, NotFoundError)
+        reason = error.code if isinstance(error, StrongroomError) else type(error).__name__
+        self._record(action, name, "not_found" if missing else "failed", version=version,
+                     reason=None if missing else reason, intent=intent, actor=self.actor)  # fmt: skip
+
+    def checkpoint(self) -> None:
+        """Put the head of this process's audit stream into the store, if the store can be written now."""
+        try:
+            with self.engine.change() as change:
+                log, checkpoint = self.audit.checkpoint()
+                change.put(AUDIT + log, checkpoint)
+        except StrongroomError:
+            # A reader on a read-only disk still reads; the next write or reader makes up for it.
+            return

@@ -1,0 +1,181 @@
+"""Settings: arguments override `STRONGROOM_*` variables, which override a file, which overrides the defaults.
+
+The file is `strongroom.toml`, or the table `[tool.strongroom]` of `pyproject.toml`, of the nearest directory upwards
+that has one. Paths in a file are relative to it; all others to the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from strongroom.errors import ConfigError
+
+VARIABLE = "SECRETS_MASTER_KEY"
+STORE_FILES = ("secrets.db", "secrets.enc")
+KEY_FILE = "master.key"
+_SCHEMES_WITH_PATHS = ("sqlite", "file", "passphrase")
+
+
+class Config(NamedTuple):
+    """Where everything is. Drivers are written `scheme:rest`."""
+
+    store: str = "sqlite:secrets.db"
+    key: str = f"env:{VARIABLE}"
+    audit: str = "file:logs/secrets_audit.log"
+    actor: str = ""
+    """Who acts; empty for the operating system's user."""
+    service: str = ""
+    """Which program acts; empty for the name of the running script."""
+    sync: str = "write"
+    """`write`: events survive SIGKILL. `fsync`: they survive power loss."""
+    audit_max_bytes: int = 64 * 1024 * 1024
+    """Size at which the audit log goes on in a new file; 0 for never."""
+    audit_keep: int = 0
+    """How many older files of the audit log are kept; 0 for all."""
+    max_versions: int = 10
+    on_rollback: str = ""
+    """What to do when the store is older than the audit log says: `refuse` or `warn`; empty for the store's own
+    default, which is `refuse`, and `warn` for the file store (git moves it back and forth)."""
+    on_error: str = "raise"
+    """What `get_secret_or_env` does when the store is there but refuses: `raise`, or `fallback` with a warning."""
+    policy: tuple[Mapping[str, Any], ...] = ()
+    chosen: frozenset[str] = frozenset()
+    """The settings that somebody chose; the others are defaults."""
+    directory: str = "."
+    """Where the file of settings is, or the default store, or else the working directory."""
+
+
+_CHOICES = {
+    "sync": ("write", "fsync"),
+    "on_rollback": ("", "refuse", "warn"),
+    "on_error": ("raise", "fallback"),
+}
+_NAMES = tuple(name for name in Config._fields if name not in ("chosen", "directory"))
+
+
+def load(environ: Mapping[str, str] | None = None, start: str = ".", **arguments: Any) -> Config:
+    """Return the settings as seen from the directory `start`; an argument that is None was not given.
+
+    Raises `ConfigError` naming the setting and where it was found.
+    """
+    environ = os.environ if environ is None else environ
+    directory, found = _nearest(start)
+    chosen: dict[str, Any] = {}
+    for source, settings in (
+        (found or "", _from_file(found, directory) if found else {}),
+        ("environment", _from_environment(environ)),
+        ("argument", {name: value for name, value in arguments.items() if value is not None}),
+    ):
+        for name, value in settings.items():
+            chosen[name] = _checked(name, value, source)
+    config = Config(**chosen, chosen=frozenset(chosen), directory=directory)
+    return _with_defaults(config, environ)
+
+
+def _nearest(start: str) -> tuple[str, str | None]:
+    """Return the project's directory and its file of settings, if it has one."""
+    here = directory = os.path.abspath(start)
+    while True:
+        settings = os.path.join(directory, "strongroom.toml")
+        if os.path.isfile(settings):
+            return directory, settings
+        project = os.path.join(directory, "pyproject.toml")
+        if os.path.isfile(project) and _has_table(project):
+            return directory, project
+        if any(os.path.isfile(os.path.join(directory, name)) for name in STORE_FILES):
+            return directory, None
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return here, None
+        directory = parent
+
+
+def _has_table(project: str) -> bool:
+    # Reading TOML costs milliseconds at start-up; most projects have no such table.
+    try:
+        with open(project, "rb") as file:
+            return b"[tool.strongroom" in file.read()
+    except OSError as error:
+        raise ConfigError(f"{project} cannot be read: {error.strerror}") from None
+
+
+def _from_file(path: str, directory: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    if path.endswith("pyproject.toml"):
+        document = document.get("tool", {}).get("strongroom", {})
+    for name in ("store", "key", "audit"):
+        if isinstance(document.get(name), str):
+            document[name] = _anchored(document[name], directory)
+    unknown = sorted(set(document) - set(_NAMES))
+    if unknown:
+        raise ConfigError(f"{path}: there is no setting {unknown[0]!r}; there are: {', '.join(_NAMES)}")
+    return document
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name in _NAMES:
+        text = environ.get(f"STRONGROOM_{name.upper()}", "")
+        if text and name != "policy":
+            settings[name] = _number(name, text) if isinstance(getattr(Config(), name), int) else text
+    return settings
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ConfigError(f"STRONGROOM_{name.upper()} is {text!r}; give a whole number")
+    return int(text)
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    place = source or "settings"
+    if name == "policy":
+        if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
+            raise ConfigError(f"{place}: policy is a list of tables, [[policy]]")
+        return tuple(value)
+    if type(value) is not type(getattr(Config(), name)):
+        kind = "a whole number" if isinstance(getattr(Config(), name), int) else "text"
+        raise ConfigError(f"{place}: {name} must be {kind}")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
+    if name == "max_versions" and not 1 <= value <= 10_000:
+        raise ConfigError(f"{place}: max_versions is {value}; give a number from 1 to 10,000")
+    return value
+
+
+def _anchored(url: str, directory: str) -> str:
+    """Make the relative path of a driver's URL one that starts from `directory`."""
+    scheme, colon, path = url.partition(":")
+    if not colon or "/" in scheme:
+        return os.path.join(directory, url)
+    if scheme in _SCHEMES_WITH_PATHS and path:
+        return f"{scheme}:{os.path.join(directory, path)}"
+    return url
+
+
+def _with_defaults(config: Config, environ: Mapping[str, str]) -> Config:
+    """Find the default store, key and audit log in the project's directory."""
+    near = os.path.relpath(config.directory)
+    if "store" not in config.chosen:
+        there = [name for name in STORE_FILES if os.path.isfile(os.path.join(config.directory, name))]
+        name = there[0] if there else STORE_FILES[0]
+        scheme = "sqlite" if name.endswith(".db") else "file"
+        config = config._replace(store=f"{scheme}:{os.path.normpath(os.path.join(near, name))}")
+    if "audit" not in config.chosen:
+        log = os.path.normpath(os.path.join(near, "logs", "secrets_audit.log"))
+        config = config._replace(audit=f"file:{log}")
+    if "key" not in config.chosen and not environ.get(VARIABLE):
+        beside = os.path.normpath(os.path.join(near, KEY_FILE))
+        if os.path.exists(beside):
+            config = config._replace(key=f"file:{beside}")
+    return config

@@ -1,0 +1,87 @@
+"""`get_secret_or_env`: the call that lets a team move over one secret at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from typing import Any
+
+from strongroom import config as configuration
+from strongroom import opening
+from strongroom.config import Config
+from strongroom.errors import NoKeyError, StoreNotFoundError, StrongroomError
+from strongroom.manager import SecretsManager
+from strongroom.model import check_name
+from strongroom.opening import StrongroomWarning
+
+_lock = threading.Lock()
+_default: SecretsManager | None = None
+_on_error = "raise"
+_warned: set[str] = set()
+
+
+def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None) -> Any:
+    """Return the secret `name`, else the variable `env_var` (by default the one called `name`), else `default`.
+
+    The store is the one of the settings, opened once in each process. Where none was made and none is configured, or no
+    master key is, the environment answers, with one warning.
+
+    A store that is there but refuses (wrong key, damaged record, audit log that cannot be written) raises, because
+    silence would hide an attack; with `on_error = "fallback"` (or STRONGROOM_ON_ERROR=fallback) it warns and falls back.
+    """
+    check_name(name)
+    try:
+        manager = _manager()
+        found = None if manager is None else manager.get_secret(name)
+    except StrongroomError as error:
+        if _on_error != "fallback":
+            raise
+        _warn(f"strongroom cannot answer and falls back to the environment, as on_error says: {error}")
+        found = None
+    if found is not None:
+        return found
+    return os.environ.get(env_var or name, default)
+
+
+def reset() -> None:
+    """Close the default store and forget it, so that the next call reads the settings anew."""
+    global _default
+    with _lock:
+        if _default is not None:
+            _default.close()
+        _default = None
+        _warned.clear()
+
+
+def _manager() -> SecretsManager | None:
+    """Return the manager of the default store, None where there is no store or no key."""
+    global _default, _on_error
+    if _default is not None:
+        return _default
+    with _lock:
+        if _default is None:
+            config = configuration.load()
+            _on_error = config.on_error
+            _default = _open(config)
+        return _default
+
+
+def _open(config: Config) -> SecretsManager | None:
+    try:
+        return opening.open(settings=config)
+    except StoreNotFoundError:
+        if "store" in config.chosen:
+            raise
+        _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment")
+    except NoKeyError as error:
+        if "key" in config.chosen:
+            raise
+        _warn(f"{error}; until then secrets come from the environment")
+    return None
+
+
+def _warn(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, StrongroomWarning, stacklevel=4)

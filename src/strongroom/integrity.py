@@ -1,0 +1,159 @@
+"""Checks of what is at rest: one secret's encryption, and the whole store."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from strongroom.data import decode_value
+from strongroom.engine import Engine
+from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
+from strongroom.manifest import Manifest, entries
+from strongroom.model import AUDIT, HEADER, KEYSET, MANIFEST, SECRET, VERSION, SecretInfo, version_path
+from strongroom.protocols import Reader
+from strongroom.records import key_id
+from strongroom.unlock import Unlocked
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is to do."""
+_SHORT = 4
+"""Values of fewer bytes turn up in random ciphertext by chance, so they are not searched for."""
+
+
+class EncryptionReport(NamedTuple):
+    """How one secret lies in the store."""
+
+    name: str
+    version: int
+    algorithm: str
+    key_id: int
+    key_state: str
+    store: str
+    size: int
+    """Bytes of the record."""
+    authentic: bool
+    """The record decrypts and authenticates at its place."""
+    plaintext_absent: bool
+    """The value is not in the record as it is stored: not raw, not in base64, not in hexadecimal."""
+
+
+class StoreReport(NamedTuple):
+    """The state of a whole store."""
+
+    revision: int
+    entries: int
+    secrets: int
+    versions: int
+    """Those that still have data."""
+    problems: tuple[str, ...]
+    """Empty when everything is as strongroom wrote it."""
+
+    @property
+    def ok(self) -> bool:
+        """True when there is no problem."""
+        return not self.problems
+
+
+def check_secret(view: Reader, unlocked: Unlocked, name: str, url: str) -> EncryptionReport:
+    """Look at one secret as it is stored; raises `SecretNotFoundError`, and `TamperedError` when it is not authentic."""
+    stored = view.get(SECRET + name)
+    if stored is None:
+        raise SecretNotFoundError(f"there is no secret {name!r}", name=name)
+    current = unlocked.records.open_head(name, stored)
+    key = unlocked.keyset.keys[key_id(stored)]
+    absent = not any(form in stored for form in _forms(current.data))
+    return EncryptionReport(name, current.version, key.algorithm, key.id, key.state, url, len(stored), True, absent)
+
+
+def _forms(data: bytes) -> Iterator[bytes]:
+    raw = data[1:]
+    value = decode_value(data) if data else b""
+    texts = [text for text in value.values() if isinstance(text, str)] if isinstance(value, dict) else []
+    for plain in (raw, *(text.encode() for text in texts)):
+        if len(plain) >= _SHORT:
+            yield from (plain, b64encode(plain).rstrip(b"="), plain.hex().encode())
+
+
+def check_store(view: Reader, unlocked: Unlocked, revision: int, progress: Progress | None = None) -> StoreReport:
+    """Decrypt every record and compare all entries with the manifest; `revision` is what the store says it has."""
+    problems = list(_check_records(view, unlocked, progress))
+    try:
+        manifest = unlocked.manifests.open(view.get(MANIFEST))
+        problems += _check_manifest(view, unlocked, manifest, revision)
+    except StrongroomError as error:
+        problems.append(str(error))
+    count = {SECRET: 0, VERSION: 0}
+    total = 0
+    for path, _ in entries(view):
+        total += 1
+        for prefix in count:
+            count[prefix] += path.startswith(prefix)
+    return StoreReport(revision, total, count[SECRET], count[SECRET] + count[VERSION], tuple(problems))
+
+
+def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, revision: int) -> Iterator[str]:
+    if manifest.revision != revision:
+        yield f"the store is at revision {revision}, its manifest at {manifest.revision}: it was restored or merged"
+    found = unlocked.manifests.summarise(view, manifest.revision, manifest.uses)
+    excess = found.entries - manifest.entries
+    if excess:
+        yield f"{abs(excess)} entries {'were added from outside' if excess > 0 else 'are missing'}"
+    elif found.total != manifest.total:
+        yield "an entry was replaced by another one that is authentic: an older version of itself"
+
+
+def _check_records(view: Reader, unlocked: Unlocked, progress: Progress | None) -> Iterator[str]:
+    known = {HEADER, KEYSET, MANIFEST}
+    rows = list(entries(view, SECRET)) if progress else entries(view, SECRET)
+    total = len(rows) if isinstance(rows, list) else 0
+    for done, (path, stored) in enumerate(rows):
+        name = path.removeprefix(SECRET)
+        try:
+            unlocked.records.open_head(name, stored)
+            info = unlocked.records.open_info(name, stored)
+        except StrongroomError as error:
+            yield str(error)
+            continue
+        yield from _check_versions(view, unlocked, info, known)
+        if progress:
+            progress(done + 1, total)
+    for path, _ in entries(view):
+        if path not in known and not path.startswith((SECRET, AUDIT)):
+            yield f"the entry {path!r} belongs to nothing that strongroom wrote"
+
+
+def _check_versions(view: Reader, unlocked: Unlocked, info: SecretInfo, known: set[str]) -> Iterator[str]:
+    for version in info.versions[:-1]:
+        if version.destroyed:
+            continue
+        path = version_path(info.name, version.version)
+        known.add(path)
+        stored = view.get(path)
+        if stored is None:
+            yield f"version {version.version} of {info.name!r} is missing although nobody destroyed it"
+            continue
+        try:
+            unlocked.records.open_version(info.name, version.version, stored)
+        except StrongroomError as error:
+            yield str(error)
+
+
+def accept(engine: Engine) -> int:
+    """Make a new manifest for the entries as they are, after a restore or merge of the operator's own.
+
+    Returns the store's new revision. Raises `TamperedError` when a record is not authentic: that is never accepted.
+    """
+    with engine.store.transaction() as tx:
+        unlocked = engine.keys_seen_by(tx)
+        bad = list(_check_records(tx, unlocked, None))
+        if bad:
+            raise TamperedError(f"nothing was accepted, {len(bad)} problems are no matter of a restore: {bad[0]}")
+        try:
+            uses = unlocked.manifests.open(tx.get(MANIFEST)).uses
+        except TamperedError:
+            uses = 0
+        manifest = unlocked.manifests.summarise(tx, tx.revision, uses)
+        # A restored store has forgotten some encryptions; two for each entry is more than it can have forgotten.
+        tx.put(MANIFEST, unlocked.manifests.seal(manifest._replace(uses=uses + 2 * manifest.entries)))
+        return tx.revision

@@ -1,0 +1,345 @@
+"""`SecretsManager`: what a service holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from strongroom import versions
+from strongroom.access import Access
+from strongroom.audit.log import AuditLog
+from strongroom.change import Change
+from strongroom.data import Data, Value, decode_data, decode_value, encode
+from strongroom.engine import Engine
+from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
+from strongroom.integrity import EncryptionReport, Progress, StoreReport, check_secret, check_store
+from strongroom.keyset import AUDIT_KEY
+from strongroom.manifest import entries
+from strongroom.model import AUDIT, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
+from strongroom.protocols import Policy, Reader
+from strongroom.records import may_be_listed
+from strongroom.unlock import Unlocked
+
+if TYPE_CHECKING:
+    from strongroom.audit.verify import AuditReport
+    from strongroom.custody import Custody
+
+
+class Settings(NamedTuple):
+    """What a team decides once for its store."""
+
+    max_versions: int = 10
+    """Versions kept of each secret, unless the secret says otherwise."""
+    policy: Policy | None = None
+    """Who may do what; None lets whoever has the master key do everything."""
+
+
+class SecretsManager:
+    """Reads and writes the secrets of one store on behalf of one actor.
+
+    Made by `strongroom.open()`. Usable from many threads and after `fork`; a context manager that closes itself.
+
+    Every method raises `DeniedError`, `AuditError` (the event could not be written, so nothing is answered),
+    `TamperedError`, `NewerFormatError` and `StoreError`; what a method raises besides is said there.
+    """
+
+    def __init__(self, engine: Engine, audit: AuditLog, actor: str, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._access = Access(engine, audit, actor, self._settings.policy)
+
+    def __repr__(self) -> str:
+        return f"SecretsManager({self._access.engine.store.url}, actor={self._access.actor!r})"
+
+    def __enter__(self) -> SecretsManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the store and the audit log; closing twice is no error."""
+        self._access.engine.store.close()
+        self._access.audit.close()
+
+    def bind(self, actor: str) -> SecretsManager:
+        """Return a manager of the same store that acts for `actor`; this one stays as it is."""
+        return SecretsManager(self._access.engine, self._access.audit, actor, self._settings)
+
+    # Reading
+
+    def get_secret(
+        self, name: str, default: Any = None, *, version: int | None = None, field: str | None = None
+    ) -> Any:
+        """Return the value of a secret: `str`, or `bytes` if bytes were set. A missing secret is `default`.
+
+        Missing are: a name never set, a version that is deleted, destroyed, expired or retired, a field that is not
+        there. A secret of several fields is read with `field`, or whole with `get_data`.
+
+        Raises `InvalidNameError`; `InvalidValueError` when the secret has several fields and none is named.
+        """
+        found = self._access.read(name, version)
+        if found is None:
+            return default
+        value = decode_value(found)
+        if field is None and not isinstance(value, dict):
+            return value
+        if field is None and "value" not in value:
+            raise InvalidValueError(f"{name!r} has several fields: name one (field=…), or use get_data()", name=name)
+        return decode_data(found).get(field or "value", default)
+
+    def get_data(self, name: str, *, version: int | None = None) -> dict[str, Any] | None:
+        """Return all fields of a secret, or None when it is missing; a plain value is the field `value`."""
+        found = self._access.read(name, version)
+        return None if found is None else decode_data(found)
+
+    def list_secrets(self, prefix: str = "") -> list[str]:
+        """Return the sorted names that start with `prefix`, without those whose current version is deleted.
+
+        No value is decrypted. A store that hides or invents names is found out by `verify`.
+        """
+        check_prefix(prefix)
+
+        def names(view: Reader, _: Unlocked) -> list[str]:
+            found = entries(view, SECRET + prefix)
+            return [path.removeprefix(SECRET) for path, stored in found if may_be_listed(stored)]
+
+        listed = self._access.view("LIST", "list", prefix, names)
+        self._access.ok("LIST", prefix or None, count=len(listed))
+        return listed
+
+    def metadata(self, name: str) -> SecretInfo | None:
+        """Return what is known of a secret without its value, or None when it never was."""
+        check_name(name)
+
+        def info(view: Reader, unlocked: Unlocked) -> SecretInfo | None:
+            stored = view.get(SECRET + name)
+            return None if stored is None else unlocked.records.open_info(name, stored)
+
+        known = self._access.view("HISTORY", "read", name, info)
+        self._access.ok("HISTORY", name, count=len(known.versions) if known else 0)
+        return known
+
+    def history(self, name: str) -> list[VersionInfo]:
+        """Return the versions of a secret, oldest first; [] when it never was."""
+        known = self.metadata(name)
+        return list(known.versions) if known else []
+
+    def get_audit_logs(
+        self,
+        limit: int | None = 100,
+        *,
+        name: str | None = None,
+        action: str | None = None,
+        outcome: str | None = None,
+        actor: str | None = None,
+        since: datetime | float | str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the newest events first, at most `limit` of them, that match every filter given.
+
+        `name` may end in `*`; `since` is a time (aware `datetime`, seconds since 1970, ISO 8601 text) or an age such as
+        "24h" or "7d". Reading the log is an event too. Raises `InvalidInputError` for a filter that cannot be.
+        """
+        from strongroom.audit.query import query
+
+        self._access.authorize("AUDIT", "list", "")
+        found = query(
+            self._access.audit.sink, limit=limit, name=name, action=action, outcome=outcome, actor=actor, since=since
+        )
+        self._access.ok("AUDIT", None, count=len(found))
+        return found
+
+    # Checking
+
+    def verify_encryption(self, name: str) -> EncryptionReport:
+        """Say how a secret lies in the store: algorithm, key, authenticity, and that its value is not in the clear.
+
+        Raises `SecretNotFoundError`; `TamperedError` when it does not decrypt.
+        """
+        check_name(name)
+        url = self._access.engine.store.url
+        report = self._access.view("VERIFY", "read", name, lambda view, keys: check_secret(view, keys, name, url))
+        self._access.ok("VERIFY", name)
+        return report
+
+    def verify(self, progress: Progress | None = None) -> StoreReport:
+        """Decrypt every record and compare all entries with the manifest; the report lists every problem."""
+        revision = self._access.engine.store.revision
+        report = self._access.view(
+            "VERIFY", "read", "", lambda view, keys: check_store(view, keys, revision(), progress)
+        )
+        if report.ok:
+            self._access.ok("VERIFY", None, count=report.entries)
+        else:
+            self._access.refused("VERIFY", None, "tampered", count=len(report.problems))
+        return report
+
+    def accept(self) -> int:
+        """Take the entries as they are for right, after a restore or merge of your own; returns the new revision.
+
+        Raises `TamperedError` when a record is not authentic: that is never accepted.
+        """
+        return self._access.accept()
+
+    def verify_audit(self, progress: Callable[[int], None] | None = None) -> AuditReport:
+        """Verify the chain of the audit log against the store's checkpoints; the report names the first bad line."""
+        from strongroom.audit.verify import verify
+
+        def check(view: Reader, unlocked: Unlocked) -> AuditReport:
+            checkpoints = {path.removeprefix(AUDIT): stored for path, stored in entries(view, AUDIT)}
+            return verify(self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY), checkpoints, progress=progress)
+
+        report = self._access.view("AUDIT", "list", "", check)
+        self._access.ok("AUDIT", None, reason="verify")
+        return report
+
+    @property
+    def custody(self) -> Custody:
+        """The keys of the store: recipients and `rekey`."""
+        from strongroom.custody import Custody
+
+        return Custody(self._access)
+
+    # Writing
+
+    def set_secret(
+        self,
+        name: str,
+        value: Value | Data,
+        cas: int | None = None,
+        *,
+        expires_in: float | None = None,
+        custom: Mapping[str, str] | None = None,
+        max_versions: int | None = None,
+    ) -> VersionInfo:
+        """Store a new current version, durably, and return its metadata.
+
+        `value` is text, bytes, or a mapping of fields to JSON values. `cas` is the number that the current version
+        must have (0: the secret must not exist). `expires_in` is in seconds. `custom` metadata and `max_versions`
+        stay as they are unless given.
+
+        Raises `InvalidNameError`, `InvalidValueError`, `ConflictError`.
+        """
+        check_name(name)
+        data = encode(value)
+        attributes = _attributes(expires_in, custom, max_versions)
+        return self._access.change("SET", "update", name, self._put(name, data, cas, attributes))
+
+    def set_secrets(self, secrets: Mapping[str, Value | Data], *, overwrite: bool = True) -> dict[str, VersionInfo]:
+        """Store many secrets in one transaction: all of them or none.
+
+        Raises like `set_secret`; `ConflictError` when one exists and `overwrite` is False.
+        """
+        encoded = {check_name(name): encode(value) for name, value in secrets.items()}
+        cas = None if overwrite else 0
+        steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
+        return self._access.change_many("SET", "update", steps)
+
+    def rotate_secret(self, name: str, new_value: Value | Data | None = None, cas: int | None = None) -> VersionInfo:
+        """Replace the value of an existing secret and return the new version's metadata.
+
+        Without `new_value` a plain secret gets a generated one: 32 letters and digits. The value before stays
+        readable as the previous version.
+
+        Raises `SecretNotFoundError`, `ConflictError`; `InvalidValueError` when the secret has several fields and no
+        `new_value` is given.
+        """
+        check_name(name)
+        data = None if new_value is None else encode(new_value)
+
+        def step(change: Change) -> VersionInfo:
+            info, present = versions.require(change, name)
+            if info.versions[-1].state != "live":
+                raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
+
+        return self._access.change("ROTATE", "update", name, step)
+
+    def rollback(self, name: str, version: int, cas: int | None = None) -> VersionInfo:
+        """Make the data of an older version the new current version, and return its metadata.
+
+        Raises `SecretNotFoundError`, `VersionNotFoundError`, `ConflictError`.
+        """
+        check_name(name)
+
+        def step(change: Change) -> VersionInfo:
+            versions.require(change, name)
+            data = versions.read(change, change.records, name, version)
+            if data is None:
+                raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
+            return self._put(name, data, cas, versions.Attributes())(change)
+
+        return self._access.change("ROLLBACK", "update", name, step)
+
+    def describe_secret(
+        self, name: str, *, custom: Mapping[str, str] | None = None, max_versions: int | None = None
+    ) -> SecretInfo:
+        """Change custom metadata and retention, and no value; raises `SecretNotFoundError`, `InvalidValueError`."""
+        check_name(name)
+        attributes = _attributes(None, custom, max_versions)
+        return self._access.change(
+            "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
+        )
+
+    def delete_secret(self, name: str, numbers: Sequence[int] | None = None) -> bool:
+        """Hide the current version, or those with these numbers; True when one was hidden that was not before.
+
+        A secret that never was is False. `undelete_secret` shows the versions again.
+        """
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+
+    def undelete_secret(self, name: str, numbers: Sequence[int] | None = None) -> bool:
+        """Show the current version, or those with these numbers, again; True when one was hidden."""
+        return self._mark("UNDELETE", name, lambda change: versions.undelete(change, name, numbers))
+
+    def destroy_secret(self, name: str, numbers: Sequence[int] | None = None, *, with_history: bool = False) -> bool:
+        """Remove the ciphertext of all versions, or of those with these numbers, for good; True when there was any.
+
+        `with_history` removes the metadata too, as if the secret had never been.
+        """
+        if with_history:
+            done = self._mark("DESTROY", name, lambda change: versions.forget(change, name))
+        else:
+            done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
+        self._access.engine.store.scrub()
+        return done
+
+    def _put(
+        self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes
+    ) -> Callable[[Change], VersionInfo]:
+        keep = self._settings.max_versions
+        return lambda change: versions.put(
+            change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep
+        )
+
+    def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
+        check_name(name)
+        try:
+            return bool(self._access.change(action, "delete", name, step))
+        except SecretNotFoundError:
+            return False
+
+
+def _generated(name: str, present: bytes) -> bytes:
+    from strongroom.generate import generate_value
+
+    if not isinstance(decode_value(present), str):
+        raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)
+    return encode(generate_value())
+
+
+def _attributes(
+    expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None
+) -> versions.Attributes:
+    if expires_in is not None and not (0 < expires_in < 1e10):
+        raise InvalidValueError(f"expires_in is {expires_in}; give seconds, more than 0")
+    if max_versions is not None and not (1 <= max_versions <= 10_000):
+        raise InvalidValueError(f"max_versions is {max_versions}; give a number from 1 to 10,000")
+    for key, text in (custom or {}).items():
+        if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 128 and len(text) <= 512):
+            raise InvalidValueError("custom metadata maps text (at most 128 characters) to text (at most 512)")
+    if custom and len(custom) > 64:
+        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most 64 are kept")
+    expires = None if expires_in is None else round(time.time() + expires_in, 3)
+    return versions.Attributes(expires, custom, max_versions)

@@ -1,0 +1,187 @@
+"""From settings to a `SecretsManager`: the wiring."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from strongroom import config as configuration
+from strongroom import drivers
+from strongroom.audit.log import AuditLog
+from strongroom.audit.tail import last_revision
+from strongroom.config import Config
+from strongroom.engine import Engine
+from strongroom.errors import (
+    InvalidKeyError,
+    NewerFormatError,
+    RollbackError,
+    StoreExistsError,
+    TamperedError,
+    WrongKeyError,
+)
+from strongroom.header import Header
+from strongroom.keyset import AUDIT_KEY
+from strongroom.manager import SecretsManager, Settings
+from strongroom.model import HEADER
+from strongroom.protocols import AuditSink, KeyProvider, Store
+from strongroom.unlock import initialise
+
+
+class StrongroomWarning(UserWarning):
+    """Something works, but not as a careful operator would want it."""
+
+
+def open(
+    store: str | Store | None = None,
+    key: str | KeyProvider | None = None,
+    audit: str | AuditSink | None = None,
+    *,
+    actor: str | None = None,
+    service: str | None = None,
+    source: str = "library",
+    settings: Config | None = None,
+    **more: Any,
+) -> SecretsManager:
+    """Unlock a store and return its manager.
+
+    `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`, `env:SECRETS_MASTER_KEY`,
+    `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from `STRONGROOM_*` variables, from
+    `strongroom.toml`, or is the default. `more` are further settings of `strongroom.config.Config`.
+
+    Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
+    `RollbackError` (the store is older than the audit log says), `NewerFormatError`, `StoreError`, `AuditError`.
+    """
+    config = settings or load(store, key, audit, actor=actor, service=service, **more)
+    opened = drivers.store(config.store) if store is None or isinstance(store, str) else store
+    try:
+        provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+        sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+        return _unlock(opened, provider, sink, config, source)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def init(
+    store: str | None = None,
+    key: str | KeyProvider | None = None,
+    audit: str | AuditSink | None = None,
+    *,
+    algorithm: str | None = None,
+    settings: Config | None = None,
+    **more: Any,
+) -> SecretsManager:
+    """Make a new store, and return its manager. Arguments are those of `open`; nothing is ever overwritten.
+
+    `algorithm` is `aes-256-gcm` or `fernet`; the default is the store's own: `fernet` for the file store, which anyone's
+    Fernet library can then read, else `aes-256-gcm`.
+
+    Raises `StoreExistsError`, and what `open` raises.
+    """
+    config = settings or load(store, key, audit, **more)
+    provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+    # Asked before anything is made: a store without a usable key would be of no use.
+    provider.wrap(bytes(32), b"")
+    try:
+        made = drivers.store(config.store, create=True)
+    except StoreExistsError:
+        # A process that died between making the file and its first commit leaves an empty store.
+        made = drivers.store(config.store)
+    try:
+        initialise(
+            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
+        )
+        sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+        return _unlock(made, provider, sink, config, "library")
+    except BaseException:
+        made.close()
+        raise
+
+
+def load(
+    store: str | Store | None, key: str | KeyProvider | None, audit: str | AuditSink | None, **more: Any
+) -> Config:
+    """Return the settings with these arguments; a driver given as an object has a URL only for show."""
+
+    def url(given: Any) -> Any:
+        return given if given is None or isinstance(given, str) else given.url
+
+    return configuration.load(store=url(store), key=url(key), audit=url(audit), **more)
+
+
+def sink_of(config: Config) -> AuditSink:
+    """Open the audit sink that the settings name."""
+    if config.audit.startswith("memory:"):
+        return drivers.audit_sink(config.audit)
+    return drivers.audit_sink(
+        config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None
+    )
+
+
+def _unlock(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
+    actor = config.actor or os_user()
+    service = config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+
+    def log(keys: Mapping[int, bytes] | None, store: str) -> AuditLog:
+        return AuditLog(sink, keys, store=store, actor=actor, service=service, source=source)
+
+    # The log is read before the store, so that a commit in between can only make the store the newer one.
+    id = _store_id(store)
+    recorded = last_revision(sink, id) if id else None
+    try:
+        engine = Engine(store, provider)
+    except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
+        log(None, id or "").record("OPEN", None, "failed", reason=error.code)
+        raise
+    audit = log(engine.unlocked.keyset.secrets(AUDIT_KEY), engine.unlocked.header.store)
+    if recorded is not None:
+        _refuse_rollback(engine, audit, recorded, config)
+    policy = None
+    if config.policy:
+        from strongroom.policy import parse
+
+        policy = parse(config.policy)
+    return SecretsManager(engine, audit, actor, Settings(config.max_versions, policy))
+
+
+def _store_id(store: Store) -> str | None:
+    """Return the id that the store claims, None when its header cannot be read: unlocking will say why."""
+    stored = store.get(HEADER)
+    try:
+        return Header.decode(stored).store if stored is not None else None
+    except (TamperedError, NewerFormatError):
+        return None
+
+
+def _refuse_rollback(engine: Engine, audit: AuditLog, recorded: int, config: Config) -> None:
+    """Compare the store's revision with the newest one on record."""
+    revision = engine.store.revision()
+    if revision >= recorded:
+        return
+    audit.record("OPEN", None, "failed", reason="rollback", revision=None)
+    problem = (
+        f"{engine.store.url} is at revision {revision}, but the audit log has recorded revision {recorded}: an old copy "
+        "of the store was restored, and later changes are missing. If that was on purpose, run "
+        "`strongroom verify --accept`"
+    )
+    if (config.on_rollback or _default_on_rollback(engine.store)) == "refuse":
+        raise RollbackError(problem)
+    warnings.warn(problem, StrongroomWarning, stacklevel=4)
+
+
+def _default_on_rollback(store: Store) -> str:
+    return "warn" if store.url.startswith("file:") else "refuse"
+
+
+def os_user() -> str:
+    """Return the name of the operating system's user, or `uid:N` when it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid:{os.geteuid()}"

@@ -1,0 +1,53 @@
+"""Rules: which actor may do what to which secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from strongroom.errors import ConfigError
+
+CAPABILITIES = ("create", "read", "update", "delete", "list")
+
+
+class Rule(NamedTuple):
+    """Actors and names are patterns: `*` is any text, `?` any character."""
+
+    actor: str
+    name: str
+    capabilities: frozenset[str]
+
+
+class RulePolicy:
+    """Allows what a rule allows, and nothing else."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+
+    def allows(self, actor: str, capability: str, name: str) -> bool:
+        """See `strongroom.protocols.Policy`."""
+        return any(
+            capability in rule.capabilities and fnmatchcase(actor, rule.actor) and fnmatchcase(name, rule.name)
+            for rule in self.rules
+        )
+
+
+def parse(tables: Sequence[Mapping[str, Any]]) -> RulePolicy | None:
+    """Return the policy of `[[policy]]` tables with `actor`, `name` and `capabilities`; None when there are none.
+
+    Raises `ConfigError`.
+    """
+    return RulePolicy([_rule(table) for table in tables]) if tables else None
+
+
+def _rule(table: Mapping[str, Any]) -> Rule:
+    if set(table) != {"actor", "name", "capabilities"}:
+        raise ConfigError(f"a [[policy]] has exactly actor, name and capabilities, not: {', '.join(sorted(table))}")
+    actor, name, capabilities = table["actor"], table["name"], table["capabilities"]
+    if not isinstance(actor, str) or not isinstance(name, str) or not isinstance(capabilities, list):
+        raise ConfigError("in a [[policy]], actor and name are text and capabilities a list")
+    unknown = [word for word in capabilities if word not in CAPABILITIES]
+    if unknown:
+        raise ConfigError(f"there is no capability {unknown[0]!r}; there are: {', '.join(CAPABILITIES)}")
+    return Rule(actor, name, frozenset(capabilities))
