@@ -92,13 +92,13 @@ class Custody:
         return self._access.change("REKEY", "update", None, step)
 
     def remove_recipient(self, id: int, stay: Sequence[KeyProvider] = ()) -> list[str]:
-        """Shut a recipient out: new root key, new data, manifest and audit keys. Records are re-encrypted by `rekey_data`.
+        """Shut a recipient out: new root, data, manifest and audit keys; then re-encrypt with `finish_rekey`.
 
-        The new root key must be wrapped for everyone who stays, so that takes the key of each: the one in use and those in
-        `stay`. Returns the names of the secrets that the removed party could read, whose values are to be rotated.
+        The new root key must be wrapped for everyone who stays, so that takes the key of each: the one in use and
+        those in `stay`. Returns the names of the secrets that the removed party could read: rotate their values.
 
-        Raises `NotFoundError` (no such recipient), `InvalidInputError` (the one in use), `WrongKeyError` (the key of one who
-        stays was not given).
+        Raises `NotFoundError` (no such recipient), `InvalidInputError` (the one in use), `WrongKeyError` (the key of
+        one who stays was not given).
         """
 
         def step(change: Change) -> list[str]:
@@ -136,8 +136,8 @@ class Custody:
     def rekey_data(self, algorithm: str | None = None, progress: Progress | None = None) -> int:
         """Add a primary data key at once, then re-encrypt every record of older keys; returns how many.
 
-        Killed in between, it is finished by `finish_rekey` or by being run again. Old keys stay in the keyset, enabled, so
-        that a merge of an older branch can be read.
+        Killed in between, it is finished by `finish_rekey` or by being run again. Old keys stay in the keyset,
+        enabled, so that a merge of an older branch can be read.
         """
 
         def step(change: Change) -> None:

@@ -28,7 +28,7 @@ def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None
     master key is, the environment answers, with one warning.
 
     A store that is there but refuses (wrong key, damaged record, audit log that cannot be written) raises, because
-    silence would hide an attack; with `on_error = "fallback"` (or STRONGROOM_ON_ERROR=fallback) it warns and falls back.
+    silence would hide an attack; with `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) it warns and falls back.
     """
     check_name(name)
     try:

@@ -56,7 +56,7 @@ class StoreReport(NamedTuple):
 
 
 def check_secret(view: Reader, unlocked: Unlocked, name: str, url: str) -> EncryptionReport:
-    """Look at one secret as it is stored; raises `SecretNotFoundError`, and `TamperedError` when it is not authentic."""
+    """Look at one secret as it is stored; raises `SecretNotFoundError`, and `TamperedError` when it is forged."""
     stored = view.get(SECRET + name)
     if stored is None:
         raise SecretNotFoundError(f"there is no secret {name!r}", name=name)

@@ -48,9 +48,10 @@ def open(
 ) -> SecretsManager:
     """Unlock a store and return its manager.
 
-    `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`, `env:SECRETS_MASTER_KEY`,
-    `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from `STRONGROOM_*` variables, from
-    `strongroom.toml`, or is the default. `more` are further settings of `strongroom.config.Config`.
+    `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
+    `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
+    `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
+    `strongroom.config.Config`.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `NewerFormatError`, `StoreError`, `AuditError`.
@@ -77,8 +78,8 @@ def init(
 ) -> SecretsManager:
     """Make a new store, and return its manager. Arguments are those of `open`; nothing is ever overwritten.
 
-    `algorithm` is `aes-256-gcm` or `fernet`; the default is the store's own: `fernet` for the file store, which anyone's
-    Fernet library can then read, else `aes-256-gcm`.
+    `algorithm` is `aes-256-gcm` or `fernet`; the default is the store's own: `fernet` for the file store, which
+    anyone's Fernet library can then read, else `aes-256-gcm`.
 
     Raises `StoreExistsError`, and what `open` raises.
     """
@@ -164,8 +165,8 @@ def _refuse_rollback(engine: Engine, audit: AuditLog, recorded: int, config: Con
         return
     audit.record("OPEN", None, "failed", reason="rollback", revision=None)
     problem = (
-        f"{engine.store.url} is at revision {revision}, but the audit log has recorded revision {recorded}: an old copy "
-        "of the store was restored, and later changes are missing. If that was on purpose, run "
+        f"{engine.store.url} is at revision {revision}, but the audit log has recorded revision {recorded}: an old "
+        "copy of the store was restored, and later changes are missing. If that was on purpose, run "
         "`strongroom verify --accept`"
     )
     if (config.on_rollback or _default_on_rollback(engine.store)) == "refuse":

@@ -70,7 +70,7 @@ class Store(Reader, Protocol):
         ...
 
     def scrub(self) -> bool:
-        """Remove what is left of deleted entries from the store's files, as far as the store can; True when all is gone.
+        """Remove what is left of deleted entries from the store's files; True when all is gone.
 
         False is no error: another process is reading an older state, and a later call or commit does it.
         """
