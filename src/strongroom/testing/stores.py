@@ -1,0 +1,30 @@
+"""The conformance suite for stores: what `strongroom.protocols.Store` promises, as tests.
+
+Subclass it in a test module and say how to make and open your store:
+
+    class TestMyStore(StoreConformance):
+        def create(self, place):
+            return MyStore(place / "store", create=True)
+
+        def open(self, place):
+            return MyStore(place / "store")
+
+`place` is an empty directory of the test; a store that lives elsewhere can use its name as a key. The class must be
+importable from its module, because other processes open the store through it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# Before the import below, so that a failing assertion of the suite shows its values.
+pytest.register_assert_rewrite("strongroom.testing.store_entries", "strongroom.testing.store_sharing")
+
+from strongroom.testing.store_entries import EntryTests  # noqa: E402
+from strongroom.testing.store_sharing import SharingTests  # noqa: E402
+
+__all__ = ["StoreConformance"]
+
+
+class StoreConformance(EntryTests, SharingTests):
+    """All tests of the suite. Override `create` and `open`; set `shared_between_processes` as it applies."""
