@@ -9,6 +9,7 @@ import inspect
 import io
 import json
 import logging
+import os
 import pickle
 import pprint
 import subprocess
@@ -184,7 +185,9 @@ def test_equal_secrets_are_one_entry_of_a_set() -> None:
 def test_the_hash_differs_from_process_to_process_even_where_pythons_does_not() -> None:
     program = "from strongroom.secret import Secret; print(hash(Secret('text')))"
     runs = [
-        subprocess.run([sys.executable, "-c", program], env={"PYTHONHASHSEED": "0"}, capture_output=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, check=True
+        )
         for _ in range(2)
     ]
     assert runs[0].stdout != runs[1].stdout
