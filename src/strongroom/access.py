@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from strongroom import versions
 from strongroom.audit.log import AuditLog
@@ -14,28 +14,20 @@ from strongroom.errors import AuditError, DeniedError, NotFoundError, Strongroom
 from strongroom.integrity import accept
 from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
 from strongroom.protocols import Policy, Reader
-from strongroom.records import DESTROYED
+from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)
 
 
-class Found(NamedTuple):
-    """What a look-up gives: a version and its data, or no data and in one word why."""
-
-    version: int | None
-    data: bytes | None
-    reason: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Found(version={self.version}, reason={self.reason})"
+_REMEMBERED = 1 << 17
 
 
 class Access:
     """One actor's access to one store. Immutable; `bind` makes another actor's."""
 
-    __slots__ = ("_record", "_store", "actor", "audit", "engine", "policy")
+    __slots__ = ("_paths", "_record", "_store", "actor", "audit", "engine", "policy")
 
     def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
         self.engine = engine
@@ -44,6 +36,7 @@ class Access:
         self.policy = policy
         self._store = engine.store
         self._record = audit.record
+        self._paths: dict[str, str] = {}
 
     def bind(self, actor: str) -> Access:
         """Return the same access for another actor."""
@@ -59,46 +52,50 @@ class Access:
 
     def read(self, name: str, version: int | None) -> bytes | None:
         """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
-        check_name(name)
+        path = self._paths.get(name) or self._checked(name)
         if self.policy is not None:
             self.authorize("GET", "read", name)
         try:
-            found = self._current(name) if version is None else self._numbered(name, version)
+            if version is not None:
+                number, missing, data = self._numbered(name, version)
+            elif (stored := self._store.get(path)) is not None:
+                number, flags, expires, data = self.engine.open_head(name, stored)
+                missing = why_missing(flags, expires) if flags or expires else None
+            else:
+                self.engine.confirm_absence(name)
+                number, missing, data = None, "missing", None
         except StrongroomError as error:
             self.failed("GET", name, error, version=version)
             raise
-        if found.data is None:
-            self._record("GET", name, "not_found", version=found.version, reason=found.reason, actor=self.actor)
+        if missing:
+            self._record("GET", name, "not_found", version=number, reason=missing, actor=self.actor)
             return None
-        self._record("GET", name, "ok", version=found.version, actor=self.actor)
+        self._record("GET", name, "ok", version=number, actor=self.actor)
         if self.audit.checkpoint_due:
             self.checkpoint()
-        return found.data
+        return data
 
-    def _current(self, name: str) -> Found:
-        stored = self._store.get(SECRET + name)
-        if stored is None:
-            self.engine.confirm_absence(name)
-            return Found(None, None, "missing")
-        version, flags, expires, data = self.engine.open_head(name, stored)
-        if flags:
-            return Found(version, None, "destroyed" if flags & DESTROYED else "deleted")
-        if expires and expires <= time.time() * 1000:
-            return Found(version, None, "expired")
-        return Found(version, data)
+    def _checked(self, name: str) -> str:
+        """Check a name once, and remember its path: on the hot path the check would cost as much as the decryption."""
+        path = SECRET + check_name(name)
+        if len(self._paths) >= _REMEMBERED:
+            self._paths.clear()
+        self._paths[name] = path
+        return path
 
-    def _numbered(self, name: str, version: int) -> Found:
+    def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
+        """Return the number, why the version is missing, and its data."""
         with self.engine.view() as (view, unlocked):
             stored = view.get(SECRET + name)
             info = None if stored is None else unlocked.records.open_info(name, stored)
             known = info.version(version) if info else None
             if known and known.readable_at(time.time()):
-                return Found(version, versions.read(view, unlocked.records, name, version))
+                return version, None, versions.read(view, unlocked.records, name, version)
         if info is None:
             self.engine.confirm_absence(name)
-        return Found(
-            version, None, known.state if known and known.state != "live" else "expired" if known else "missing"
-        )
+        if known is None:
+            return version, "missing", None
+        return version, known.state if known.state != "live" else "expired", None
 
     def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
         """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from typing import NamedTuple
 
 from strongroom.crypto import Forged
@@ -35,6 +36,7 @@ from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
 from strongroom.places import context
 
 _head = struct.Struct(">BIBIQI")
+_unpack_head = _head.unpack_from
 _bound = struct.Struct(">BIBIQ").size
 _version = struct.Struct(">BI")
 
@@ -58,12 +60,13 @@ class Current(NamedTuple):
 class Records:
     """Encrypts and decrypts records of one store with one keyset. Immutable."""
 
-    __slots__ = ("_place", "_store", "keyset")
+    __slots__ = ("_cipher", "_place", "_store", "keyset")
 
     def __init__(self, store: str, keyset: Keyset) -> None:
         self._store = store
         self._place = context(store, SECRET)[:-1]
         self.keyset = keyset
+        self._cipher = keyset.cipher
 
     def open_head(self, name: str, stored: bytes) -> Current:
         """Decrypt and authenticate a head: the hot path.
@@ -71,10 +74,10 @@ class Records:
         Raises `TamperedError`, `UnknownKeyIdError` and `NewerFormatError`, all naming the secret.
         """
         try:
-            _, key, flags, version, expires, length = _head.unpack_from(stored)
-            start = 22 + length
-            place = b"%b%b\0%b" % (self._place, name.encode(), stored[:start])
-            return Current(version, flags, expires, self.keyset.cipher(key).decrypt(stored[start:], place))
+            _, key, flags, version, expires, length = _unpack_head(stored)
+            start = _head.size + length
+            place = b"".join((self._place, name.encode(), b"\0", stored[:start]))
+            return Current(version, flags, expires, self._cipher(key).decrypt(stored[start:], place))
         except (Forged, struct.error, UnknownKeyIdError) as error:
             raise _explain(error, stored, name, None) from None
 
@@ -125,6 +128,13 @@ class Records:
         return clear + self.keyset.cipher(key.id).encrypt(
             data, context(self._store, version_path(name, version), clear)
         )
+
+
+def why_missing(flags: int, expires: int) -> str | None:
+    """Return in one word why a current version is not returned, None when it is."""
+    if flags:
+        return "destroyed" if flags & DESTROYED else "deleted"
+    return "expired" if expires and expires <= time.time() * 1000 else None
 
 
 def may_be_listed(stored: bytes) -> bool:
