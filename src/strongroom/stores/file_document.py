@@ -80,9 +80,7 @@ def parse(content: bytes, url: str) -> Document:
     conflict = _CONFLICT.search(content)
     if conflict:
         line = content.count(b"\n", 0, conflict.start()) + 1
-        raise StoreError(
-            f"{url} has a conflict marker of a merge in line {line}; resolve the conflict, then try again"
-        )
+        raise StoreError(f"{url} has a conflict marker of a merge in line {line}; resolve the conflict, then try again")
     document = _load(content, url)
     if not isinstance(document, dict):
         raise StoreError(f"{url} is not a strongroom store; check the path")
@@ -133,7 +131,14 @@ def _entries(found: object, url: str) -> dict[str, str]:
     for path, text in found.items():
         if type(text) is not str:
             raise TamperedError(f"{url}: the entry {path!a} must be text; restore the file from git or a backup")
+        if not _is_unicode(path):
+            raise TamperedError(f"{url}: {path!a} is not a path; restore the file from git or a backup")
     return found
+
+
+def _is_unicode(path: str) -> bool:
+    # JSON can spell half of a surrogate pair, which UTF-8 cannot.
+    return path.isascii() or path == path.encode(errors="ignore").decode()
 
 
 def _decode(text: str, path: str, url: str) -> bytes:

@@ -59,7 +59,7 @@ def create_database(place: Place) -> None:
     """Make an empty store. Raises `StoreExistsError`, also for a journal left behind by an earlier one."""
     for ending in ("-wal", "-journal"):
         # SQLite would replay it into the new database.
-        if os.path.lexists(place.path + ending):
+        if os.path.lexists(place.path + ending) and not os.path.lexists(place.path):
             raise StoreExistsError(f"{place.url}{ending} is left of an earlier store; move it away first")
     make_new(place.path, place.url, lambda draft: _write_tables(place._replace(path=draft)))
 

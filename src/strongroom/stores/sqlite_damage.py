@@ -9,12 +9,13 @@ from strongroom.errors import StoreBusyError, StoreError, StrongroomError, Tampe
 
 def sqlite_error(error: sqlite3.Error, url: str) -> StrongroomError:
     """Return what to raise for `error`. SQLite's own words are left out, for they can quote what is stored."""
-    # The low byte is the kind; the rest tells variants apart. Errors of the Python module itself have no code.
-    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError):
+        # The Python module's own: text that is not UTF-8. A store never writes such, and the message would quote it.
+        return TamperedError(f"{url} holds text that is not UTF-8; restore it from a backup")
+    kind = (code or 0) & 0xFF  # the rest of the code tells variants apart
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreBusyError(
-            f"{url}: another process holds the lock for too long; try again, or look for a stuck one"
-        )
+        return StoreBusyError(f"{url}: another process holds the lock for too long; try again, or look for a stuck one")
     return StoreError(f"{url} {_REASONS.get(kind, f'refused to work (SQLite error {kind}); check the file')}")
 
 
