@@ -22,9 +22,7 @@ def parse(text: str) -> NoReturn:
 
 def render(secrets: Mapping[str, Value]) -> str:
     """Return one `export` line for each secret; raises `InvalidNameError` for a name that no variable can have."""
-    return "".join(
-        f"export {_check_variable(name)}={_quoted(text)}\n" for name, text in texts(secrets, "env").items()
-    )
+    return "".join(f"export {_check_variable(name)}={_quoted(text)}\n" for name, text in texts(secrets, "env").items())
 
 
 def _check_variable(name: str) -> str:
