@@ -175,7 +175,16 @@ def _with_defaults(config: Config, environ: Mapping[str, str]) -> Config:
         log = os.path.normpath(os.path.join(near, "logs", "secrets_audit.log"))
         config = config._replace(audit=f"file:{log}")
     if "key" not in config.chosen and not environ.get(VARIABLE):
-        beside = os.path.normpath(os.path.join(near, KEY_FILE))
-        if os.path.exists(beside):
-            config = config._replace(key=f"file:{beside}")
+        for directory in (os.path.dirname(path_of(config.store) or ""), near):
+            beside = os.path.normpath(os.path.join(directory, KEY_FILE))
+            if os.path.exists(beside):
+                return config._replace(key=f"file:{beside}")
     return config
+
+
+def path_of(url: str) -> str | None:
+    """Return the path that a driver's URL names, None for a driver without one."""
+    scheme, colon, path = url.partition(":")
+    if not colon or "/" in scheme:
+        return url
+    return path if scheme in _SCHEMES_WITH_PATHS and path else None

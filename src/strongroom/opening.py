@@ -73,6 +73,7 @@ def init(
     audit: str | AuditSink | None = None,
     *,
     algorithm: str | None = None,
+    source: str = "library",
     settings: Config | None = None,
     **more: Any,
 ) -> SecretsManager:
@@ -97,7 +98,7 @@ def init(
             made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-        return _unlock(made, provider, sink, config, "library")
+        return _unlock(made, provider, sink, config, source)
     except BaseException:
         made.close()
         raise

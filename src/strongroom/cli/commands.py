@@ -1,0 +1,46 @@
+"""The commands: where each is defined, and its one line of the overview. Nothing is imported before it is used."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One line of the overview."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "init": Entry("setup", "make a new store, and a master key when there is none"),
+    "set": Entry("writing", "store a new version of a secret"),
+    "get": Entry("reading", "print the value of a secret"),
+    "list": Entry("reading", "list the names of the secrets"),
+    "history": Entry("reading", "list the versions of a secret"),
+    "rotate": Entry("writing", "replace the value of a secret, by a generated one or yours"),
+    "rollback": Entry("writing", "make an older version the current one"),
+    "rm": Entry("removing", "hide a secret; undelete shows it again"),
+    "undelete": Entry("removing", "show a hidden secret again"),
+    "destroy": Entry("removing", "remove the ciphertext of a secret for good"),
+    "run": Entry("running", "run a program with secrets in its environment"),
+    "edit": Entry("editing", "change a secret in your editor"),
+    "import": Entry("importing", "take secrets over from a file or the environment"),
+    "export": Entry("exporting", "write secrets in the clear, for other tools"),
+    "rekey master": Entry("rekey", "change the master key"),
+    "rekey data": Entry("rekey", "change the key that encrypts the secrets"),
+    "rekey add": Entry("rekey", "let another master key open the store too"),
+    "rekey remove": Entry("rekey", "shut a master key out"),
+    "rekey list": Entry("rekey", "list who can open the store, and its keys"),
+    "audit log": Entry("audit", "show the newest accesses"),
+    "audit verify": Entry("audit", "verify that the audit log is complete and unchanged"),
+    "audit export": Entry("audit", "write the audit log as JSON lines or CSV"),
+    "audit keys": Entry("audit", "write the keys that an auditor needs to verify the log"),
+    "verify": Entry("verifying", "verify every record of the store"),
+    "doctor": Entry("doctor", "look for problems, and say what to do"),
+    "selftest": Entry("selftest", "prove on this installation that strongroom does what it says"),
+    "keygen": Entry("setup", "make a master key"),
+    "completion": Entry("completion", "print the completion script for your shell"),
+}
+ALIASES = {"ls": "list", "delete": "rm"}
+GROUPS = tuple(dict.fromkeys(name.split()[0] for name in COMMANDS if " " in name))

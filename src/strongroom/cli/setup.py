@@ -1,0 +1,150 @@
+"""`init` and `keygen`."""
+
+from __future__ import annotations
+
+import os
+
+from strongroom import drivers, opening
+from strongroom.cli import git, session
+from strongroom.cli.arguments import Arguments, Command, Option
+from strongroom.cli.output import Output
+from strongroom.config import KEY_FILE, VARIABLE, Config, path_of
+from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
+from strongroom.model import HEADER
+
+
+def init(args: Arguments, out: Output) -> None:
+    """Make a store, and a key file when there is no key."""
+    config = session.settings(args)
+    _refuse_existing(config.store)
+    key_file = _key_file_to_make(config)
+    if key_file is not None:
+        _make_key(key_file, args, out)
+        config = config._replace(key=f"file:{key_file}")
+    try:
+        opening.init(settings=config, algorithm=args.algorithm, source="cli").close()
+    except StrongroomError:
+        if key_file is not None:
+            out.warn(f"the new master key stays in {key_file}: it is never deleted, and the next `init` uses it")
+        raise
+    _tell(config, key_file, out)
+
+
+def _refuse_existing(url: str) -> None:
+    """Raise `StoreExistsError` before a key is made for nothing."""
+    try:
+        store = drivers.store(url)
+    except StoreNotFoundError:
+        return
+    try:
+        made = store.get(HEADER) is not None
+    finally:
+        store.close()
+    if made:
+        raise StoreExistsError(f"{url} exists already and was left as it is; `strongroom list` opens it")
+
+
+def _key_file_to_make(config: Config) -> str | None:
+    """Return where a new key file belongs, None when there is a key or its place is not ours to fill."""
+    path = path_of(config.key) if config.key.startswith("file:") else None
+    if path is not None:
+        return None if os.path.lexists(path) else path
+    if config.key != f"env:{VARIABLE}" or os.environ.get(VARIABLE):
+        return None
+    store = path_of(config.store)
+    return os.path.join(os.path.dirname(store) if store else config.directory, KEY_FILE)
+
+
+def _make_key(path: str, args: Arguments, out: Output) -> None:
+    """Write a new key file, durable before there is a store that needs it."""
+    from strongroom import generate_master_key
+    from strongroom.key_providers.file import create
+
+    if not (args.yes or args.generate_key):
+        if not out.can_ask:
+            raise NoKeyError(f"no master key: export {VARIABLE}, or say --generate-key to make one in {path}")
+        if not out.agrees(f"There is no master key. Make a new one in {path}?", default=True):
+            raise NoKeyError(f"no master key, so no store was made; export {VARIABLE}, or name a key with --key")
+    try:
+        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"the directory of {path} cannot be made: {error.strerror}") from None
+    create(path, generate_master_key())
+
+
+def _tell(config: Config, key_file: str | None, out: Output) -> None:
+    ignored = git.ignore(key_file, _scratch_files(config.store), out) if key_file else None
+    if out.json:
+        out.document({"store": config.store, "key": config.key, "audit": config.audit,
+                      "key_file_made": key_file, "gitignore": ignored})  # fmt: skip
+        return
+    out.say(f"store:      {config.store}\naudit log:  {config.audit}\nmaster key: {config.key}")
+    if key_file:
+        private = f", and {ignored} keeps it out of git" if ignored else ""
+        out.say(
+            f"\nThe master key is new; only you can read its file{private}.\n"
+            "Keep a copy somewhere safe: without it nobody can read the store.\n"
+            f'To give it to a program elsewhere:  export {VARIABLE}="$(cat {key_file})"'
+        )
+    out.say("\nNext:  strongroom set NAME    then  strongroom get NAME")
+
+
+def _scratch_files(store: str) -> list[str]:
+    """Return names of files that come and go beside the store."""
+    path = path_of(store)
+    if path is None:
+        return []
+    name = os.path.basename(path)
+    return [f"{name}.lock", f".{name}.tmp"] if store.startswith("file:") else [f"{name}-wal", f"{name}-shm"]
+
+
+def keygen(args: Arguments, out: Output) -> None:
+    """Make a key."""
+    from strongroom import generate_master_key
+
+    if args.output is None:
+        out.data(generate_master_key())
+        return
+    from strongroom.key_providers.file import create
+
+    create(args.output, generate_master_key())
+    out.say(f"a new master key is in {args.output}; only you can read it. Keep a copy somewhere safe")
+
+
+COMMANDS = {
+    "init": Command(
+        init,
+        options=(
+            Option("--algorithm", "what encrypts the secrets (default: fernet for file:, else aes-256-gcm)", "NAME",
+                   choices=("aes-256-gcm", "fernet")),
+            Option("--generate-key", "make a master key without asking, if there is none"),
+            Option("--yes", "the same", short="-y"),
+        ),
+        exits=(0, 2, 4, 8, 9),
+        description="""\
+Makes a new store and never overwrites one. The master key is the one that --key, the settings or SECRETS_MASTER_KEY
+name. When there is none, a new one is made on request in the file master.key beside the store: readable by its
+owner only, on disk before the store is, and listed in .gitignore when the directory belongs to a git work tree.
+`strongroom` finds that file by itself from then on.
+
+The key is never deleted, not even when making the store fails.""",
+        examples="""\
+strongroom init                                        a store secrets.db, here; asks for the key
+strongroom init --generate-key                         the same in a script
+SECRETS_MASTER_KEY=… strongroom init                   with a key that you have
+strongroom init --store file:secrets.enc               a text file that can be committed to git
+strongroom init --store sqlite:/var/lib/app/secrets.db --key file:/etc/app/master.key""",
+    ),
+    "keygen": Command(
+        keygen,
+        options=(Option("--output", "write a new file that only you can read", "PATH", short="-o"),),
+        exits=(0, 2),
+        description="""\
+Makes a master key: a Fernet key, 32 random bytes in URL-safe base64, as Fernet.generate_key() makes it. With
+--output it goes to a new file of mode 0600, and an existing file is never overwritten.""",
+        examples="""\
+strongroom keygen -o master.key                          into a file
+export SECRETS_MASTER_KEY="$(strongroom keygen)"         into the environment of this shell
+strongroom keygen | docker secret create master_key -    into another tool""",
+    ),
+}  # fmt: skip

@@ -1,0 +1,192 @@
+"""`set`, `rotate` and `rollback`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from strongroom.cli import session, times, values
+from strongroom.cli.arguments import Arguments, Command, Option
+from strongroom.cli.output import Output
+from strongroom.errors import InvalidInputError, InvalidValueError
+from strongroom.model import VersionInfo, check_name
+
+CAS = Option("--cas", "only if the current version is N (0: if there is no such secret)", "N", number=True)
+
+
+def set_secret(args: Arguments, out: Output) -> None:
+    """Store a new version."""
+    check_name(args.name)
+    expires = None if args.expires_in is None else times.span(args.expires_in, "--expires-in")
+    custom = _custom(args.custom)
+    # Opened first, so that nobody types a password twice to learn that the key is wrong.
+    with session.manager(args) as secrets:
+        made = secrets.set_secret(
+            args.name, _data(args, out), args.cas, expires_in=expires, custom=custom, max_versions=args.max_versions
+        )
+    _tell(out, args.name, made)
+
+
+def _data(args: Arguments, out: Output) -> Any:
+    values.one_of(args, "value", "generate", "file", "field", "json_data")
+    if args.json_data:
+        return _fields_from_json(values.read_stdin())
+    if args.field:
+        return {name: _field(source, name, args, out) for name, source in _pairs(args.field, "--field")}
+    return values.from_source(args, out, f"Value of {args.name}")
+
+
+def _field(source: str, name: str, args: Arguments, out: Output) -> str:
+    if source == "-":
+        value = values.asked(args, out, f"Field {name} of {args.name}")
+    elif source.startswith("@"):
+        value = values.read_file(source[1:])
+    else:
+        raise InvalidInputError(f"--field {name}=… takes - (prompt or standard input) or @PATH, never the value itself")
+    try:
+        return value if isinstance(value, str) else value.decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        pass
+    raise InvalidValueError(f"the field {name!r} is not UTF-8 text; fields hold text, only a plain secret holds bytes")
+
+
+def _fields_from_json(content: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError):
+        fields = None
+    # Raised outside the handler: the parser's exception holds the document.
+    if not isinstance(fields, dict):
+        raise InvalidValueError('standard input is not a JSON object of fields, such as {"user": "…"}')
+    return fields
+
+
+def _custom(pairs: list[str]) -> dict[str, str] | None:
+    return dict(_pairs(pairs, "--custom")) or None
+
+
+def _pairs(texts: list[str], option: str) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals) or name in dict(pairs):
+            raise InvalidInputError(f"{option} takes NAME=…, each name once")
+        pairs.append((name, value))
+    if option == "--field" and sum(value == "-" for _, value in pairs) > 1:
+        _only_on_a_terminal()
+    return pairs
+
+
+def _only_on_a_terminal() -> None:
+    import sys
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidInputError("only one field can be read from standard input; use --json-data for several")
+
+
+def rotate(args: Arguments, out: Output) -> None:
+    """Replace a value."""
+    values.one_of(args, "stdin", "prompt", "value", "generate", "file")
+    if args.prompt and not out.can_ask:
+        raise InvalidInputError("--prompt needs a terminal; pipe the new value in and say --stdin")
+    with session.manager(args) as secrets:
+        made = secrets.rotate_secret(args.name, _new_value(args, out), args.cas)
+    _tell(out, args.name, made)
+
+
+def _new_value(args: Arguments, out: Output) -> str | bytes | None:
+    """Return the value that the options ask for, None for a generated one of the usual kind."""
+    if args.stdin:
+        return values.from_stdin(args)
+    if args.prompt or args.value is not None or args.file is not None:
+        return values.from_source(args, out, f"New value of {args.name}")
+    return values.generated(args) if args.length is not None or args.alphabet is not None else None
+
+
+def rollback(args: Arguments, out: Output) -> None:
+    """Make an older version current."""
+    if not (args.version.isascii() and args.version.isdigit()):
+        raise InvalidInputError("VERSION is a whole number; `strongroom history` shows them")
+    with session.manager(args) as secrets:
+        made = secrets.rollback(args.name, int(args.version), args.cas)
+    _tell(out, args.name, made)
+
+
+def _tell(out: Output, name: str, made: VersionInfo) -> None:
+    if out.json:
+        out.document({"name": name, "version": made.version, "created": times.iso(made.created),
+                      "expires": times.iso(made.expires)})  # fmt: skip
+    else:
+        out.say(f"{name}: version {made.version}")
+
+
+NO_VALUE = "a value is never an operand: pipe it in, or let yourself be asked for it"
+
+COMMANDS = {
+    "set": Command(
+        set_secret,
+        "NAME",
+        (
+            *values.SOURCES,
+            Option(
+                "--field",
+                "set this field: F=- asks or reads standard input, F=@PATH reads a file",
+                "F=SOURCE",
+                many=True,
+            ),
+            Option("--json-data", "read a JSON object of fields from standard input"),
+            CAS,
+            Option("--expires-in", "stop returning this version after a span such as 30d", "SPAN"),
+            Option("--custom", "custom metadata, in place of what was there", "KEY=TEXT", many=True),
+            Option("--max-versions", "how many versions of this secret are kept", "N", number=True),
+        ),
+        exits=(0, 2, 4, 5, 6, 7, 8, 9, 10),
+        excess=NO_VALUE,
+        description=f"""\
+Stores a new current version of a secret, durably, and prints its number to standard error.
+
+{values.ABOUT}
+
+NAME is a path such as POSTGRES_PASSWORD or auth-service/db/password. A version holds exactly the fields that
+--field or --json-data give; those of the version before are not taken over.""",
+        examples="""\
+strongroom set POSTGRES_PASSWORD                       ask for the value
+pwgen -s 40 1 | strongroom set POSTGRES_PASSWORD       read it from a pipe
+strongroom set POSTGRES_PASSWORD --generate            make one
+strongroom set TLS_KEY --file server.key               read it from a file
+strongroom set db --field user=@user.txt --field password=-   several fields
+strongroom set API_TOKEN --cas 0 --expires-in 30d      only if it is new, for 30 days""",
+    ),
+    "rotate": Command(
+        rotate,
+        "NAME",
+        (
+            Option("--stdin", "read the new value from standard input"),
+            Option("--prompt", "ask for the new value"),
+            *values.SOURCES,
+            CAS,
+        ),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        excess=NO_VALUE,
+        description="""\
+Replaces the value of a secret and prints the number of the new version, never the value. Without an option a value is
+generated: 32 letters and digits. Every process that reads the secret from now on gets the new one; the one before stays
+readable as the previous version (`strongroom get NAME --version N`).""",
+        examples="""\
+strongroom rotate SESSION_KEY                    a generated value
+strongroom rotate SESSION_KEY --length 64        a longer one
+strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value
+new-password | strongroom rotate API_TOKEN --stdin   read it from a pipe""",
+    ),
+    "rollback": Command(
+        rollback,
+        "NAME VERSION",
+        (CAS,),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        description="Makes a new current version with the data of an older one. Nothing is lost: the version in between"
+        " stays.",
+        examples="""\
+strongroom history POSTGRES_PASSWORD      find the version
+strongroom rollback POSTGRES_PASSWORD 3   make its value the current one""",
+    ),
+}
