@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from strongroom.crypto import Forged
 from strongroom.crypto.mac import Mac
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
-from strongroom.protocols import Position
+from strongroom.protocols import AuditSink, Position
 
 FORMAT = 1
 _TAIL = len(b',"check":""}') + 64
@@ -26,13 +27,16 @@ class Checkpoint(NamedTuple):
     """The id of the audit key."""
     after: tuple[str, ...]
     """The ids of the last events of other streams that were there too."""
+    place: str
+    """The host and the URL of the log: a checkpoint that was made here belongs to the log that is here."""
 
     def encode(self, audit_key: bytes) -> bytes:
         """Return the JSON object with its own MAC (`check`), 32 bytes in hex, over what precedes it."""
         log, segment, offset = self.position
         body = json.dumps(
             {"v": FORMAT, "log": log, "segment": segment, "offset": offset, "stream": self.stream, "seq": self.seq,
-             "mac": self.mac, "key": self.key, "after": list(self.after)},
+             "mac": self.mac, "key": self.key, "after": list(self.after),
+             "place": self.place},
             separators=(",", ":"),
         ).encode()[:-1]  # fmt: skip
         return body + b',"check":"%b"}' % _mac(audit_key).digest(body).hex().encode()
@@ -53,7 +57,13 @@ def decode_checkpoint(stored: bytes, keys: Mapping[int, bytes]) -> Checkpoint:
     except (ValueError, KeyError, TypeError, Forged):
         raise TamperedError("the checkpoint of an audit log is damaged or forged") from None
     position = Position(fields["log"], fields["segment"], fields["offset"])
-    return Checkpoint(position, fields["stream"], fields["seq"], fields["mac"], fields["key"], tuple(fields["after"]))
+    stream, seq, mac, key, after, place = (fields[f] for f in ("stream", "seq", "mac", "key", "after", "place"))
+    return Checkpoint(position, stream, seq, mac, key, tuple(after), place)
+
+
+def place_of(sink: AuditSink) -> str:
+    """Return what `Checkpoint.place` says of a log that is written or read here."""
+    return f"{os.uname().nodename} {sink.url}"
 
 
 def _mac(audit_key: bytes) -> Mac:

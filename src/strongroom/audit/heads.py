@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import islice
+from typing import NamedTuple
 
-from strongroom.protocols import AuditSink
+from strongroom.protocols import AuditSink, Position
 
-LINES = 48
-STREAMS = 16
+LINES = 20
+"""How far back heads are looked for; a checkpoint is taken with each write, so this costs some microseconds only."""
+UNSEALED_LINES = 1000
 _begin = b'{"id":"'
-_id = re.compile(rb'\{"id":"([0-9a-f]{16})-(\d{1,18})"')
+_id = re.compile(rb'\{"id":"([0-9a-f]{16})-(\d{1,18})"').match
 
 
-def recent_heads(sink: AuditSink, store: str) -> dict[str, int]:
-    """Return the streams that wrote the newest lines for `store`, each with the number of its last line.
+class Head(NamedTuple):
+    """The last line of a stream."""
+
+    seq: int
+    position: Position
+
+
+def recent_heads(sink: AuditSink, store: str) -> dict[str, Head]:
+    """Return the streams that wrote the newest lines for `store`, each with its last line.
 
     A stream that vouches for the lines before it makes it impossible to remove another stream as a whole, even
-    where padding takes its place. The cost is bounded: at most `LINES` authenticated lines and `STREAMS` streams.
+    where padding takes its place.
     """
     mine = b'"store":"%b"' % store.encode()
-    heads: dict[str, int] = {}
-    # Lines without MAC do not count, or anybody could push the others out of sight; but they end somewhere too.
-    sealed = (line.text for line in islice(sink.lines_backwards(), 20 * LINES) if line.text.endswith(b'"}'))
-    for text in islice(sealed, LINES):
-        # A line may follow the torn end of another process's line.
-        found = _id.match(text, max(text.rfind(_begin), 0))
-        if found and mine in text and len(heads) < STREAMS:
-            heads.setdefault(found[1].decode(), int(found[2]))
+    heads: dict[str, Head] = {}
+    seen = 0
+    for position, text in islice(sink.lines_backwards(), UNSEALED_LINES):
+        # A line without MAC does not count, or anybody could push the others out of sight.
+        if text.endswith(b'"}'):
+            # A line may follow the torn end of another process's line.
+            start = max(text.rfind(_begin), 0)
+            found = _id(text, start)
+            if found and mine in text and (stream := found[1].decode()) not in heads:
+                heads[stream] = Head(int(found[2]), Position(position[0], position[1], position[2] + start))
+            seen += 1
+            if seen == LINES:
+                break
     return heads
 
 
-def as_ids(heads: dict[str, int]) -> list[str]:
+def as_ids(heads: Mapping[str, Head]) -> list[str]:
     """Return the ids of the events that `heads` names."""
-    return [f"{stream}-{seq}" for stream, seq in heads.items()]
+    return [f"{stream}-{head.seq}" for stream, head in heads.items()]

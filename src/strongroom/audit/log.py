@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Final
 
 from strongroom.audit.chain import START, UNSEALED, line_mac
-from strongroom.audit.checkpoint import Checkpoint
+from strongroom.audit.checkpoint import Checkpoint, place_of
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
@@ -52,7 +52,7 @@ class AuditLog:
         self._source = source
         self._every = checkpoint_every
         self._since_checkpoint = 0
-        self._stamped = -1
+        self._second = ""
         self._stamp = ""
         self._segment: int | None = None
         self._stream = ""
@@ -80,7 +80,7 @@ class AuditLog:
             if self._segment != self.sink.segment():
                 self._begin()
             self._since_checkpoint += 1
-            more = "" if version is None else f',"version":{version:d}'
+            more = "" if version is None else f',"version":{version}'
             if stage is not None:
                 more += f',"stage":{quote(stage)}'
             more += f',"outcome":{_words[outcome]}'
@@ -89,22 +89,22 @@ class AuditLog:
             if intent is not None:
                 more += f',"intent":{quote(intent)}'
             if revision is not None:
-                more += f',"revision":{revision:d}'
+                more += f',"revision":{revision}'
             if count is not None:
-                more += f',"count":{count:d}'
+                more += f',"count":{count}'
             who = self._whos.get(actor) or self._who(actor)
             return self._write(action, "null" if name is None else quote(name), more + who)
 
     def _write(self, action: str, name: str, rest: str) -> str:
         seq = self._seq + 1
-        second, nanoseconds = divmod(self._clock(), 1_000_000_000)
-        if second != self._stamped:
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._stamped = second
+        now = str(self._clock())
+        if now[:-9] != self._second:
+            self._second = now[:-9]
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(self._second)))
         stream = self._stream
         event = f"{stream}-{seq}"
         body = (
-            f'{{"id":"{event}","ts":"{self._stamp}.{nanoseconds // 1000:06d}Z","seq":{seq},"stream":"{stream}"'
+            f'{{"id":"{event}","ts":"{self._stamp}.{now[-9:-3]}Z","seq":{seq},"stream":"{stream}"'
             f',"action":{_words[action]},"name":{name}{rest}'
         ).encode()
         try:
@@ -141,12 +141,13 @@ class AuditLog:
                 self._begin()
             if self._keys is None:
                 raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
-            position = self.sink.position()
             others = recent_heads(self.sink, self._store)
-            others.pop(self._stream, None)
+            own = others.pop(self._stream, None)
+            # Its own line is nearly always among the newest; where it is read back, its place is certain.
+            position = own.position if own and own.seq == self._seq else self.sink.position()
             after = tuple(as_ids(others))
             key = max(self._keys)
-            head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, after)
+            head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, after, place_of(self.sink))
             self._since_checkpoint = 0
             return position.log, head.encode(self._keys[key])
 
@@ -160,17 +161,18 @@ class AuditLog:
         A stream never spans segments, so that old segments can be deleted and the others still verify alone.
         """
         segment = self.sink.segment()
-        previous = (self._stream, self._seq) if self._mac else None
+        previous = [f"{self._stream}-{self._seq}"] if self._mac else []
         self._stream, self._seq = self._random(8).hex(), 0
         self._last, self._mac = START, None
         if self._keys is not None:
             key = max(self._keys)
             self._mac = line_mac(self._keys[key], self._stream)
             heads = recent_heads(self.sink, self._store)
-            if previous is not None:
-                heads[previous[0]] = previous[1]
+            # The file may have been rotated just now: this stream's first line still goes into the old segment.
+            before = {stream: head for stream, head in heads.items() if head.position.segment <= segment}
+            seen = dict.fromkeys(previous + as_ids(before))
             log, _, at = self.sink.position()
-            after = ",".join(map(quote, as_ids(heads)))
+            after = ",".join(map(quote, seen))
             extra = f',"key":{key:d},"log":"{log}","segment":{segment:d},"at":{at:d},"after":[{after}]'
             self._write("OPEN", "null", f',"outcome":{_words["ok"]}' + self._who(None) + extra)
         self._segment = segment

@@ -30,9 +30,7 @@ _hints = {
 }
 
 
-def connect(
-    rest: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None
-) -> FileSink:
+def connect(rest: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None) -> FileSink:
     """Return the sink that `file:<rest>` names. Nothing is opened before it is used."""
     if not rest:
         raise ConfigError("an audit log needs a path: write it like file:logs/secrets_audit.log")
@@ -109,14 +107,14 @@ class FileSink:
     def lines(self) -> Iterator[LogLine]:
         """See `AuditSink`; the first line of each segment is its header."""
         with self._errors("read"):
-            for header, path in reading.segments(self._path):
-                yield from reading.forwards(path, header)
+            for segment in reading.oldest_first(self._path):
+                yield from reading.forwards(segment)
 
     def lines_backwards(self) -> Iterator[LogLine]:
         """See `AuditSink`; the last line of each segment is its header."""
         with self._errors("read"):
-            for header, path in reading.segments_backwards(self._path):
-                yield from reading.backwards(path, header)
+            for segment in reading.newest_first(self._path):
+                yield from reading.backwards(segment)
 
     def close(self) -> None:
         """See `AuditSink`."""
@@ -162,7 +160,7 @@ class FileSink:
         if os.path.lexists(target):
             target += f"-{os.urandom(4).hex()}"
         os.rename(self._path, target)
-        self._create(self._header._replace(segment=self._header.segment + 1), old)
+        self._create(self._header.next(), old)
         if self._keep is not None:
             segments = rotated(self._path, self._header.log)
             for path in list(segments.values())[: -self._keep]:
@@ -170,7 +168,8 @@ class FileSink:
 
     def _create(self, header: Header, like: os.stat_result | None) -> None:
         """Put a new segment at the path, whole or not at all; call with the lock held."""
-        new = f"{self._path}.new"
+        folder, base = os.path.split(self._path)
+        new = os.path.join(folder, f".{base}.new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             if like is not None:
@@ -189,7 +188,7 @@ class FileSink:
             with self._lock():
                 fd = self._open_existing()
                 if fd < 0:
-                    self._create(self._next_header(), None)
+                    self._create(self._next_header(), os.stat(self._path) if os.path.exists(self._path) else None)
                     fd = self._open_existing()
         if self._fd >= 0:
             os.close(self._fd)
@@ -218,14 +217,12 @@ class FileSink:
 
     def _next_header(self) -> Header:
         """Say what comes after the newest segment that can be found, so that a log survives its file's renaming."""
-        if self._fd >= 0:
-            return self._header._replace(segment=self._header.segment + 1)
-        older = rotated(self._path)
-        if not older:
-            return Header(os.urandom(8).hex(), 1)
-        newest = header_of(list(older.values())[-1])
-        assert newest is not None
-        return newest._replace(segment=newest.segment + 1)
+        older = rotated(self._path, self._header.log or None)
+        newest = header_of(list(older.values())[-1]) if older else None
+        if newest is None:
+            return Header(os.urandom(8).hex(), 1) if self._fd < 0 else self._header.next()
+        # Equal log ids, or an own header that is still empty: the greater one is the newer.
+        return max(newest, self._header).next()
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

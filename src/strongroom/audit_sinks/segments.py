@@ -25,6 +25,10 @@ class Header(NamedTuple):
         """Return the line with its line feed."""
         return b'{"strongroom_audit":1,"log":"%b","segment":%d}\n' % (self.log.encode(), self.segment)
 
+    def next(self) -> Header:
+        """Return the header of the segment that follows."""
+        return Header(self.log, self.segment + 1)
+
 
 def read_header(fd: int) -> Header | None:
     """Return the header of an open segment, or None when the file does not start with one."""

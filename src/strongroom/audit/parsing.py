@@ -1,0 +1,44 @@
+"""Takes the lines of a log apart, torn ones included."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+Event = dict[str, Any]
+"""One event: the fields that `AuditLog` describes, as JSON gives them."""
+BEGIN = b'{"id":"'
+_starts = re.compile(re.escape(BEGIN))
+
+
+def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Split a line where an event begins, and say at which byte each piece starts.
+
+    A whole line is one piece. When a process was torn off in the middle of its line, the next line of another process
+    follows on the same line. Quotes inside of values are escaped, so `BEGIN` stands nowhere else.
+    """
+    starts = [found.start() for found in _starts.finditer(text)]
+    if not starts or starts[0] > 0:
+        starts.insert(0, 0)
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        yield start, text[start:end]
+
+
+def parse(piece: bytes) -> Event | None:
+    """Return the event, or None when the piece is not one."""
+    try:
+        event = json.loads(piece)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or type(event.get("seq")) is not int:
+        return None
+    words = ("id", "stream", "action", "outcome", "ts", "store")
+    return event if all(type(event.get(word)) is str for word in words) else None
+
+
+def is_torn(piece: bytes) -> bool:
+    """True for the beginning of an event that a crash or a full disk cut off (NULs are what power loss leaves)."""
+    piece = piece.strip(b"\0")
+    return not piece.endswith(b"}") and (piece.startswith(BEGIN) or BEGIN.startswith(piece))

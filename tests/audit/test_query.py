@@ -1,0 +1,144 @@
+import json
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from strongroom.audit.query import moment, query
+from strongroom.errors import InvalidInputError
+
+NOW = 1_800_000_000
+
+
+@pytest.fixture
+def log(memory, start):
+    """Events of one minute each, the newest now; `at` sets the clock."""
+    log = start(memory)
+    log.at = NOW
+    log._clock = lambda: log.at * 1_000_000_000
+    return log
+
+
+def names(found):
+    return [event["name"] for event in found if event["action"] != "OPEN"]
+
+
+def test_newest_events_come_first_and_no_more_than_the_limit(memory, log):
+    for n in range(5):
+        log.record("GET", f"N{n}", "ok")
+    assert names(query(memory, limit=3)) == ["N4", "N3", "N2"]
+    assert len(query(memory, limit=None)) == 6
+
+
+def test_an_event_is_a_mapping_of_json_values(memory, log):
+    log.record("GET", "A", "ok", version=3)
+    (event,) = query(memory, limit=1)
+    assert (event["action"], event["version"], event["actor"]) == ("GET", 3, "alice")
+    json.dumps(event)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("db", ["db"]),
+        ("db/", ["db/two", "db/one"]),
+        ("db*", ["dbx", "db", "db/two", "db/one"]),
+        ("*b/*", ["db/two", "db/one"]),
+        ("*/*e", ["db/one"]),
+        ("d?", ["d?"]),
+        ("d[b]", []),
+        ('qu"ote/ü', ['qu"ote/ü']),
+        ('qu"*', ['qu"ote/ü']),
+    ],
+)
+def test_a_name_is_whole_or_a_prefix_or_a_pattern(memory, log, name, expected):
+    for each in ("db/one", "db/two", "db", "dbx", "d?", 'qu"ote/ü'):
+        log.record("GET", each, "ok")
+    assert names(query(memory, name=name)) == expected
+
+
+def test_filters_apply_together(memory, log):
+    log.record("GET", "A", "denied", actor="bob")
+    log.record("GET", "B", "ok", actor="bob")
+    log.record("LIST", None, "denied", actor="bob")
+    log.record("GET", "C", "denied")
+    assert names(query(memory, action="GET", outcome="denied", actor="bob")) == ["A"]
+
+
+def test_an_answered_intent_is_left_out_and_an_unanswered_one_stays(memory, log):
+    answered = log.record("SET", "A", "intent")
+    log.record("SET", "B", "intent")
+    log.record("SET", "A", "ok", intent=answered, version=1)
+    found = query(memory)
+    assert [(event["name"], event["outcome"]) for event in found][:2] == [("A", "ok"), ("B", "intent")]
+    assert query(memory, outcome="intent")[0]["name"] == "B"
+    assert len(query(memory, outcome="intent")) == 1
+
+
+def test_since_is_a_lower_bound(memory, log):
+    for minutes in (180, 90, 30, 10):
+        log.at = NOW - minutes * 60
+        log.record("GET", f"M{minutes}", "ok")
+    assert names(query(memory, since=NOW - 1800)) == ["M10", "M30"]
+    assert names(query(memory, since=datetime.fromtimestamp(NOW - 1800, UTC))) == ["M10", "M30"]
+    assert names(query(memory, since=0)) == ["M10", "M30", "M90", "M180"]
+
+
+def test_a_line_slightly_out_of_order_does_not_end_the_search(memory, log):
+    for at in (NOW, NOW - 60, NOW):
+        log.at = at
+        log.record("GET", str(at), "ok")
+    assert names(query(memory, since=NOW - 30)) == [str(NOW), str(NOW)]
+
+
+def test_lines_that_are_no_events_are_skipped(memory, log):
+    log.record("GET", "A", "ok")
+    memory.texts += [b"", b"junk", b"[1]", b"\xff\xfe", b'{"id":"torn', b"7", b'{"id":1,"seq":1}']
+    log.record("GET", "B", "ok")
+    assert names(query(memory)) == ["B", "A"]
+
+
+def test_an_event_behind_a_torn_one_is_found(memory, log):
+    log.record("GET", "A", "ok")
+    log.record("GET", "B", "ok")
+    torn = memory.texts.pop()[:70]
+    log.record("GET", "C", "ok")
+    memory.texts[-1] = torn + memory.texts[-1]
+    assert names(query(memory)) == ["C", "A"]
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T12:00:00Z", datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ("2026-01-31T12:00:00+02:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        (datetime(2026, 1, 31, 12), datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        (datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1.5, datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)),
+    ],
+)
+def test_moments(since, expected):
+    assert moment(since) == expected
+
+
+@pytest.mark.parametrize(
+    ("ago", "seconds"), [("90s", 90), ("15m", 900), ("24h", 86_400), ("7d", 604_800), ("2w", 1_209_600)]
+)
+def test_a_time_ago(ago, seconds):
+    assert moment(ago).timestamp() == pytest.approx(time.time() - seconds, abs=60)
+
+
+@pytest.mark.parametrize(
+    "since", ["", "yesterday", "7y", "-1h", "2026-13-01", float("nan"), float("inf"), 1e300, None, b"1h", "999999w"]
+)
+def test_what_is_no_time_is_refused(since):
+    with pytest.raises(InvalidInputError, match="24h"):
+        moment(since)
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"limit": "3"}, {"action": "get"}, {"outcome": "good"}])
+def test_a_filter_that_matches_nothing_ever_is_refused(memory, wrong):
+    with pytest.raises(InvalidInputError):
+        query(memory, **wrong)

@@ -1,0 +1,57 @@
+from strongroom.audit.tail import MORE_LINES, last_revision
+
+STORE = "5" * 32
+
+
+def test_an_empty_log_knows_no_revision(memory):
+    assert last_revision(memory, STORE) is None
+
+
+def test_the_newest_revision_is_found(memory, start):
+    log = start(memory)
+    for revision in (3, 4, 5):
+        log.record("SET", "A", "ok", revision=revision)
+        log.record("GET", "A", "ok")
+    assert last_revision(memory, STORE) == 5
+
+
+def test_two_writers_may_have_logged_in_the_other_order(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=8)
+    log.record("GET", "A", "ok")
+    log.record("SET", "B", "ok", revision=7)
+    assert last_revision(memory, STORE) == 8
+
+
+def test_the_revisions_of_another_store_do_not_count(memory, start):
+    start(memory).record("SET", "A", "ok", revision=5)
+    start(memory, store="6" * 32).record("SET", "A", "ok", revision=500)
+    assert last_revision(memory, STORE) == 5
+
+
+def test_nothing_is_read_beyond_the_window(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=5)
+    for _ in range(MORE_LINES + 5):
+        log.record("GET", "A", "ok")
+    assert last_revision(memory, STORE) == 5
+    assert last_revision(memory, STORE, window=1000) is None
+
+
+def test_reading_stops_soon_after_the_newest_write(memory, start):
+    log = start(memory)
+    for revision in range(1, 500):
+        log.record("SET", "A", "ok", revision=revision)
+    read = []
+    backwards = memory.lines_backwards
+    memory.lines_backwards = lambda: (read.append(line) or line for line in backwards())
+    assert last_revision(memory, STORE) == 499
+    assert len(read) <= MORE_LINES + 2
+
+
+def test_a_torn_or_forged_line_is_no_error(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=5)
+    mine = b',"store":"%b"' % STORE.encode()
+    memory.texts += [b'{"id":"x","revision":9' + mine, b'{"revision":"9"' + mine + b"}", b'["revision":' + mine]
+    assert last_revision(memory, STORE) == 5
