@@ -1,0 +1,85 @@
+"""Timing contenders side by side."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+Samples = tuple[float, ...]
+"""Seconds per step, one number for each round. The rounds of all contenders of a race go together."""
+
+
+class Task(NamedTuple):
+    """What is timed: `step`, called with one name after the other, over and over."""
+
+    step: Callable[[str], object]
+    names: Sequence[str]
+
+
+def race(tasks: Sequence[Task], rounds: int, slice_seconds: float, warm_seconds: float) -> list[Samples]:
+    """Time the tasks in turns; a turn takes about `slice_seconds`, and one step at least.
+
+    Before, each task is done once for all of its names, or for `warm_seconds` if that takes longer.
+    """
+    feeds = [cycle(task.names) for task in tasks]
+    samples: list[list[float]] = [[] for _ in tasks]
+    with _without_garbage_collection():
+        for task in tasks:
+            _warm_up(task, warm_seconds)
+        loops = [_calibrate(task.step, feed, slice_seconds) for task, feed in zip(tasks, feeds, strict=True)]
+        for turn in turns(len(tasks), rounds):
+            samples[turn].append(_timed(tasks[turn].step, list(islice(feeds[turn], loops[turn]))))
+    return [tuple(each) for each in samples]
+
+
+def turns(contenders: int, rounds: int) -> Iterator[int]:
+    """Yield whose turn it is: everyone once a round, in an order that changes, so nobody always follows the same."""
+    order = list(range(contenders))
+    shuffler = random.Random(1)
+    for _ in range(rounds):
+        shuffler.shuffle(order)
+        yield from order
+
+
+def ratio(of: Samples, to: Samples) -> float:
+    """Return the median of the ratios within each round: what a slow moment does to both falls out."""
+    return median(a / b for a, b in zip(of, to, strict=True))
+
+
+def _warm_up(task: Task, seconds: float) -> None:
+    end = perf_counter() + seconds
+    for name in task.names:
+        task.step(name)
+        if perf_counter() > end:
+            return
+
+
+def _calibrate(step: Callable[[str], object], feed: Iterator[str], slice_seconds: float) -> int:
+    loops = 1
+    while (seconds := _timed(step, list(islice(feed, loops))) * loops) < slice_seconds / 2:
+        loops *= 2
+    return max(1, round(loops * slice_seconds / seconds))
+
+
+def _timed(step: Callable[[str], object], names: list[str]) -> float:
+    """Return seconds per name."""
+    start = perf_counter()
+    for name in names:
+        step(name)
+    return (perf_counter() - start) / len(names)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
