@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from _weakrefset import WeakSet
+from binascii import hexlify
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Final
@@ -113,7 +114,7 @@ class AuditLog:
                 self.sink.append(body + UNSEALED + b"\n")
             else:
                 self._last = last = self._mac.digest(self._last, body)
-                self.sink.append(b'%b,"mac":"%b"}\n' % (body, last.hex().encode()))
+                self.sink.append(b'%b,"mac":"%b"}\n' % (body, hexlify(last)))
         except BaseException:
             # Nobody knows whether the line is there (a failed fsync, a signal): a stream must not guess.
             self._segment = self._mac = None

@@ -35,8 +35,6 @@ def newest_first(path: str) -> Iterator[Segment]:
     current = _find(path)
     if current:
         yield current
-    elif os.path.exists(path) and os.path.getsize(path):
-        raise AuditError(f"{path} does not start like an audit log of strongroom: damaged, or another file")
     try:
         older = rotated(path, current.header.log if current else None)
     except FileNotFoundError:
@@ -87,8 +85,10 @@ def _find(path: str) -> Segment | None:
     except FileNotFoundError:
         return None
     try:
-        header = read_header(fd)
-        return Segment(header, path, os.fstat(fd).st_size) if header else None
+        header, size = read_header(fd), os.fstat(fd).st_size
+        if header is None and size:
+            raise AuditError(f"{path} does not start like an audit log of strongroom: damaged, or another file")
+        return Segment(header, path, size) if header else None
     finally:
         os.close(fd)
 
