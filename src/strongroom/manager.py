@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from strongroom import versions
+from strongroom import arguments, versions
 from strongroom.access import Access
 from strongroom.audit.log import AuditLog
 from strongroom.change import Change
@@ -64,8 +64,11 @@ class SecretsManager:
         self._access.audit.close()
 
     def bind(self, actor: str) -> SecretsManager:
-        """Return a manager of the same store that acts for `actor`; this one stays as it is."""
-        return SecretsManager(self._access.engine, self._access.audit, actor, self._settings)
+        """Return a manager of the same store that acts for `actor`; this one stays as it is.
+
+        Raises `InvalidInputError`.
+        """
+        return SecretsManager(self._access.engine, self._access.audit, arguments.check_actor(actor), self._settings)
 
     # Reading
 
@@ -77,20 +80,27 @@ class SecretsManager:
         Missing are: a name never set, a version that is deleted, destroyed, expired or retired, a field that is not
         there. A secret of several fields is read with `field`, or whole with `get_data`.
 
-        Raises `InvalidNameError`; `InvalidValueError` when the secret has several fields and none is named.
+        Raises `InvalidNameError`; `InvalidInputError` when `version` or `field` is of a wrong type; `InvalidValueError`
+        when the secret has several fields and none is named.
         """
+        if version is not None:
+            arguments.check_version(version)
         found = self._access.read(name, version)
         if found is None:
             return default
         value = decode_value(found)
-        if field is None and not isinstance(value, dict):
+        if field is not None:
+            return decode_data(found).get(arguments.check_field(field), default)
+        if not isinstance(value, dict):
             return value
-        if field is None and "value" not in value:
+        if "value" not in value:
             raise InvalidValueError(f"{name!r} has several fields: name one (field=…), or use get_data()", name=name)
-        return decode_data(found).get(field or "value", default)
+        return value["value"]
 
     def get_data(self, name: str, *, version: int | None = None) -> dict[str, Any] | None:
         """Return all fields of a secret, or None when it is missing; a plain value is the field `value`."""
+        if version is not None:
+            arguments.check_version(version)
         found = self._access.read(name, version)
         return None if found is None else decode_data(found)
 
@@ -222,8 +232,9 @@ class SecretsManager:
         Raises `InvalidNameError`, `InvalidValueError`, `ConflictError`.
         """
         check_name(name)
+        arguments.check_cas(cas)
         data = encode(value)
-        attributes = _attributes(expires_in, custom, max_versions)
+        attributes = arguments.attributes(expires_in, custom, max_versions)
         return self._access.change("SET", "update", name, self._put(name, data, cas, attributes))
 
     def set_secrets(self, secrets: Mapping[str, Value | Data], *, overwrite: bool = True) -> dict[str, VersionInfo]:
@@ -231,6 +242,8 @@ class SecretsManager:
 
         Raises like `set_secret`; `ConflictError` when one exists and `overwrite` is False.
         """
+        if not isinstance(secrets, Mapping):
+            raise InvalidValueError("set_secrets takes a mapping of names to values")
         encoded = {check_name(name): encode(value) for name, value in secrets.items()}
         cas = None if overwrite else 0
         steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
@@ -246,6 +259,7 @@ class SecretsManager:
         `new_value` is given.
         """
         check_name(name)
+        arguments.check_cas(cas)
         data = None if new_value is None else encode(new_value)
 
         def step(change: Change) -> VersionInfo:
@@ -262,6 +276,8 @@ class SecretsManager:
         Raises `SecretNotFoundError`, `VersionNotFoundError`, `ConflictError`.
         """
         check_name(name)
+        arguments.check_version(version)
+        arguments.check_cas(cas)
 
         def step(change: Change) -> VersionInfo:
             versions.require(change, name)
@@ -277,7 +293,7 @@ class SecretsManager:
     ) -> SecretInfo:
         """Change custom metadata and retention, and no value; raises `SecretNotFoundError`, `InvalidValueError`."""
         check_name(name)
-        attributes = _attributes(None, custom, max_versions)
+        attributes = arguments.attributes(None, custom, max_versions)
         return self._access.change(
             "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
         )
@@ -287,10 +303,12 @@ class SecretsManager:
 
         A secret that never was is False. `undelete_secret` shows the versions again.
         """
+        arguments.check_versions(numbers)
         return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
 
     def undelete_secret(self, name: str, numbers: Sequence[int] | None = None) -> bool:
         """Show the current version, or those with these numbers, again; True when one was hidden."""
+        arguments.check_versions(numbers)
         return self._mark("UNDELETE", name, lambda change: versions.undelete(change, name, numbers))
 
     def destroy_secret(self, name: str, numbers: Sequence[int] | None = None, *, with_history: bool = False) -> bool:
@@ -298,6 +316,7 @@ class SecretsManager:
 
         `with_history` removes the metadata too, as if the secret had never been.
         """
+        arguments.check_versions(numbers)
         if with_history:
             done = self._mark("DESTROY", name, lambda change: versions.forget(change, name))
         else:
@@ -327,19 +346,3 @@ def _generated(name: str, present: bytes) -> bytes:
     if not isinstance(decode_value(present), str):
         raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)
     return encode(generate_value())
-
-
-def _attributes(
-    expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None
-) -> versions.Attributes:
-    if expires_in is not None and not (0 < expires_in < 1e10):
-        raise InvalidValueError(f"expires_in is {expires_in}; give seconds, more than 0")
-    if max_versions is not None and not (1 <= max_versions <= 10_000):
-        raise InvalidValueError(f"max_versions is {max_versions}; give a number from 1 to 10,000")
-    for key, text in (custom or {}).items():
-        if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 128 and len(text) <= 512):
-            raise InvalidValueError("custom metadata maps text (at most 128 characters) to text (at most 512)")
-    if custom and len(custom) > 64:
-        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most 64 are kept")
-    expires = None if expires_in is None else round(time.time() + expires_in, 3)
-    return versions.Attributes(expires, custom, max_versions)
