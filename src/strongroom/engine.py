@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ class Engine:
         """Unlock `store`; raises what `strongroom.unlock.unlock` raises."""
         self.store = store
         self.provider = provider
-        self._lock = threading.Lock()
         self._complete_at = -1
         with store.view() as view:
             self.unlocked = unlock(view, provider, store.url)
@@ -39,10 +37,12 @@ class Engine:
 
     def keys_seen_by(self, reader: Reader) -> Unlocked:
         """Return the keys as `reader` sees them: those in memory unless another process changed them."""
-        with self._lock:
-            if (reader.get(HEADER), reader.get(KEYSET)) != self.unlocked.stored:
-                self.unlocked = refresh(reader, self.unlocked, self.provider, self.store.url)
-            return self.unlocked
+        # No lock, which a child of fork could inherit locked: threads that meet here at worst do the same work twice,
+        # and each gets the keys that belong to what it reads.
+        unlocked = self.unlocked
+        if (reader.get(HEADER), reader.get(KEYSET)) != unlocked.stored:
+            self.unlocked = unlocked = refresh(reader, unlocked, self.provider, self.store.url)
+        return unlocked
 
     def open_head(self, name: str, stored: bytes) -> Current:
         """Decrypt the head of a secret; an unknown key id is looked for in the store before it is an error."""
