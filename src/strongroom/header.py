@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from strongroom.places import FORMAT, context
 from strongroom.protocols import KeyProvider
 
 _MAGIC = b"strongroom header "
+_newer = re.compile(re.escape(_MAGIC) + rb"(\d{1,9}) ").match
+_store_id = re.compile("[0-9a-f]{32}").fullmatch
 
 
 class Recipient(NamedTuple):
@@ -53,14 +56,17 @@ class Header(NamedTuple):
     def decode(cls, stored: bytes) -> Header:
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
         first, _, body = stored.partition(b"\n")
-        number = first.removeprefix(_MAGIC).partition(b" ")[0]
-        if first.startswith(_MAGIC) and number.isdigit() and int(number) > FORMAT:
-            raise NewerFormatError(f"the store has format {int(number)}, this strongroom reads {FORMAT}: upgrade it")
+        newer = _newer(first)
+        if newer and int(newer[1]) > FORMAT:
+            raise NewerFormatError(f"the store has format {int(newer[1])}, this strongroom reads {FORMAT}: upgrade it")
         if first != _MAGIC + b"%d %b" % (FORMAT, hashlib.sha256(body).hexdigest().encode()):
             raise TamperedError(f"the entry {HEADER!r} is damaged (its checksum fails): restore it from a backup")
-        fields = json.loads(body)
-        recipients = (Recipient(id, label, added, b64decode(w)) for id, label, added, w in fields["recipients"])
-        return cls(fields["store"], fields["created"], fields["root"], tuple(recipients))
+        try:
+            return _parse(body)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise TamperedError(
+                f"the entry {HEADER!r} is not one that strongroom wrote: restore it from a backup"
+            ) from None
 
     def wrap_root(self, root: bytes, recipient: int, provider: KeyProvider) -> bytes:
         """Wrap the root key for one recipient of this store; another store or another root number refuses it."""
@@ -93,3 +99,26 @@ class Header(NamedTuple):
 
     def _context(self, recipient: int) -> bytes:
         return context(self.store, HEADER, b"root %d recipient %d" % (self.root, recipient))
+
+
+def _parse(body: bytes) -> Header:
+    """Read the JSON object; raises `ValueError`, `KeyError` or `TypeError` when it is not of the shape.
+
+    Anybody who can write to the store can make one with the right checksum.
+    """
+    fields = json.loads(body)
+    store, created, root = fields["store"], fields["created"], fields["root"]
+    # The id has one spelling only: with another one a store would look as if the audit log had never heard of it.
+    if not _store_id(store) or type(root) is not int or type(created) not in (int, float):
+        raise ValueError
+    if not 1 <= root < 2**32:
+        raise ValueError
+    return Header(store, created, root, tuple(_recipient(*row) for row in fields["recipients"]))
+
+
+def _recipient(id: int, label: str, added: float, wrapped: str) -> Recipient:
+    if type(id) is not int or type(label) is not str or type(added) not in (int, float):
+        raise ValueError
+    # It is shown on terminals, and nobody has authenticated it yet.
+    shown = "".join(character if character.isprintable() else "?" for character in label)
+    return Recipient(id, shown, added, b64decode(wrapped, validate=True))
