@@ -219,9 +219,9 @@ def test_a_file_replaced_by_another_program_is_read_anew(store, path):
 def test_replacements_of_equal_size_in_quick_succession_are_all_seen(store, path):
     replacement = path.with_name("replacement")
     for number in range(200):
-        content = f'"a": "{base64.b64encode(b"%03d" % number).decode()}"'
-        replacement.write_text(document(content))
-        replacement.replace(path)
+        for value in (b"old", b"%03d" % number):  # two, so that the second could get the first one's inode
+            replacement.write_text(document(f'"a": "{base64.b64encode(value).decode()}"'))
+            replacement.replace(path)
         assert store.get("a") == b"%03d" % number
 
 
@@ -325,6 +325,7 @@ def test_a_lock_held_by_another_process_is_busy(store, path):
             os.read(go[0], 1)
 
     child = start_child(hold)
+    os.close(held[1])
     os.read(held[0], 1)
     with pytest.raises(StoreBusyError, match="lock was not free"):
         put(store, "a", b"1")
@@ -337,6 +338,13 @@ def test_a_lock_held_by_another_process_is_busy(store, path):
 def test_a_transaction_inside_a_transaction_is_busy(store):
     with store.transaction(), pytest.raises(StoreBusyError), store.transaction():
         pytest.fail("the second transaction began")
+
+
+def test_a_copy_of_the_descriptor_does_not_keep_the_lock(store):
+    with store.transaction():
+        copy = os.dup(store._lock._descriptor)
+    put(store, "a", b"1")
+    os.close(copy)
 
 
 def test_a_child_does_not_keep_the_lock_that_its_parent_releases(store):
