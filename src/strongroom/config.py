@@ -7,6 +7,7 @@ that has one. Paths in a file are relative to it; all others to the working dire
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -96,7 +97,7 @@ def _has_table(project: str) -> bool:
     # Reading TOML costs milliseconds at start-up; most projects have no such table.
     try:
         with open(project, "rb") as file:
-            return b"[tool.strongroom" in file.read()
+            return re.search(rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]", file.read(), re.MULTILINE) is not None
     except OSError as error:
         raise ConfigError(f"{project} cannot be read: {error.strerror}") from None
 
@@ -112,13 +113,13 @@ def _from_file(path: str, directory: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     if path.endswith("pyproject.toml"):
-        document = document.get("tool", {}).get("strongroom", {})
+        tool = document.get("tool")
+        document = tool.get("strongroom", {}) if isinstance(tool, dict) else {}
+        if not isinstance(document, dict):
+            raise ConfigError(f"{path}: write the settings as one table, [tool.strongroom]")
     for name in ("store", "key", "audit"):
         if isinstance(document.get(name), str):
             document[name] = _anchored(document[name], directory)
-    unknown = sorted(set(document) - set(_NAMES))
-    if unknown:
-        raise ConfigError(f"{path}: there is no setting {unknown[0]!r}; there are: {', '.join(_NAMES)}")
     return document
 
 
@@ -132,13 +133,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise ConfigError(f"STRONGROOM_{name.upper()} is {text!r}; give a whole number")
     return int(text)
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
     place = source or "settings"
+    if name not in _NAMES:
+        raise ConfigError(f"{place}: there is no setting {name!r}; there are: {', '.join(_NAMES)}")
     if name == "policy":
         if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
             raise ConfigError(f"{place}: policy is a list of tables, [[policy]]")
@@ -150,6 +153,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name == "max_versions" and not 1 <= value <= 10_000:
         raise ConfigError(f"{place}: max_versions is {value}; give a number from 1 to 10,000")
+    if isinstance(value, int) and value < 0:
+        raise ConfigError(f"{place}: {name} is {value}; give 0 or more")
     return value
 
 
