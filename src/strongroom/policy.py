@@ -24,13 +24,19 @@ class RulePolicy:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
+        self._patterns = [(_literal(rule.actor), _literal(rule.name), rule.capabilities) for rule in self.rules]
 
     def allows(self, actor: str, capability: str, name: str) -> bool:
         """See `strongroom.protocols.Policy`."""
         return any(
-            capability in rule.capabilities and fnmatchcase(actor, rule.actor) and fnmatchcase(name, rule.name)
-            for rule in self.rules
+            capability in capabilities and fnmatchcase(actor, actors) and fnmatchcase(name, names)
+            for actors, names, capabilities in self._patterns
         )
+
+
+def _literal(pattern: str) -> str:
+    # To fnmatch a bracket begins a set of characters; names may hold brackets, and rules promise `*` and `?` only.
+    return pattern.replace("[", "[[]")
 
 
 def parse(tables: Sequence[Mapping[str, Any]]) -> RulePolicy | None:
