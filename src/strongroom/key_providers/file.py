@@ -6,7 +6,7 @@ import os
 import stat
 
 from strongroom.crypto.fernet import parse_key
-from strongroom.errors import InvalidKeyError, NoKeyError
+from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
 from strongroom.key_providers import fernet
 
 _TOO_LONG = 4096
@@ -16,7 +16,10 @@ class FileKeyProvider:
     """Reads the file each time it is asked, and keeps no copy of the master key."""
 
     def __init__(self, path: str) -> None:
-        self.path = path
+        if not path or not path.isprintable():
+            raise ConfigError("the key provider `file:` needs the path of a file, such as file:master.key")
+        # Absolute, because the file is read again later, when a service may have changed its directory.
+        self.path = os.path.abspath(path)
         self.url = f"file:{path}"
 
     def __repr__(self) -> str:
@@ -60,9 +63,7 @@ def read_private(path: str) -> bytes:
                 f"run `chmod 600 {path}`, and make a new key if others may have read it"
             )
         if status.st_uid not in (0, os.geteuid()):
-            raise InvalidKeyError(
-                f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key"
-            )
+            raise InvalidKeyError(f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key")
         if status.st_size > _TOO_LONG:
             raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
         return os.read(descriptor, _TOO_LONG)
