@@ -13,7 +13,7 @@ class EnvKeyProvider:
     """Reads the variable each time it is asked, and keeps no copy of the master key."""
 
     def __init__(self, variable: str) -> None:
-        if not variable or "=" in variable or "\0" in variable:
+        if not variable or "=" in variable or not variable.isprintable():
             raise ConfigError("the key provider `env:` needs the name of a variable, such as env:SECRETS_MASTER_KEY")
         self.variable = variable
         self.url = f"env:{variable}"
