@@ -46,11 +46,12 @@ def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None
 
 def reset() -> None:
     """Close the default store and forget it, so that the next call reads the settings anew."""
-    global _default
+    global _default, _on_error
     with _lock:
         if _default is not None:
             _default.close()
         _default = None
+        _on_error = "raise"
         _warned.clear()
 
 
@@ -85,3 +86,12 @@ def _warn(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
         warnings.warn(message, StrongroomWarning, stacklevel=4)
+
+
+def _in_child() -> None:
+    # The thread that held it does not exist in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_in_child)
