@@ -16,6 +16,7 @@ from strongroom.audit.tail import last_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
+    ConfigError,
     InvalidKeyError,
     NewerFormatError,
     RollbackError,
@@ -24,7 +25,7 @@ from strongroom.errors import (
     WrongKeyError,
 )
 from strongroom.header import Header
-from strongroom.keyset import AUDIT_KEY
+from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager, Settings
 from strongroom.model import HEADER
 from strongroom.protocols import AuditSink, KeyProvider, Store
@@ -84,6 +85,8 @@ def init(
 
     Raises `StoreExistsError`, and what `open` raises.
     """
+    if algorithm is not None and algorithm not in ALGORITHMS:
+        raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
     # Asked before anything is made: a store without a usable key would be of no use.
@@ -110,7 +113,13 @@ def load(
     """Return the settings with these arguments; a driver given as an object has a URL only for show."""
 
     def url(given: Any) -> Any:
-        return given if given is None or isinstance(given, str) else given.url
+        if given is None or isinstance(given, str):
+            return given
+        if not isinstance(getattr(given, "url", None), str):
+            raise ConfigError(
+                f"a driver is text such as sqlite:secrets.db, or an object with a url, not {type(given).__name__}"
+            )
+        return given.url
 
     return configuration.load(store=url(store), key=url(key), audit=url(audit), **more)
 
