@@ -49,7 +49,7 @@ def check_name(name: str) -> str:
 def check_prefix(prefix: str) -> str:
     """Return `prefix` if names may start with it; "" stands for all, and one trailing `/` is welcome."""
     if prefix != "":
-        check_name(prefix.removesuffix("/"))
+        check_name(prefix.removesuffix("/") if isinstance(prefix, str) else prefix)
     return prefix
 
 
@@ -90,8 +90,12 @@ class VersionInfo(NamedTuple):
 
     @property
     def state(self) -> str:
-        """`destroyed`, `deleted` or `live`; expiry depends on the clock and is for the caller to judge."""
+        """`destroyed`, `deleted` or `live`, whatever the clock says."""
         return "destroyed" if self.destroyed else "deleted" if self.deleted is not None else "live"
+
+    def readable_at(self, now: float) -> bool:
+        """True when the version is neither deleted nor destroyed nor expired at `now`, seconds since 1970."""
+        return self.state == "live" and (self.expires is None or now < self.expires)
 
 
 class SecretInfo(NamedTuple):
