@@ -52,7 +52,10 @@ class Access:
 
     def read(self, name: str, version: int | None) -> bytes | None:
         """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
-        path = self._paths.get(name) or self._checked(name)
+        try:
+            path = self._paths.get(name) or self._checked(name)
+        except TypeError:  # a list cannot be looked up
+            path = self._checked(name)
         if self.policy is not None:
             self.authorize("GET", "read", name)
         try:
