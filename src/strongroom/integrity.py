@@ -17,6 +17,8 @@ from strongroom.unlock import Unlocked
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
+_PATIENCE = 100
+"""How often a store that is written to is asked again, until it holds still for two reads."""
 _SHORT = 4
 """Values of fewer bytes turn up in random ciphertext by chance, so they are not searched for."""
 
@@ -75,12 +77,15 @@ def _forms(data: bytes) -> Iterator[bytes]:
             yield from (plain, b64encode(plain).rstrip(b"="), plain.hex().encode())
 
 
-def check_store(view: Reader, unlocked: Unlocked, revision: int, progress: Progress | None = None) -> StoreReport:
-    """Decrypt every record and compare all entries with the manifest; `revision` is what the store says it has."""
+def check_store(view: Reader, unlocked: Unlocked, engine: Engine, progress: Progress | None = None) -> StoreReport:
+    """Decrypt every record of `view` and compare all entries with the manifest, and the manifest with the store."""
     problems = list(_check_records(view, unlocked, progress))
+    revision = engine.store.revision()
     try:
-        manifest = unlocked.manifests.open(view.get(MANIFEST))
-        problems += _check_manifest(view, unlocked, manifest, revision)
+        problems += _check_manifest(view, unlocked, unlocked.manifests.open(view.get(MANIFEST)))
+        revision, summed_up = _settled(engine)
+        if revision != summed_up:
+            problems.append(f"the store is at revision {revision}, its manifest at {summed_up}: restored or merged")
     except StrongroomError as error:
         problems.append(str(error))
     count = {SECRET: 0, VERSION: 0}
@@ -92,9 +97,18 @@ def check_store(view: Reader, unlocked: Unlocked, revision: int, progress: Progr
     return StoreReport(revision, total, count[SECRET], count[SECRET] + count[VERSION], tuple(problems))
 
 
-def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, revision: int) -> Iterator[str]:
-    if manifest.revision != revision:
-        yield f"the store is at revision {revision}, its manifest at {manifest.revision}: it was restored or merged"
+def _settled(engine: Engine) -> tuple[int, int]:
+    """Return the revision of the store and that of its manifest as of one moment: others may be writing."""
+    for _ in range(_PATIENCE):
+        revision = engine.store.revision()
+        with engine.view() as (view, unlocked):
+            manifest = unlocked.manifests.open(view.get(MANIFEST))
+        if engine.store.revision() == revision:
+            break
+    return revision, manifest.revision
+
+
+def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest) -> Iterator[str]:
     found = unlocked.manifests.summarise(view, manifest.revision, manifest.uses)
     excess = found.entries - manifest.entries
     if excess:

@@ -23,7 +23,7 @@ from strongroom.records import may_be_listed
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
-    from strongroom.audit.verify import AuditReport
+    from strongroom.audit.report import AuditReport
     from strongroom.custody import Custody
 
 
@@ -175,10 +175,8 @@ class SecretsManager:
 
     def verify(self, progress: Progress | None = None) -> StoreReport:
         """Decrypt every record and compare all entries with the manifest; the report lists every problem."""
-        revision = self._access.engine.store.revision
-        report = self._access.view(
-            "VERIFY", "read", "", lambda view, keys: check_store(view, keys, revision(), progress)
-        )
+        engine = self._access.engine
+        report = self._access.view("VERIFY", "read", "", lambda view, keys: check_store(view, keys, engine, progress))
         if report.ok:
             self._access.ok("VERIFY", None, count=report.entries)
         else:
