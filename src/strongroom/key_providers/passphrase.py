@@ -56,9 +56,7 @@ class PassphraseProvider:
         try:
             derived = self._derive(start[: _start.size])
         except (ValueError, struct.error) as error:
-            raise TamperedError(
-                f"the wrapped root key is damaged: {error}; restore the store from a backup"
-            ) from None
+            raise TamperedError(f"the wrapped root key is damaged: {error}; restore the store from a backup") from None
         if start[_start.size :] != hkdf(derived, b"strongroom fingerprint")[:8]:
             raise WrongKeyError("the passphrase is not the one that this was wrapped with")
         try:
