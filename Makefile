@@ -42,7 +42,7 @@ coverage: $(VENV)/ready-test
 
 # The long form of the crash, hostile-store and many-process tests: 5,000 kills, every page.
 campaign: $(VENV)/ready-test
-	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto -m campaign $(TEST_ARGS)
+	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto tests/campaign $(TEST_ARGS)
 
 mutation: $(VENV)/ready-test $(VENV)/ready-mutation
 	$(BIN)/mutmut run
