@@ -60,7 +60,8 @@ class Command:
 
     def __init__(
         self, run: Callable[[Arguments, Output], int | None], operands: str = "", options: Sequence[Option] = (), *,
-        description: str, examples: str, exits: Sequence[int], rest: bool = False, about: str = "", excess: str = "--help shows how to call it",
+        description: str, examples: str, exits: Sequence[int], rest: bool = False, about: str = "",
+        excess: str = "--help shows how to call it",
     ) -> None:  # fmt: skip
         self.run = run
         self.operands = operands.split()

@@ -59,6 +59,11 @@ class Output:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             self.data(styled("head", line, sys.stdout) if number == 0 else line)
 
+    def check(self, state: str, what: str, advice: str = "") -> None:
+        """Print one line of a check: `state` is `ok`, `warn` or `FAIL`."""
+        more = f" — {printable(advice)}" if advice else ""
+        self.data(f"{styled(state, state.ljust(4), sys.stdout)}  {printable(what)}{more}")
+
     @property
     def on_terminal(self) -> bool:
         """True when data goes to a terminal."""

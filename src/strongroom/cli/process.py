@@ -33,3 +33,8 @@ def place(error: BaseException) -> str:
     if trace is None:
         return "an unknown place"
     return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+
+
+def core_limit() -> int:
+    """Return the limit of core dumps that this process was started with."""
+    return _core[0]

@@ -18,4 +18,9 @@ def settings(args: Arguments, **more: Any) -> Config:
 
 def manager(args: Arguments, **more: Any) -> SecretsManager:
     """Unlock the store that the options and settings name; raises what `strongroom.open` raises."""
-    return opening.open(settings=settings(args, **more), source="cli")
+    return open_with(settings(args, **more))
+
+
+def open_with(config: Config) -> SecretsManager:
+    """Unlock the store of these settings."""
+    return opening.open(settings=config, source="cli")

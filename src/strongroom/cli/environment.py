@@ -1,0 +1,111 @@
+"""From secrets to the environment variables of a program."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from strongroom.config import VARIABLE
+from strongroom.errors import InvalidInputError, InvalidNameError, InvalidValueError
+
+KEPT = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "PWD", "XDG_RUNTIME_DIR",
+)  # fmt: skip
+"""What `--pristine` keeps, and every `LC_*`."""
+REFUSED = frozenset((
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "IFS", "ENV", "CDPATH", "PS4", "GLOBIGNORE", "SHELLOPTS", "BASHOPTS",
+    "BASH_ENV", "PROMPT_COMMAND", "ZDOTDIR", "TMPDIR", "TERMINFO", "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES",
+    "RES_OPTIONS", "LOCALDOMAIN", "GETCONF_DIR", "EDITOR", "VISUAL", "PAGER", "NODE_OPTIONS", "NODE_PATH",
+    "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "PHPRC", "SSLKEYLOGFILE",
+))  # fmt: skip
+"""A secret called so could make a program run other code, or look for it elsewhere."""
+REFUSED_STARTS = ("LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "GIT_", "BASH_FUNC_", "STRONGROOM_", "MALLOC_", VARIABLE)
+_good = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
+
+
+def variable_of(name: str, prefix: str = "") -> str:
+    """Return the variable for the secret `name`, without `prefix`: the name itself where that is a variable's name,
+    else in capitals with `_` for `/`, `-` and `.`.
+
+    Raises `InvalidNameError` when that is no variable's name either.
+    """
+    short = name.removeprefix(prefix)
+    if _good(short):
+        return short
+    shaped = re.sub("[-/.]", "_", short.upper())
+    if _good(shaped):
+        return shaped
+    raise InvalidNameError(f"{name!r} makes no variable's name; choose one: --env VARIABLE={name}", name=name)
+
+
+def check_variable(variable: str, name: str) -> str:
+    """Return the variable if a secret may fill it; raises `InvalidInputError`."""
+    if not _good(variable):
+        raise InvalidInputError(f"{variable!a} is no variable's name; use letters, digits and _", name=name)
+    if variable in REFUSED or variable.startswith(REFUSED_STARTS):
+        raise InvalidInputError(
+            f"{name!r} would set {variable}, which steers how programs run; choose another variable: "
+            f"--env VARIABLE={name}",
+            name=name,
+        )
+    return variable
+
+
+def variables_of(name: str, variable: str, data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of one secret: `variable`, or `variable_FIELD` for each of several fields."""
+    if list(data) == ["value"]:
+        return {check_variable(variable, name): text_of(name, data["value"])}
+    filled: dict[str, str] = {}
+    for field, value in data.items():
+        target = check_variable(f"{variable}_{re.sub('[-/. ]', '_', field.upper())}", name)
+        if target in filled:
+            raise InvalidInputError(f"two fields of {name!r} would both set {target}; use --env {target}={name}:FIELD")
+        filled[target] = text_of(name, value)
+    return filled
+
+
+def text_of(name: str, value: Any) -> str:
+    """Return the value as a variable can hold it; a number, list or such as JSON. Raises `InvalidValueError`."""
+    try:
+        text = value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        raise InvalidValueError(f"the value of {name!r} is not text, so no variable can hold it", name=name)
+    if not isinstance(text, str):
+        text = json.dumps(text, ensure_ascii=False)
+    if "\0" in text:
+        raise InvalidValueError(f"the value of {name!r} holds a NUL, so no variable can hold it", name=name)
+    return text
+
+
+def merge(sources: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """Return the variables of all secrets; raises `InvalidInputError` when two fill the same one."""
+    owner: dict[str, str] = {}
+    merged: dict[str, str] = {}
+    for name, variables in sources:
+        for variable, text in variables.items():
+            if variable in owner:
+                raise InvalidInputError(
+                    f"{owner[variable]!r} and {name!r} would both set {variable}; choose with --only, or name "
+                    f"another variable: --env VARIABLE={name}"
+                )
+            owner[variable] = name
+            merged[variable] = text
+    return merged
+
+
+def key_variables(key: str) -> set[str]:
+    """Return the variables that may hold a master key or passphrase; `key` is the key provider's URL."""
+    scheme, _, variable = key.partition(":")
+    return {VARIABLE, "STRONGROOM_PASSPHRASE", *([variable] if scheme == "env" else [])}
+
+
+def base(environ: Mapping[str, str], keys: Iterable[str], *, pristine: bool) -> dict[str, str]:
+    """Return the environment that the program would have without secrets: without the variables `keys`."""
+    left = {name: text for name, text in environ.items() if name not in keys}
+    if pristine:
+        left = {name: text for name, text in left.items() if name in KEPT or name.startswith("LC_")}
+    return left

@@ -1,0 +1,93 @@
+"""`export`: secrets in the clear, for other tools."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from strongroom.cli import session
+from strongroom.cli.arguments import Arguments, Command, Option
+from strongroom.cli.output import Output
+from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
+from strongroom.manager import SecretsManager
+
+FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
+
+
+def export(args: Arguments, out: Output) -> None:
+    """Read secrets, and write them as text."""
+    from strongroom import formats
+
+    if args.output is not None and os.path.lexists(args.output) and not args.force:
+        raise InvalidInputError(f"{args.output} exists already and was left as it is; --force replaces it")
+    if args.force and args.output is None:
+        raise InvalidInputError("--force goes with --output")
+    prefix = args.prefix or ""
+    with session.manager(args) as secrets:
+        names = [prefix + name for name in args.name] or secrets.list_secrets(prefix)
+        found = {name.removeprefix(prefix): _value(secrets, name) for name in names}
+    text = formats.render(found, "json" if out.json else FORMATS[args.format or "dotenv"])
+    if args.output is None:
+        out.data(text, end="")
+        return
+    _write(args.output, text.encode(), force=args.force)
+    out.say(
+        f"{len(found)} secrets are in {args.output} in the clear; only you can read it. Delete it when it has served"
+    )
+
+
+def _value(secrets: SecretsManager, name: str) -> Any:
+    data = secrets.get_data(name)
+    if data is None:
+        raise SecretNotFoundError(f"there is no secret {name!r} (or it has expired); nothing was exported", name=name)
+    return data["value"] if list(data) == ["value"] else data
+
+
+def _write(path: str, content: bytes, *, force: bool) -> None:
+    """Write a file that only its owner can read; it appears whole or not at all."""
+    draft = f"{path}.{os.urandom(6).hex()}.tmp"
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            if force:
+                os.replace(draft, path)
+            else:
+                os.link(draft, path)
+        finally:
+            if os.path.lexists(draft):
+                os.unlink(draft)
+    except FileExistsError:
+        raise InvalidInputError(f"{path} exists already and was left as it is; --force replaces it") from None
+    except OSError as error:
+        raise StrongroomError(f"{path} cannot be written: {error.strerror}; nothing was left there") from None
+
+
+COMMANDS = {
+    "export": Command(
+        export,
+        "[NAME...]",
+        (
+            Option(
+                "--format",
+                "dotenv (default), json, yaml, or shell: lines that `eval` takes",
+                "NAME",
+                choices=tuple(FORMATS),
+            ),
+            Option("--prefix", "the secrets below this prefix, which is left out of the names", "PREFIX"),
+            Option("--output", "write a new file that only you can read", "PATH", short="-o"),
+            Option("--force", "replace the file of --output"),
+        ),
+        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10),
+        description="""\
+Writes secrets in the clear, all or those that are named, to standard output or to a new file of mode 0600. Each read is
+on record. `strongroom import` takes dotenv, json and yaml back.
+
+What can be done with `strongroom run` needs no such file.""",
+        examples="""\
+strongroom export --format json --output backup.json       everything, into a private file
+strongroom export POSTGRES_PASSWORD                        one secret, as a line of a .env file
+eval "$(strongroom export --format shell --prefix ci/)"    into this shell""",
+    ),
+}
