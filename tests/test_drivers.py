@@ -1,0 +1,63 @@
+import pytest
+
+from strongroom import drivers
+from strongroom.errors import ConfigError, StoreNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:shared/secrets.db", ("sqlite", "shared/secrets.db")),
+        ("file:secrets.enc", ("file", "secrets.enc")),
+        ("memory:", ("memory", "")),
+        ("shared/secrets.db", ("sqlite", "shared/secrets.db")),
+        ("/var/lib/secrets.enc", ("file", "/var/lib/secrets.enc")),
+        ("/odd:place/secrets.db", ("sqlite", "/odd:place/secrets.db")),
+        ("sqlite:a:b", ("sqlite", "a:b")),
+    ],
+)
+def test_a_store_is_named_by_scheme_or_by_its_ending(url, expected):
+    assert drivers.split(url, drivers.STORES, "store", drivers._ENDINGS) == expected
+
+
+@pytest.mark.parametrize(
+    ("connect", "url", "kind"),
+    [
+        (drivers.store, "oracle://scott:tiger@host/db", "store oracle:"),
+        (drivers.store, "oracle://scott:tiger@host/x.db", "store oracle:"),
+        (drivers.store, "tiger.txt", "store a path without a known ending"),
+        (drivers.store, "", "store a path without a known ending"),
+        (drivers.key_provider, "vault://user:tiger@host", "key provider vault:"),
+        (drivers.key_provider, "tiger" * 8 + "=", "key provider a path"),
+        (drivers.audit_sink, "https://user:tiger@host", "audit sink https:"),
+        (drivers.audit_sink, "tiger.txt", "audit sink a path"),
+    ],
+)
+def test_an_unknown_scheme_is_refused_and_credentials_are_not_shown(connect, url, kind):
+    with pytest.raises(ConfigError, match=f"there is no {kind}.*; there are: ") as caught:
+        connect(url)
+    assert "tiger" not in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [drivers.STORES, drivers.KEY_PROVIDERS, drivers.AUDIT_SINKS])
+def test_every_named_driver_can_be_imported(table):
+    from importlib import import_module
+
+    for module in table.values():
+        assert callable(import_module(module).connect)
+
+
+def test_a_missing_store_is_not_made(tmp_path):
+    for scheme in ("sqlite", "file"):
+        with pytest.raises(StoreNotFoundError):
+            drivers.store(f"{scheme}:{tmp_path}/none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_log_is_a_file_by_its_ending(tmp_path):
+    assert drivers.audit_sink(f"{tmp_path}/audit.log").url == f"file:{tmp_path}/audit.log"
+
+
+def test_options_reach_the_sink(tmp_path):
+    with pytest.raises(ConfigError, match="sync"):
+        drivers.audit_sink(f"file:{tmp_path}/audit.log", sync="sometimes")
