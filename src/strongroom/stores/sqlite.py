@@ -2,7 +2,8 @@
 
 Point reads have one connection, behind a lock: SQLite keeps a read snapshot for as long as any statement of a
 connection is active, so reads that overlap on it could return a state older than their own start. Views and
-transactions have connections of their own, so that nobody sees what is not committed.
+transactions have connections of their own, so that nobody sees what is not committed. A point read that was done
+already is not done again while `strongroom.stores.generation` says that nobody has begun to commit since.
 
 While a process has the store open, nothing in it may open and close the database file by other means: closing any
 descriptor of a file drops the POSIX locks that SQLite holds on it.
@@ -14,9 +15,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from strongroom.errors import StoreBusyError, StoreError
 from strongroom.stores import forking
+from strongroom.stores.generation import Generation
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
 from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
@@ -44,20 +47,39 @@ class SqliteStore:
         self._reading = threading.RLock()  # reentrant: a signal handler may read while its thread does
         self._writing = threading.Lock()
         self._pool = Pool(self._place)
+        self._generation = Generation(self._place)
         self._reader: sqlite3.Connection | None = None
         self._execute: Callable[[str, tuple[str, ...]], sqlite3.Cursor] = self._open_and_execute
         self._at_rest = self._closed = False
         forking.watch(self)
-        self.revision()
+        try:
+            self.revision()
+        except BaseException:
+            self.close()
+            raise
 
     def get(self, path: str) -> bytes | None:
         """Return the bytes at `path`, or None. Raises `StoreError` and `TamperedError`."""
+        generation = self._generation
+        kept = generation.kept.get(path)
+        if kept is not None and kept[0] == generation.cells[0] and monotonic() < generation.look_at:
+            return kept[1]
+        return self._read(path)
+
+    def _read(self, path: str) -> bytes | None:
+        generation = self._generation
+        if monotonic() >= generation.look_at:
+            generation.look()
+        begun, ended = generation.cells
         try:
             with self._reading:
                 row = self._execute(_GET, (path,)).fetchone()
         except sqlite3.Error as error:
             raise sqlite_error(error, self.url) from None
-        return None if row is None else check_bytes(row[0], self.url)
+        value = None if row is None else check_bytes(row[0], self.url)
+        if begun == ended:
+            generation.keep(path, begun, value)
+        return value
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
@@ -94,12 +116,22 @@ class SqliteStore:
                 session.revision = session.begin("BEGIN IMMEDIATE") + 1
                 try:
                     yield session
-                    session.commit()
+                    self._commit(session)
                 except BaseException:
                     session.roll_back()
                     raise
         finally:
             writing.release()
+
+    def _commit(self, session: Session) -> None:
+        if not session.changed:
+            session.commit()
+            return
+        number = self._generation.begin()
+        try:
+            session.commit()
+        finally:
+            self._generation.end(number)
 
     def scrub(self) -> bool:
         """Remove from the files what was deleted or replaced: after True no old bytes are left in them.
@@ -114,6 +146,7 @@ class SqliteStore:
         """Close all connections; closing twice is no error. Views and transactions that are under way end well."""
         with self._reading:
             self._closed = True
+            self._generation.close()
             self._close_reader()
             self._execute = self._refuse
         self._pool.close()

@@ -16,12 +16,12 @@ REBUILD_MILLISECONDS = 1000
 class Session:
     """A `Transaction` (a view uses it as a `Reader` only) on a connection that nobody else uses meanwhile."""
 
-    __slots__ = ("_changed", "_connection", "_url", "revision", "thread")
+    __slots__ = ("_connection", "_url", "changed", "revision", "thread")
 
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._url = url
-        self._changed = False
+        self.changed = False
         self.revision = 0
         self.thread = threading.get_ident()
 
@@ -51,13 +51,13 @@ class Session:
     def put(self, path: str, value: bytes) -> None:
         """Write `value` at `path`, replacing what was there."""
         self._run("INSERT OR REPLACE INTO entries (path, value) VALUES (?, ?)", (path, bytes(value)))
-        self._changed = True
+        self.changed = True
 
     def delete(self, path: str) -> None:
         """Remove `path`; no error when there is nothing."""
         self._run("DELETE FROM entries WHERE path = ?", (path,))
         if self._run("SELECT changes()")[0][0]:
-            self._changed = True
+            self.changed = True
 
     def begin(self, statement: str) -> int:
         """Start with `statement` (a kind of BEGIN) and return the revision; reading it is what fixes the snapshot."""
@@ -70,7 +70,7 @@ class Session:
 
     def commit(self) -> None:
         """Make the changes durable, or end quietly if there are none."""
-        if self._changed:
+        if self.changed:
             self._run("UPDATE store SET revision = ?", (self.revision,))
         self._run("COMMIT")
 

@@ -1,0 +1,151 @@
+"""What was read is believed for exactly as long as nobody has begun to commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from strongroom.errors import StoreError
+from strongroom.stores import generation
+from strongroom.stores.sqlite import SqliteStore
+
+OTHER = """
+import sys
+from strongroom.stores.sqlite import SqliteStore
+store = SqliteStore(sys.argv[1])
+for line in sys.stdin:
+    with store.transaction() as tx:
+        tx.put("a", line.strip().encode())
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "s.db")
+
+
+@pytest.fixture
+def store(path):
+    with closing(SqliteStore(path, create=True)) as store:
+        put(store, b"1")
+        yield store
+
+
+def put(store, value):
+    with store.transaction() as tx:
+        tx.put("a", value)
+
+
+def count_reads(store, monkeypatch):
+    """Return a list that grows with each read of the database."""
+    reads = []
+    inner = store._execute
+
+    def execute(sql, values):
+        reads.append(sql)
+        return inner(sql, values)
+
+    monkeypatch.setattr(store, "_execute", execute)
+    return reads
+
+
+def test_what_was_read_is_not_read_again_while_nobody_commits(store, monkeypatch):
+    monkeypatch.setattr(generation, "monotonic", lambda: 5.0)
+    assert [store.get("a"), store.get("none")] == [b"1", None]
+    monkeypatch.setattr("strongroom.stores.sqlite.monotonic", lambda: 5.5)
+    store.get("a")
+    reads = count_reads(store, monkeypatch)
+    assert [store.get("a"), store.get("none")] == [b"1", None]
+    assert reads == []
+
+
+def test_another_process_commits_and_the_next_read_sees_it(store, path):
+    other = subprocess.Popen([sys.executable, "-c", OTHER, path], stdin=-1, stdout=-1, text=True)
+    for number in range(300):
+        assert store.get("a") is not None
+        other.stdin.write(f"{number}\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "done\n"
+        assert store.get("a") == str(number).encode()
+    other.communicate()
+
+
+def test_a_reader_does_not_keep_what_it_reads_while_a_commit_is_under_way(store):
+    store._generation.begin()
+    assert store.get("a") == b"1"
+    assert store._generation.kept == {}
+
+
+def test_a_writer_that_died_in_its_commit_leaves_readers_right_and_the_next_commit_mends_it(store, path):
+    store._generation.begin()
+    with closing(SqliteStore(path)) as other:
+        put(other, b"2")
+        assert store.get("a") == b"2"
+        store.get("a")
+        assert "a" in store._generation.kept
+
+
+def test_a_late_end_of_an_earlier_commit_does_not_make_a_later_one_look_ended(store):
+    first = store._generation.begin()
+    store._generation.begin()
+    store._generation.end(first)
+    store.get("a")
+    assert store._generation.kept == {}
+
+
+def test_a_removed_file_delays_what_others_see_by_a_second_at_most(store, path, monkeypatch):
+    assert store.get("a") == b"1"
+    os.unlink(path + "-gen")
+    with closing(SqliteStore(path)) as other:
+        put(other, b"2")
+    store._generation.look_at = 0.0  # the second is over
+    assert store.get("a") == b"2"
+    assert os.path.exists(path + "-gen")
+
+
+def test_a_writer_that_cannot_say_that_it_commits_does_not_commit(store, path):
+    store._generation.close()
+    os.unlink(path + "-gen")
+    os.mkdir(path + "-gen")
+    with pytest.raises(StoreError, match="-gen"):
+        put(store, b"2")
+    assert store.get("a") == b"1"
+    os.rmdir(path + "-gen")
+    put(store, b"2")
+    assert store.get("a") == b"2"
+
+
+def test_a_file_of_another_size_is_refused_by_writers_and_ignored_by_readers(store, path):
+    store._generation.close()
+    with open(path + "-gen", "wb") as file:
+        file.write(b"x")
+    assert store.get("a") == b"1"
+    with pytest.raises(StoreError, match="not what strongroom made"):
+        put(store, b"2")
+
+
+def test_what_is_kept_is_bounded(store, monkeypatch):
+    monkeypatch.setattr(generation, "MOST_BYTES", 1000)
+    store._generation.look()
+    for number in range(50):
+        store.get(f"n{number}")
+    assert len(store._generation.kept) <= 5
+
+
+def test_large_entries_are_not_kept(store):
+    with store.transaction() as tx:
+        tx.put("large", bytes(generation.LARGEST))
+    store.get("large")
+    assert "large" not in store._generation.kept
+
+
+def test_the_file_has_the_mode_of_the_database(path):
+    with closing(SqliteStore(path, create=True)) as store:
+        os.chmod(path, 0o660)
+        put(store, b"1")
+    assert os.stat(path + "-gen").st_mode & 0o777 == 0o660
