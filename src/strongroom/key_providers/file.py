@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import suppress
 
 from strongroom.crypto.fernet import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
@@ -72,27 +74,51 @@ def read_private(path: str) -> bytes:
 
 
 def create(path: str, text: str) -> None:
-    """Write a new file of mode 0600, durably; raises `InvalidKeyError` when there is one already."""
-    directory = os.path.dirname(path) or "."
+    """Write a new file of mode 0600, durably; raises `InvalidKeyError` when there is one already.
+
+    It appears with the key in it or not at all: an empty file, left by a process that died, would be refused as a key
+    and never overwritten, so that `init` could not be run again.
+    """
+    draft = f"{path}.{os.urandom(8).hex()}.new"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _write(draft, text.encode() + b"\n")
+            _move_to_unused(draft, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(draft)
+        _sync(os.path.dirname(path) or ".")
     except FileExistsError:
         raise InvalidKeyError(f"{path} exists already; a master key is never overwritten") from None
     except OSError as error:
         raise InvalidKeyError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _write(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _move_to_unused(draft: str, path: str) -> None:
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        os.link(draft, path)
     except OSError as error:
-        os.unlink(path)
-        raise InvalidKeyError(f"{path} cannot be written: {error.strerror}") from None
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        # No hard links here (some network mounts): whoever makes the empty file has won the name.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.replace(draft, path)
+
+
+def _sync(directory: str) -> None:
+    folder = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def connect(rest: str) -> FileKeyProvider:
