@@ -54,9 +54,11 @@ def run(command: Command) -> Usage:
     return Usage(wall, usage.ru_utime + usage.ru_stime)
 
 
-def output(command: Command) -> str:
-    """Return what the program prints, without white space at its ends."""
-    done = subprocess.run(command.argv, env=command.env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def output(command: Command, timeout: float = 60) -> str:
+    """Return what the program prints, without white space at its ends; `timeout` is in seconds."""
+    done = subprocess.run(
+        command.argv, env=command.env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout
+    )
     _check(command, done.returncode, done.stderr)
     return done.stdout.strip()
 

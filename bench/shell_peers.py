@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from json import dump
 from shlex import join
+from subprocess import TimeoutExpired
 
 from bench.contenders import Missing
 from bench.processes import Command, environment, output
@@ -62,12 +63,13 @@ class Dotenvx:
     keeps = "encrypted, no record"
 
     def prepare(self, place: str, values: Mapping[str, str], name: str) -> Commands:
-        dotenvx, path, env = _install_dotenvx(place), _write_dotenv(place, values), environment(place)
-        output(Command((dotenvx, "encrypt", "-f", path), env))
-        with open(f"{path}.keys") as file:
+        dotenvx, path, keys = _install_dotenvx(place), _write_dotenv(place, values), os.path.join(place, ".env.keys")
+        env = environment(place)
+        output(Command((dotenvx, "encrypt", "-f", path, "-fk", keys), env))
+        with open(keys) as file:
             key = re.search(r"^DOTENV_PRIVATE_KEY=(\w+)", file.read(), re.MULTILINE)
         assert key is not None
-        os.unlink(f"{path}.keys")
+        os.unlink(keys)
         env["DOTENV_PRIVATE_KEY"] = key[1]
         return Commands(
             get=Command((dotenvx, "get", name, "-f", path), env),
@@ -100,8 +102,8 @@ def _install_dotenvx(place: str) -> str:
     # Not `npx`, which takes as long again for looking where the program is.
     argv = (program("npm"), "install", "--silent", "--no-fund", "--no-audit", "--prefix", place, "@dotenvx/dotenvx@2")
     try:
-        output(Command(argv, environment(os.environ.get("HOME", place))))
-    except RuntimeError:
+        output(Command(argv, os.environ), timeout=120)
+    except (RuntimeError, TimeoutExpired):
         raise Missing("npm could not install @dotenvx/dotenvx") from None
     return os.path.join(place, "node_modules", ".bin", "dotenvx")
 
