@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -11,8 +12,8 @@ from cryptography.fernet import Fernet, MultiFernet
 from strongroom.errors import InvalidKeyError, InvalidNameError, InvalidValueError, TamperedError, WrongKeyError
 from strongroom.formats.fernet_json import read
 
-KEY = Fernet.generate_key()
-OTHER = Fernet.generate_key()
+KEY = base64.urlsafe_b64encode(bytes(range(32)))
+OTHER = base64.urlsafe_b64encode(bytes(range(32, 64)))
 SECRETS = {"DB_PASSWORD": "canary-7f3a-hunter2", "EMPTY": "", "auth/key": "ünï\n'"}
 
 
