@@ -123,7 +123,7 @@ class Access:
         self.authorize("VERIFY", "update", "")
         intent = self._record("VERIFY", None, "intent", reason="accept", actor=self.actor)
         try:
-            revision = accept(self.engine)
+            revision = accept(self.engine, self.audit.checkpoint)
         except BaseException as error:
             self.failed("VERIFY", None, error, intent=intent)
             raise

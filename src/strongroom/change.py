@@ -15,13 +15,17 @@ from strongroom.unlock import Unlocked
 class Change:
     """What a writer works with: reads its own writes, and keeps the manifest's sum while it goes."""
 
-    __slots__ = ("_manifest", "_tx", "changed", "unlocked")
+    __slots__ = ("_manifest", "_seen", "_tx", "changed", "unlocked")
 
-    def __init__(self, tx: Transaction, unlocked: Unlocked, url: str) -> None:
-        """Raises `TamperedError` when the manifest is not that of the store's revision."""
+    def __init__(self, tx: Transaction, unlocked: Unlocked, url: str, manifest: Manifest | None = None) -> None:
+        """`manifest` is that of the store's revision where it is known already.
+
+        Raises `TamperedError` when the manifest is not that of the store's revision.
+        """
         self._tx = tx
         self.unlocked = unlocked
-        self._manifest = unlocked.manifests.open(tx.get(MANIFEST))
+        self._seen: dict[str, bytes | None] = {}
+        self._manifest = manifest or unlocked.manifests.open(tx.get(MANIFEST))
         self.changed = False
         if self._manifest.revision != tx.revision - 1:
             raise TamperedError(
@@ -47,7 +51,9 @@ class Change:
 
     def get(self, path: str) -> bytes | None:
         """Return the bytes at `path`, own writes included."""
-        return self._tx.get(path)
+        if path not in self._seen:
+            self._seen[path] = self._tx.get(path)
+        return self._seen[path]
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Read a page of entries, own writes included."""
@@ -57,14 +63,16 @@ class Change:
         """Write an entry and enter it in the manifest."""
         self._enter(path, value)
         self._tx.put(path, value)
+        self._seen[path] = value
 
     def delete(self, path: str) -> None:
         """Remove an entry and its part of the manifest."""
         self._enter(path, None)
         self._tx.delete(path)
+        self._seen[path] = None
 
     def _enter(self, path: str, value: bytes | None) -> None:
-        old = self._tx.get(path)
+        old = self.get(path)
         revision, number, total, uses = self._manifest
         hash = self.unlocked.manifests.hash
         total += (hash(path, value) if value is not None else 0) - (hash(path, old) if old is not None else 0)
@@ -94,8 +102,9 @@ class Change:
         now = self.unlocked
         self.put_keys(now.header, now.root, now.recipient, keyset)
 
-    def seal(self) -> None:
-        """Write the manifest: the last write of the transaction."""
+    def seal(self) -> Manifest:
+        """Write the manifest, the last write of the transaction, and return it."""
         if self.changed:
-            manifest = self._manifest._replace(revision=self._tx.revision)
-            self._tx.put(MANIFEST, self.unlocked.manifests.seal(manifest))
+            self._manifest = self._manifest._replace(revision=self._tx.revision)
+            self._tx.put(MANIFEST, self.unlocked.manifests.seal(self._manifest))
+        return self._manifest

@@ -11,7 +11,7 @@ from strongroom.errors import TamperedError, UnknownKeyIdError
 from strongroom.keyset import RECORD
 from strongroom.manifest import Manifest
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
-from strongroom.protocols import KeyProvider, Reader, Store
+from strongroom.protocols import KeyProvider, Reader, Store, Transaction
 from strongroom.records import Current
 from strongroom.unlock import Unlocked, refresh, unlock
 
@@ -29,6 +29,7 @@ class Engine:
         self.store = store
         self.provider = provider
         self._complete_at = -1
+        self._committed: tuple[Manifest, Unlocked] | None = None
         with store.view() as view:
             self.unlocked = unlock(view, provider, store.url)
 
@@ -62,13 +63,21 @@ class Engine:
     def change(self) -> Iterator[Change]:
         """Hold the store's write lock; commit what the block changed and the manifest, or nothing when it raises."""
         with self.store.transaction() as tx:
-            change = Change(tx, self.keys_seen_by(tx), self.store.url)
+            change = self._begin(tx)
             if change.uses >= USES_OF_A_KEY:
                 keyset = change.unlocked.keyset
                 change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, time.time()))
             yield change
-            change.seal()
+            manifest = change.seal()
+        self._committed = manifest, change.unlocked
         self.unlocked = change.unlocked
+
+    def _begin(self, tx: Transaction) -> Change:
+        # When nobody has committed since we did, keys and manifest are those that we wrote.
+        if self._committed and self._committed[0].revision == tx.revision - 1:
+            manifest, unlocked = self._committed
+            return Change(tx, unlocked, self.store.url, manifest)
+        return Change(tx, self.keys_seen_by(tx), self.store.url)
 
     def confirm_absence(self, name: str) -> None:
         """Raise `TamperedError` when entries are missing although strongroom did not delete them.

@@ -153,8 +153,11 @@ def _check_versions(view: Reader, unlocked: Unlocked, info: SecretInfo, known: s
             yield str(error)
 
 
-def accept(engine: Engine) -> int:
+def accept(engine: Engine, checkpoint: Callable[[], tuple[str, bytes]]) -> int:
     """Make a new manifest for the entries as they are, after a restore or merge of the operator's own.
+
+    `checkpoint` returns that of the audit log (its id and bytes); those of all other logs are dropped, as a log that is
+    gone on purpose would stay a problem for good.
 
     Returns the store's new revision. Raises `TamperedError` when a record is not authentic: that is never accepted.
     """
@@ -167,6 +170,10 @@ def accept(engine: Engine) -> int:
             uses = unlocked.manifests.open(tx.get(MANIFEST)).uses
         except TamperedError:
             uses = 0
+        for path, _ in list(entries(tx, AUDIT)):
+            tx.delete(path)
+        log, stored = checkpoint()
+        tx.put(AUDIT + log, stored)
         manifest = unlocked.manifests.summarise(tx, tx.revision, uses)
         # A restored store has forgotten some encryptions; two for each entry is more than it can have forgotten.
         tx.put(MANIFEST, unlocked.manifests.seal(manifest._replace(uses=uses + 2 * manifest.entries)))

@@ -196,10 +196,14 @@ class SecretsManager:
 
         def check(view: Reader, unlocked: Unlocked) -> AuditReport:
             checkpoints = {path.removeprefix(AUDIT): stored for path, stored in entries(view, AUDIT)}
-            return verify(self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY), checkpoints, progress=progress)
+            sink, keys = self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY)
+            return verify(sink, keys, checkpoints, store=unlocked.header.store, progress=progress)
 
         report = self._access.view("AUDIT", "list", "", check)
-        self._access.ok("AUDIT", None, reason="verify")
+        if report.ok:
+            self._access.ok("AUDIT", None, reason="verify")
+        else:
+            self._access.refused("AUDIT", None, "tampered", count=len(report.problems))
         return report
 
     @property

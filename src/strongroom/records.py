@@ -37,6 +37,7 @@ from strongroom.places import context
 
 _head = struct.Struct(">BIBIQI")
 _unpack_head = _head.unpack_from
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _bound = struct.Struct(">BIBIQ").size
 _version = struct.Struct(">BI")
 
@@ -107,7 +108,7 @@ class Records:
         expires = 0 if current.expires is None else max(1, round(current.expires * 1000))
         bound = _head.pack(1, key.id, flags, info.current, expires, 0)[:_bound]
         rows = [[v.version, v.created, v.deleted, int(v.destroyed), v.expires] for v in info.versions]
-        document = json.dumps({"v": rows, "c": dict(info.custom), "m": info.max_versions}, separators=(",", ":"))
+        document = _to_json({"v": rows, "c": dict(info.custom), "m": info.max_versions})
         sealed = cipher.encrypt(document.encode(), context(self._store, SECRET + info.name, bound))
         clear = bound + len(sealed).to_bytes(4, "big") + sealed
         return clear + cipher.encrypt(data, context(self._store, SECRET + info.name, clear))

@@ -17,9 +17,11 @@ from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
 from strongroom.model import ACTIONS, OUTCOMES
-from strongroom.protocols import AuditSink
+from strongroom.protocols import AuditSink, Position
 
 CHECKPOINT_EVERY: Final = 1000
+CHECKPOINT_AFTER: Final = 10.0
+"""Seconds that lie at least between two checkpoints of a process that only reads: each is a commit of the store."""
 _words = {word: quote(word) for word in ACTIONS + OUTCOMES}
 
 
@@ -53,6 +55,10 @@ class AuditLog:
         self._source = source
         self._every = checkpoint_every
         self._since_checkpoint = 0
+        self._checkpoint_at = -CHECKPOINT_AFTER
+        self._alone: tuple[str, int, int] | None = None
+        self._others: tuple[str, ...] = ()
+        self._written = self._length = 0
         self._second = ""
         self._stamp = ""
         self._segment: int | None = None
@@ -114,7 +120,10 @@ class AuditLog:
                 self.sink.append(body + UNSEALED + b"\n")
             else:
                 self._last = last = self._mac.digest(self._last, body)
-                self.sink.append(b'%b,"mac":"%b"}\n' % (body, hexlify(last)))
+                line = b'%b,"mac":"%b"}\n' % (body, hexlify(last))
+                self.sink.append(line)
+                self._length = len(line)
+                self._written += self._length
         except BaseException:
             # Nobody knows whether the line is there (a failed fsync, a signal): a stream must not guess.
             self._segment = self._mac = None
@@ -129,8 +138,10 @@ class AuditLog:
 
     @property
     def checkpoint_due(self) -> bool:
-        """True when many events came after the last checkpoint, as with a process that only reads."""
-        return self._keys is not None and self._since_checkpoint >= self._every
+        """True when many events and some time came after the last checkpoint, as with a process that only reads."""
+        if self._since_checkpoint < self._every or self._keys is None:
+            return False
+        return time.monotonic() - self._checkpoint_at >= CHECKPOINT_AFTER
 
     def checkpoint(self) -> tuple[str, bytes]:
         """Return the id of the log and what the store shall keep for it: the log's head, authenticated.
@@ -142,15 +153,30 @@ class AuditLog:
                 self._begin()
             if self._keys is None:
                 raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
+            position = self._place_of_last()
+            key = max(self._keys)
+            head = Checkpoint(
+                position, self._stream, self._seq, self._last.hex(), key, self._others, place_of(self.sink)
+            )
+            self._since_checkpoint = 0
+            self._checkpoint_at = time.monotonic()
+            return position.log, head.encode(self._keys[key])
+
+    def _place_of_last(self) -> Position:
+        """Return where the last line is, and let `_others` be the heads of the other streams."""
+        position = self.sink.position()
+        if self._alone != self._base(position):
             others = recent_heads(self.sink, self._store)
             own = others.pop(self._stream, None)
             # Its own line is nearly always among the newest; where it is read back, its place is certain.
-            position = own.position if own and own.seq == self._seq else self.sink.position()
-            after = tuple(as_ids(others))
-            key = max(self._keys)
-            head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, after, place_of(self.sink))
-            self._since_checkpoint = 0
-            return position.log, head.encode(self._keys[key])
+            position = own.position if own and own.seq == self._seq else position
+            self._others = tuple(as_ids(others))
+            self._alone = self._base(position)
+        return position
+
+    def _base(self, position: Position) -> tuple[str, int, int]:
+        """Return what stays the same for as long as nobody else writes to the segment."""
+        return position.log, position.segment, position.offset + self._length - self._written
 
     def close(self) -> None:
         """Release the sink; closing twice is no error."""
@@ -164,6 +190,7 @@ class AuditLog:
         segment = self.sink.segment()
         previous = [f"{self._stream}-{self._seq}"] if self._mac else []
         self._stream, self._seq = self._random(8).hex(), 0
+        self._alone = None
         self._last, self._mac = START, None
         if self._keys is not None:
             key = max(self._keys)

@@ -29,6 +29,11 @@ class AuditReport(NamedTuple):
     notes: tuple[Problem, ...]
     """What is worth knowing but is no sign of tampering by itself."""
 
+    @property
+    def ok(self) -> bool:
+        """True when there is no problem."""
+        return not self.problems
+
 
 class Findings:
     """Collects problems and notes, at the place that the verification has reached."""
