@@ -40,11 +40,14 @@ class Custody:
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Return who can unwrap the root key."""
-        return self._access.view("REKEY", "list", "", lambda _, unlocked: unlocked.header.recipients)
+        recipients = self._access.view("REKEY", "list", "", lambda _, unlocked: unlocked.header.recipients)
+        self._access.ok("REKEY", None, reason="recipients", count=len(recipients))
+        return recipients
 
     def keys(self) -> list[KeyInfo]:
         """Return what is known of each key of the keyset, oldest first."""
         keys = self._access.view("REKEY", "list", "", lambda _, unlocked: list(unlocked.keyset.keys.values()))
+        self._access.ok("REKEY", None, reason="keys", count=len(keys))
         return [KeyInfo(key.id, key.purpose, key.algorithm, key.state, key.created) for key in keys]
 
     def audit_keys(self) -> dict[int, bytes]:
