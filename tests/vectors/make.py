@@ -63,7 +63,7 @@ def fixed_randomness() -> Iterator[None]:
     with ExitStack() as stack:
         for seam in SEAMS:
             stack.enter_context(mock.patch(seam, urandom))
-        stack.enter_context(mock.patch("cryptography.fernet.time.time", lambda: NOW))
+        stack.enter_context(mock.patch("cryptography.fernet.time.time", return_value=NOW))
         yield
 
 

@@ -1,0 +1,51 @@
+"""What `import strongroom` must not load, because every start of a command pays for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "argparse", "asyncio", "concurrent.futures", "cryptography.fernet", "ctypes", "dataclasses", "email", "fnmatch",
+    "getpass", "http", "importlib.metadata", "inspect", "logging", "multiprocessing", "pathlib", "pwd", "random",
+    "secrets", "shutil", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "tomllib", "traceback", "unittest",
+    "urllib.request", "uuid", "yaml",
+}  # fmt: skip
+WITH_A_STORE = HEAVY - {"cryptography.fernet", "sqlite3", "pwd"}
+
+
+def modules_after(code: str, tmp_path) -> set[str]:
+    """Run `code` in a bare interpreter and return what it has loaded."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("STRONGROOM_", "COVERAGE"))}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", f"import sys; sys.path[:0] = {paths.split(os.pathsep)!r}\n{script}"],
+        capture_output=True, text=True, cwd=tmp_path, env=kept, check=True,
+    )  # fmt: skip
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_is_light(tmp_path):
+    loaded = modules_after("import strongroom", tmp_path)
+    assert "strongroom.manager" in loaded
+    assert sorted(loaded & HEAVY) == []
+    unwanted = ("strongroom.cli", "strongroom.stores.", "strongroom.testing", "strongroom.custody")
+    assert [module for module in loaded if module.startswith(unwanted)] == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+def test_reading_a_secret_loads_what_it_needs_and_no_more(tmp_path, kind, master_key):
+    code = f"""
+import os, strongroom
+with strongroom.init("{kind}:{tmp_path}/store", audit="file:{tmp_path}/audit.log", algorithm="aes-256-gcm") as secrets:
+    secrets.set_secret("A", "x")
+    assert secrets.get_secret("A") == "x"
+"""
+    loaded = modules_after(code, tmp_path)
+    assert sorted(loaded & WITH_A_STORE) == []
+    assert ("sqlite3" in loaded) == (kind == "sqlite")
