@@ -292,7 +292,7 @@ def test_what_concerns_the_whole_store_is_denied_too(guarded, events):
         lambda: custody.add_recipient(guarded._access.engine.provider), lambda: custody.remove_recipient(1),
         lambda: custody.rekey_master(guarded._access.engine.provider),
     ):  # fmt: skip
-        with pytest.raises(DeniedError, match="'secrets'"):
+        with pytest.raises(DeniedError, match="the store"):
             call()
         assert events(guarded, 1)[0][1:3] == (None, "denied")
 

@@ -43,12 +43,29 @@ class Access:
         return Access(self.engine, self.audit, actor, self.policy)
 
     def authorize(self, action: str, capability: str, name: str) -> None:
-        """Raise `DeniedError`, on record, unless the policy lets the actor do this."""
-        if self.policy is not None and not self.policy.allows(self.actor, capability, name):
+        """Raise `DeniedError`, on record, unless the policy lets the actor do this.
+
+        The capability `write` is had by whoever may create or update: which of both it takes is known inside the
+        transaction, and judged there by `require`.
+        """
+        needed = ("create", "update") if capability == "write" else (capability,)
+        if not any(self._allows(one, name) for one in needed):
             self._record(action, name or None, "denied", actor=self.actor)
-            raise DeniedError(
-                f"{self.actor!r} may not {capability} {name or 'secrets'!r}: the policy says no", name=name
-            )
+            raise self._denial(capability, name)
+
+    def require(self, capability: str, name: str) -> None:
+        """Raise `DeniedError` unless the policy lets the actor do this, for a step whose outcome is recorded."""
+        if not self._allows(capability, name):
+            raise self._denial(capability, name)
+
+    def _allows(self, capability: str, name: str) -> bool:
+        return self.policy is None or self.policy.allows(self.actor, capability, name)
+
+    def _denial(self, capability: str, name: str) -> DeniedError:
+        what = repr(name) if name else "the store"
+        return DeniedError(
+            f"{self.actor!r} may not {capability} {what}: the policy says no", name=name or None
+        )
 
     def read(self, name: str, version: int | None) -> bytes | None:
         """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
@@ -178,10 +195,11 @@ class Access:
         """Record a refusal. When the audit log itself is what failed, there is nothing to add to the error."""
         if isinstance(error, AuditError):
             return
-        missing = isinstance(error, NotFoundError)
-        reason = error.code if isinstance(error, StrongroomError) else type(error).__name__
-        self._record(action, name, "not_found" if missing else "failed", version=version,
-                     reason=None if missing else reason, intent=intent, actor=self.actor)  # fmt: skip
+        code = error.code if isinstance(error, StrongroomError) else type(error).__name__
+        if isinstance(error, NotFoundError | DeniedError):
+            self._record(action, name, code, version=version, intent=intent, actor=self.actor)
+        else:
+            self._record(action, name, "failed", version=version, reason=code, intent=intent, actor=self.actor)
 
     def checkpoint(self) -> None:
         """Put the head of this process's audit stream into the store, if the store can be written now."""

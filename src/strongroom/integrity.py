@@ -114,11 +114,12 @@ def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest) -> Ite
     if excess:
         yield f"{abs(excess)} entries {'were added from outside' if excess > 0 else 'are missing'}"
     elif found.total != manifest.total:
-        yield "an entry was replaced by another one that is authentic: an older version of itself"
+        yield "an entry is not the one that strongroom wrote; if each is authentic, it is an older one, put back"
 
 
 def _check_records(view: Reader, unlocked: Unlocked, progress: Progress | None) -> Iterator[str]:
     known = {HEADER, KEYSET, MANIFEST}
+    unreadable: tuple[str, ...] = ()
     rows = list(entries(view, SECRET)) if progress else entries(view, SECRET)
     total = len(rows) if isinstance(rows, list) else 0
     for done, (path, stored) in enumerate(rows):
@@ -128,12 +129,13 @@ def _check_records(view: Reader, unlocked: Unlocked, progress: Progress | None) 
             info = unlocked.records.open_info(name, stored)
         except StrongroomError as error:
             yield str(error)
+            unreadable += (f"{VERSION}{name}/",)
             continue
         yield from _check_versions(view, unlocked, info, known)
         if progress:
             progress(done + 1, total)
     for path, _ in entries(view):
-        if path not in known and not path.startswith((SECRET, AUDIT)):
+        if path not in known and not path.startswith((SECRET, AUDIT, *unreadable)):
             yield f"the entry {path!r} belongs to nothing that strongroom wrote"
 
 

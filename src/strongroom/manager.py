@@ -237,7 +237,7 @@ class SecretsManager:
         arguments.check_cas(cas)
         data = encode(value)
         attributes = arguments.attributes(expires_in, custom, max_versions)
-        return self._access.change("SET", "update", name, self._put(name, data, cas, attributes))
+        return self._access.change("SET", "write", name, self._put(name, data, cas, attributes))
 
     def set_secrets(self, secrets: Mapping[str, Value | Data], *, overwrite: bool = True) -> dict[str, VersionInfo]:
         """Store many secrets in one transaction: all of them or none.
@@ -249,7 +249,7 @@ class SecretsManager:
         encoded = {check_name(name): encode(value) for name, value in secrets.items()}
         cas = None if overwrite else 0
         steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
-        return self._access.change_many("SET", "update", steps)
+        return self._access.change_many("SET", "write", steps)
 
     def rotate_secret(self, name: str, new_value: Value | Data | None = None, cas: int | None = None) -> VersionInfo:
         """Replace the value of an existing secret and return the new version's metadata.
@@ -329,10 +329,12 @@ class SecretsManager:
     def _put(
         self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes
     ) -> Callable[[Change], VersionInfo]:
-        keep = self._settings.max_versions
-        return lambda change: versions.put(
-            change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep
-        )
+        def step(change: Change) -> VersionInfo:
+            self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
+            keep = self._settings.max_versions
+            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep)
+
+        return step
 
     def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
         check_name(name)

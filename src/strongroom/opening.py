@@ -11,7 +11,7 @@ from typing import Any
 
 from strongroom import config as configuration
 from strongroom import drivers
-from strongroom.audit.log import AuditLog
+from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
@@ -137,8 +137,11 @@ def _unlock(store: Store, provider: KeyProvider, sink: AuditSink, config: Config
     actor = config.actor or os_user()
     service = config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
 
+    # A reader must not change a file that is under git.
+    every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
+
     def log(keys: Mapping[int, bytes] | None, store: str) -> AuditLog:
-        return AuditLog(sink, keys, store=store, actor=actor, service=service, source=source)
+        return AuditLog(sink, keys, store=store, actor=actor, service=service, source=source, checkpoint_every=every)
 
     # The log is read before the store, so that a commit in between can only make the store the newer one.
     id = _store_id(store)
@@ -185,7 +188,12 @@ def _refuse_rollback(engine: Engine, audit: AuditLog, recorded: int, config: Con
 
 
 def _default_on_rollback(store: Store) -> str:
-    return "warn" if store.url.startswith("file:") else "refuse"
+    return "warn" if _is_under_git(store) else "refuse"
+
+
+def _is_under_git(store: Store) -> bool:
+    """True for the kind of store that is made to be committed."""
+    return store.url.startswith("file:")
 
 
 def os_user() -> str:
