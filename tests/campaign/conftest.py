@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-TESTS = Path(__file__).parent.parent
+PACKAGE = __package__ or ""
+ABOVE = Path(__file__).parents[len(PACKAGE.split("."))]
 
 
 @pytest.fixture
@@ -26,12 +25,12 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def start(master_key) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start `python -m campaign.MODULE ARGUMENTS…`; what still runs at the end is killed."""
+    """Start a driver module of this package in a process of its own; what still runs at the end is killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(module: str, *arguments: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"campaign.{module}", *map(str, arguments)]
-        environment = os.environ | {"PYTHONPATH": str(TESTS)}
+        command = [sys.executable, "-m", f"{PACKAGE}.{module}", *map(str, arguments)]
+        environment = os.environ | {"PYTHONPATH": str(ABOVE)}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         started.append(process)
         return process
@@ -41,13 +40,3 @@ def start(master_key) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         if process.poll() is None:
             process.kill()
             process.communicate()
-
-
-def result(process: subprocess.Popen[bytes], timeout: float) -> Any:
-    """Return the JSON that a driver printed; fail with its traceback, or when it takes longer (a deadlock)."""
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        pytest.fail(f"{process.args} did not end within {timeout:g} s")
-    assert process.returncode == 0, err.decode(errors="replace")
-    return json.loads(out)

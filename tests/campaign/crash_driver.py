@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import strongroom
-from campaign import kill
-from campaign.crash_model import KEEP, KEYS, Model, invent, perform, read
 from strongroom.errors import WrongKeyError
 from strongroom.manager import SecretsManager
+
+from . import kill
+from .crash_model import KEEP, KEYS, Model, invent, perform, read
 
 LIFE = 50
 """Kills after which a new store is begun, because verifying all of a long audit log costs time."""

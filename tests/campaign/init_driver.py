@@ -8,10 +8,11 @@ import sys
 from itertools import count
 
 import strongroom
-from campaign import kill
 from strongroom.cli import main as strongroom_cli
 from strongroom.config import load
 from strongroom.errors import StoreExistsError
+
+from . import kill
 
 
 def init(store: str) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import strongroom
-from campaign import KINDS, kill, size
-from campaign.conftest import result
-from campaign.crash_model import KEYS
+
+from . import KINDS, kill, size
+from .crash_model import KEYS
+from .processes import result
 
 KILLS = size(50, 1_250)
 """For each store and each way to kill."""

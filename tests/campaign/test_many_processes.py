@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import strongroom
-from campaign import KINDS, size
-from campaign.conftest import result
-from campaign.many_worker import COUNT, FREE, KNOWN, described, read_back
 from strongroom.manager import SecretsManager
+
+from . import KINDS, size
+from .many_worker import COUNT, FREE, KNOWN, described, read_back
+from .processes import result
 
 PROCESSES = 8
 OPERATIONS = size(2_000, 10_000)
