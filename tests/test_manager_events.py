@@ -323,7 +323,7 @@ def test_an_actor_is_text(make_manager, actor):
 
 
 def test_the_policy_of_the_settings_is_used(make_manager):
-    rules = [{"actor": "alice", "name": "shop/*", "capabilities": ["read", "update"]}]
+    rules = [{"actor": "alice", "name": "shop/*", "capabilities": ["read", "create", "update"]}]
     manager = make_manager(policy=rules)
     manager.set_secret("shop/A", "x")
     with pytest.raises(DeniedError):

@@ -112,11 +112,12 @@ class Story:
     def tampering(self) -> None:
         """One byte of the record is changed in the database."""
         say("6. Somebody changes one byte of the record in the database, past strongroom.")
+        record = "entries WHERE path = 'secret/POSTGRES_PASSWORD'"
         forge = (
             "import sqlite3; db = sqlite3.connect('secrets.db');"
-            "value, = db.execute(\"SELECT value FROM entries WHERE path = 'secret/POSTGRES_PASSWORD'\").fetchone();"
+            f'value, = db.execute("SELECT value FROM {record}").fetchone();'
             "forged = value[:-1] + bytes([value[-1] ^ 1]);"
-            "db.execute(\"UPDATE entries SET value = ? WHERE path = 'secret/POSTGRES_PASSWORD'\", (forged,)); db.commit()"
+            f'db.execute("UPDATE {record.replace(" WHERE", " SET value = ? WHERE")}", (forged,)); db.commit()'
         )
         subprocess.run([sys.executable, "-c", forge], cwd=self.directory, check=True)
         self.run("get", "POSTGRES_PASSWORD", code=5)
