@@ -37,7 +37,7 @@ def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None
     except StrongroomError as error:
         if _on_error != "fallback":
             raise
-        _warn(f"strongroom cannot answer and falls back to the environment, as on_error says: {error}")
+        _warn(f"strongroom cannot answer and falls back to the environment, as on_error says: {error}", 3)
         found = None
     if found is not None:
         return found
@@ -74,18 +74,19 @@ def _open(config: Config) -> SecretsManager | None:
     except StoreNotFoundError:
         if "store" in config.chosen:
             raise
-        _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment")
+        _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 5)
     except NoKeyError as error:
         if "key" in config.chosen:
             raise
-        _warn(f"{error}; until then secrets come from the environment")
+        _warn(f"{error}; until then secrets come from the environment", 5)
     return None
 
 
-def _warn(message: str) -> None:
+def _warn(message: str, stacklevel: int) -> None:
+    """Warn once; `stacklevel` leads to whoever called `get_secret_or_env`."""
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, StrongroomWarning, stacklevel=4)
+        warnings.warn(message, StrongroomWarning, stacklevel=stacklevel)
 
 
 def _in_child() -> None:
