@@ -145,5 +145,7 @@ def bind(command: Command, given: list[str], into: Arguments) -> None:
 
 
 def _shown(flag: str) -> str:
-    """A word that starts with one dash may be a value that does: show its first letter only."""
-    return ascii(flag)[1:-1] if flag.startswith("--") and len(flag) < 40 else ascii(flag[:2])[1:-1] + "…"
+    """What does not look like an option may be a value that starts with a dash: show nothing of it."""
+    name = flag.removeprefix("--").replace("-", "")
+    plain = flag.startswith("--") and name.isascii() and name.islower() and name.isalpha() and len(flag) < 24
+    return flag if plain else "like that"

@@ -35,7 +35,7 @@ def variable_of(name: str, prefix: str = "") -> str:
     if _good(short):
         return short
     shaped = re.sub("[-/.]", "_", short.upper())
-    if _good(shaped):
+    if short.isascii() and _good(shaped):
         return shaped
     raise InvalidNameError(f"{name!r} makes no variable's name; choose one: --env VARIABLE={name}", name=name)
 
@@ -68,17 +68,21 @@ def variables_of(name: str, variable: str, data: Mapping[str, Any]) -> dict[str,
 
 def text_of(name: str, value: Any) -> str:
     """Return the value as a variable can hold it; a number, list or such as JSON. Raises `InvalidValueError`."""
-    try:
-        text = value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        text = None
-    if text is None:
-        raise InvalidValueError(f"the value of {name!r} is not text, so no variable can hold it", name=name)
-    if not isinstance(text, str):
-        text = json.dumps(text, ensure_ascii=False)
+    if isinstance(value, bytes):
+        value = _decoded(name, value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if "\0" in text:
         raise InvalidValueError(f"the value of {name!r} holds a NUL, so no variable can hold it", name=name)
     return text
+
+
+def _decoded(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        pass
+    # Raised outside the handler: the decoder's exception holds the value.
+    raise InvalidValueError(f"the value of {name!r} is not text, so no variable can hold it", name=name)
 
 
 def merge(sources: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:

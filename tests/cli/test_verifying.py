@@ -1,0 +1,225 @@
+"""`verify`, `doctor` and `selftest`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from strongroom import drivers
+from strongroom.cli import doctor, scratch, selftest, surroundings
+from strongroom.config import Config
+from strongroom.errors import StoreError
+from strongroom.model import SECRET
+
+from .conftest import VALUE, Cli
+
+
+@pytest.fixture
+def plant(project: Path) -> Callable[[str, bytes | None], None]:
+    """Change an entry of the store below strongroom."""
+
+    def plant(path: str, value: bytes | None) -> None:
+        store = drivers.store("sqlite:secrets.db")
+        with store.transaction() as tx:
+            old = tx.get(path) or b""
+            tx.delete(path) if value is None else tx.put(path, value or old[:-1] + bytes([old[-1] ^ 1]))
+        store.close()
+
+    return plant
+
+
+def test_a_good_store_verifies(store: Cli) -> None:
+    store("set", "A", stdin=VALUE)
+    result = store("verify")
+    assert (result.code, result.out) == (0, "")
+    assert "1 secrets in 1 versions" in result.err
+    assert json.loads(store("verify", "--json").out)["ok"] is True
+
+
+def test_a_forged_record_exits_with_5_and_is_never_accepted(
+    store: Cli, plant: Callable[[str, bytes | None], None]
+) -> None:
+    store("set", "A", stdin=VALUE)
+    plant(SECRET + "A", b"")
+    for words in (("verify",), ("verify", "--accept"), ("get", "A")):
+        assert store(*words).code == 5
+    result = store("verify")
+    assert "'A'" in result.out
+    assert "problems" in result.err
+
+
+def test_a_restored_store_is_refused_until_it_is_accepted(store: Cli, project: Path) -> None:
+    store("set", "A", stdin="old")
+    shutil.copy("secrets.db", "backup.db")
+    store("set", "A", stdin="new")
+    for leftover in project.glob("secrets.db-*"):
+        leftover.unlink()
+    shutil.copy("backup.db", "secrets.db")
+    assert store("get", "A").code == 5
+    result = store("verify", "--accept")
+    assert result.code == 0
+    assert "accepted as it is" in result.err
+    assert store("get", "A").out == "old\n"
+
+
+def test_doctor_finds_nothing_wrong_with_a_new_store(store: Cli) -> None:
+    result = store("doctor")
+    assert result.code == 0
+    assert "FAIL" not in result.out
+    assert "opens the store sqlite:secrets.db" in result.out
+    assert {row["state"] for row in json.loads(store("doctor", "--json").out)} <= {"ok", "warn"}
+
+
+def failures(result: str) -> list[str]:
+    return [line for line in result.splitlines() if line.startswith("FAIL")]
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda project: (project / "master.key").chmod(0o644), "can be read by others — chmod 600 master.key"),
+        (lambda project: (project / "secrets.db").chmod(0o666), "can be written by others"),
+        (lambda project: project.chmod(0o777), "anybody can replace the store"),
+        (lambda project: (project / "secrets.db").unlink(), "cannot be opened"),
+        (lambda project: (project / "secrets.db").write_bytes(b"x" * 5000), "cannot be opened"),
+        (lambda project: (project / "strongroom.toml").write_text("nonsense = 1"), "the settings are wrong"),
+        (lambda project: (project / "master.key").write_text("nonsense"), "cannot be opened"),
+        (lambda project: damage_log(project), "problems in the audit log"),
+    ],
+)
+def test_doctor_finds_what_is_wrong(store: Cli, project: Path, harm: Callable[[Path], object], words: str) -> None:
+    store("set", "A", stdin=VALUE)
+    harm(project)
+    result = store("doctor")
+    project.chmod(0o755)
+    assert result.code == 1
+    assert any(words in line for line in failures(result.out)), result.out
+
+
+def damage_log(project: Path) -> None:
+    log = project / "logs" / "secrets_audit.log"
+    log.write_bytes(log.read_bytes().replace(b'"name":"A"', b'"name":"B"'))
+
+
+def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | None], None]) -> None:
+    store("set", "A", stdin=VALUE)
+    plant(SECRET + "A", b"")
+    result = store("doctor")
+    assert result.code == 1
+    assert any("problems in the store" in line for line in failures(result.out))
+
+
+def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path) -> None:
+    (project / ".git").mkdir()
+    project.chmod(0o775)
+    (project / "secrets.db").chmod(0o644)
+    result = store("doctor")
+    project.chmod(0o755)
+    assert result.code == 0
+    warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("warn"))
+    for words in ("could be committed to git", "a group can replace", "can be read by others", "lies beside the store"):
+        assert words in warnings
+
+
+def test_doctor_finds_a_clock_that_is_behind(store: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.time.time
+    monkeypatch.setattr(doctor.time, "time", lambda: real() - 3600)
+    assert any("the clock says" in line for line in failures(store("doctor").out))
+
+
+@pytest.mark.parametrize(("free", "state"), [(2**30, "ok"), (50 * 2**20, "warn"), (2**20, "FAIL")])
+def test_doctor_looks_at_the_free_space(project: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str) -> None:
+    class Space:
+        f_bavail, f_frsize = free, 1
+
+    monkeypatch.setattr(surroundings.os, "statvfs", lambda _: Space)
+    assert surroundings._check_space(".").state == state
+
+
+def test_doctor_warns_of_a_network_file_system(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings, "file_system_of", lambda _: "nfs4")
+    states = {finding.what: finding.state for finding in surroundings.check_machine(Config(store="sqlite:a.db"))}
+    assert states["the store lies on a network file system (nfs4)"] == "warn"
+
+
+def test_doctor_warns_of_core_dumps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, state in ((0, "ok"), (-1, "warn")):
+        monkeypatch.setattr(surroundings.process, "core_limit", lambda limit=limit: limit)
+        *_, last = surroundings.check_machine(Config())
+        assert last.state == state
+
+
+@pytest.mark.parametrize("kind", ["sqlite:a.db", "file:a.enc"])
+def test_the_selftest_passes_for_each_kind_of_store(cli: Cli, project: Path, kind: str) -> None:
+    result = cli("selftest", "--store", kind, "--key", "file:none")
+    assert result.code == 0, result
+    assert [line[:4] for line in result.out.splitlines()] == ["ok  "] * 8
+    assert list(project.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["env:SOME_KEY", "passphrase:"])
+def test_the_selftest_uses_the_configured_kind_of_key(cli: Cli, key: str) -> None:
+    result = cli("selftest", "--key", key, "--json")
+    assert result.code == 0, result
+    assert len(json.loads(result.out)) == 8
+    assert f"key {key.partition(':')[0]}:" in result.err
+
+
+@pytest.mark.parametrize(
+    ("broken", "failed"),
+    [
+        ({"files_with": lambda *_: ["store/secrets.db-wal"]}, [1, 4]),
+        ({"other_key": lambda self: self.key}, [6, 7]),
+    ],
+)
+def test_the_selftest_fails_when_a_claim_does_not_hold(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, broken: dict[str, object], failed: list[int]
+) -> None:
+    for name, stand_in in broken.items():
+        monkeypatch.setattr(scratch.Scratch, name, stand_in)
+    result = cli("selftest")
+    assert result.code == 1
+    assert [n for n, line in enumerate(result.out.splitlines()) if line.startswith("FAIL")] == failed
+
+
+def test_the_selftest_goes_on_after_an_error_and_shows_no_words_of_a_fault(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(self: object) -> None:
+        raise RuntimeError(VALUE)
+
+    def error(self: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(selftest.Trial, "retrieved", fault)
+    monkeypatch.setattr(selftest.Trial, "decrypted", error)
+    result = cli("selftest")
+    assert result.code == 1
+    assert "unexpected RuntimeError" in result.out
+    assert "the disk is full" in result.out
+    assert VALUE not in result.out
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        bytes,
+        lambda raw: raw.hex().encode(),
+        lambda raw: raw.hex().upper().encode(),
+        lambda raw: quote(raw, safe="").encode(),
+        *(lambda raw, n=n: b64encode(b"{" * n + raw + b"}") for n in range(4)),
+        *(lambda raw, n=n: urlsafe_b64encode(b"{" * n + raw + b"}") for n in range(4)),
+    ],
+)
+def test_a_value_on_the_disk_is_found_in_every_spelling(project: Path, spell: Callable[[bytes], bytes]) -> None:
+    value = "p/ss@word:é-and-more>>>???"
+    place = scratch.Scratch(str(project), Config())
+    assert place.files_with(value) == []
+    (project / "file").write_bytes(b"around " + spell(value.encode()) + b" it")
+    assert place.files_with("another value", value) == ["file"]
