@@ -15,17 +15,19 @@ from strongroom.unlock import Unlocked
 class Change:
     """What a writer works with: reads its own writes, and keeps the manifest's sum while it goes."""
 
-    __slots__ = ("_manifest", "_seen", "_tx", "changed", "unlocked")
+    __slots__ = ("_manifest", "_seen", "_stored", "_tx", "changed", "unlocked")
 
-    def __init__(self, tx: Transaction, unlocked: Unlocked, url: str, manifest: Manifest | None = None) -> None:
-        """`manifest` is that of the store's revision where it is known already.
+    def __init__(
+        self, tx: Transaction, unlocked: Unlocked, url: str, manifest: tuple[bytes | None, Manifest] | None = None
+    ) -> None:
+        """`manifest` is the one that `tx` has, as it is stored and what it says, where that is known already.
 
         Raises `TamperedError` when the manifest is not that of the store's revision.
         """
         self._tx = tx
         self.unlocked = unlocked
         self._seen: dict[str, bytes | None] = {}
-        self._manifest = manifest or unlocked.manifests.open(tx.get(MANIFEST))
+        self._stored, self._manifest = manifest or _read(tx, unlocked)
         self.changed = False
         if self._manifest.revision != tx.revision - 1:
             raise TamperedError(
@@ -102,9 +104,15 @@ class Change:
         now = self.unlocked
         self.put_keys(now.header, now.root, now.recipient, keyset)
 
-    def seal(self) -> Manifest:
-        """Write the manifest, the last write of the transaction, and return it."""
+    def seal(self) -> tuple[bytes | None, Manifest]:
+        """Write the manifest, the last write of the transaction; return it as it is stored and what it says."""
         if self.changed:
             self._manifest = self._manifest._replace(revision=self._tx.revision)
-            self._tx.put(MANIFEST, self.unlocked.manifests.seal(self._manifest))
-        return self._manifest
+            self._stored = self.unlocked.manifests.seal(self._manifest)
+            self._tx.put(MANIFEST, self._stored)
+        return self._stored, self._manifest
+
+
+def _read(tx: Transaction, unlocked: Unlocked) -> tuple[bytes | None, Manifest]:
+    stored = tx.get(MANIFEST)
+    return stored, unlocked.manifests.open(stored)

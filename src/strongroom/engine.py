@@ -28,8 +28,8 @@ class Engine:
         """Unlock `store`; raises what `strongroom.unlock.unlock` raises."""
         self.store = store
         self.provider = provider
-        self._complete_at = -1
-        self._committed: tuple[Manifest, Unlocked] | None = None
+        self._complete: tuple[int, set[str]] = (-1, set())
+        self._committed: tuple[bytes | None, Manifest, Unlocked] | None = None
         with store.view() as view:
             self.unlocked = unlock(view, provider, store.url)
 
@@ -68,15 +68,17 @@ class Engine:
                 keyset = change.unlocked.keyset
                 change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, time.time()))
             yield change
-            manifest = change.seal()
-        self._committed = manifest, change.unlocked
+            stored, manifest = change.seal()
+        self._committed = stored, manifest, change.unlocked
         self.unlocked = change.unlocked
 
     def _begin(self, tx: Transaction) -> Change:
-        # When nobody has committed since we did, keys and manifest are those that we wrote.
-        if self._committed and self._committed[0].revision == tx.revision - 1:
-            manifest, unlocked = self._committed
-            return Change(tx, unlocked, self.store.url, manifest)
+        # When the manifest is the one that we wrote, so are the keys. Its revision would not tell: another branch of a
+        # repository, or a copy that was put back, can have the same.
+        stored = tx.get(MANIFEST)
+        if self._committed and self._committed[0] == stored:
+            _, manifest, unlocked = self._committed
+            return Change(tx, unlocked, self.store.url, (stored, manifest))
         return Change(tx, self.keys_seen_by(tx), self.store.url)
 
     def confirm_absence(self, name: str) -> None:
@@ -85,18 +87,19 @@ class Engine:
         A store that drops a record must not make a service fall back to its default. Costs a walk of the store once
         for each revision; a store of more than `ABSENCE_LIMIT` entries is believed, and left to `strongroom verify`.
         """
-        if self.store.revision() == self._complete_at:
+        revision, paths = self._complete
+        if self.store.revision() == revision and SECRET + name not in paths:
             return
         with self.view() as (view, unlocked):
             manifest = unlocked.manifests.open(view.get(MANIFEST))
             if manifest.entries <= ABSENCE_LIMIT and view.get(SECRET + name) is None:
-                check_manifest(view, unlocked, manifest, self.store.url)
-                self._complete_at = manifest.revision
+                self._complete = manifest.revision, check_manifest(view, unlocked, manifest, self.store.url)
 
 
-def check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, url: str) -> None:
-    """Raise `TamperedError` when the entries are not those that the manifest sums up."""
-    found = unlocked.manifests.summarise(view, manifest.revision, manifest.uses)
+def check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, url: str) -> set[str]:
+    """Return the paths of all entries; raise `TamperedError` when they are not those that the manifest sums up."""
+    paths: set[str] = set()
+    found = unlocked.manifests.summarise(view, manifest.revision, manifest.uses, paths)
     if found != manifest:
         excess = found.entries - manifest.entries
         how = f"{-excess} missing" if excess < 0 else f"{excess} too many" if excess else "some were replaced"
@@ -105,3 +108,4 @@ def check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest, url: st
             "replaced from outside. Look with `strongroom verify`; after a restore or merge of your own, "
             "`strongroom verify --accept`"
         )
+    return paths

@@ -81,10 +81,12 @@ class Manifests:
         revision, number, uses, total = _fields.unpack(plain)
         return Manifest(revision, number, int.from_bytes(total, "big"), uses)
 
-    def summarise(self, reader: Reader, revision: int, uses: int) -> Manifest:
-        """Read every entry and return the manifest that they make."""
+    def summarise(self, reader: Reader, revision: int, uses: int, paths: set[str] | None = None) -> Manifest:
+        """Read every entry, add its path to `paths` if given, and return the manifest that they make."""
         number = total = 0
         for path, value in entries(reader):
+            if paths is not None:
+                paths.add(path)
             if path != MANIFEST:
                 number += 1
                 total += self.hash(path, value)
@@ -92,8 +94,14 @@ class Manifests:
 
 
 def entries(reader: Reader, prefix: str = "", page: int = 1000) -> Iterator[tuple[str, bytes]]:
-    """Read every entry below `prefix`, a page at a time."""
+    """Read every entry below `prefix`, a page at a time.
+
+    Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever.
+    """
     after = ""
     while rows := reader.scan(prefix, after, page):
-        yield from rows
-        after = rows[-1][0]
+        for path, value in rows:
+            if path <= after:
+                raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
+            after = path
+            yield path, value
