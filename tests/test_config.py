@@ -116,7 +116,7 @@ def test_the_default_store_is_found_upwards(project, monkeypatch, name, url):
     (project / "inner").mkdir()
     monkeypatch.chdir(project / "inner")
     found = load({})
-    assert found.store == f"{scheme}:../{name}"
+    assert found.store == url
     assert found.audit == "file:../logs/secrets_audit.log"
     assert "store" not in found.chosen
 
