@@ -15,6 +15,18 @@ Samples = tuple[float, ...]
 """Seconds per step, one number for each round. The rounds of all contenders of a race go together."""
 
 
+class Pace(NamedTuple):
+    """How a race is run."""
+
+    rounds: int
+    slice_seconds: float
+    """What a turn takes about; one step at least is done in it."""
+    warm_seconds: float
+    """What a contender may take to touch all of its secrets before the race."""
+    settle: Callable[[], object] = lambda: None
+    """Called before each turn, outside the time."""
+
+
 class Task(NamedTuple):
     """What is timed: `step`, called with one name after the other, over and over."""
 
@@ -22,18 +34,16 @@ class Task(NamedTuple):
     names: Sequence[str]
 
 
-def race(tasks: Sequence[Task], rounds: int, slice_seconds: float, warm_seconds: float) -> list[Samples]:
-    """Time the tasks in turns; a turn takes about `slice_seconds`, and one step at least.
-
-    Before, each task is done once for all of its names, or for `warm_seconds` if that takes longer.
-    """
+def race(tasks: Sequence[Task], pace: Pace) -> list[Samples]:
+    """Time the tasks in turns."""
     feeds = [cycle(task.names) for task in tasks]
     samples: list[list[float]] = [[] for _ in tasks]
     with _without_garbage_collection():
         for task in tasks:
-            _warm_up(task, warm_seconds)
-        loops = [_calibrate(task.step, feed, slice_seconds) for task, feed in zip(tasks, feeds, strict=True)]
-        for turn in turns(len(tasks), rounds):
+            _warm_up(task, pace.warm_seconds)
+        loops = [_calibrate(task.step, feed, pace.slice_seconds) for task, feed in zip(tasks, feeds, strict=True)]
+        for turn in turns(len(tasks), pace.rounds):
+            pace.settle()
             samples[turn].append(_timed(tasks[turn].step, list(islice(feeds[turn], loops[turn]))))
     return [tuple(each) for each in samples]
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from bench import harness
 from bench.contenders import Contender, Missing, load
-from bench.plan import Plan
 from bench.processes import Command, environment, peak_memory
 from bench.results import Row
 from bench.samples import sample
@@ -22,11 +21,11 @@ class _Entry(NamedTuple):
     place: str
 
 
-def measure(kind: str, pairs: Sequence[tuple[str, int]], rounds: int, plan: Plan, scratch: str) -> list[Row]:
+def measure(kind: str, pairs: Sequence[tuple[str, int]], pace: harness.Pace, scratch: str) -> list[Row]:
     """Run the step `kind` for pairs of contender and number of secrets, all in one race."""
     found = [_prepare(key, kind, size, os.path.join(scratch, f"{key}-{size}")) for key, size in pairs]
     entries = [entry for entry in found if isinstance(entry, _Entry)]
-    walls = iter(harness.race([entry.task for entry in entries], rounds, plan.slice_seconds, plan.warm_seconds))
+    walls = iter(harness.race([entry.task for entry in entries], pace))
     return [
         each if isinstance(each, Row) else each.row._replace(wall=next(walls), peak=_peak(each, kind)) for each in found
     ]
@@ -60,8 +59,8 @@ def _verify(contender: Contender, kind: str, place: str, values: Mapping[str, st
 
 
 def _some(names: Sequence[str]) -> Sequence[str]:
-    """Return at most twenty names, from everywhere."""
-    return names[:: max(1, len(names) // 20)][:20]
+    """Return at most five names, from everywhere."""
+    return names[:: max(1, len(names) // 5)][:5]
 
 
 def _peak(entry: _Entry, kind: str) -> int:

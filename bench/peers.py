@@ -15,13 +15,12 @@ def comparisons(section: Section) -> Iterator[list[str]]:
     """Yield a line for each peer of a job: job, peer, ratios of time and memory, and what they mean."""
     for key in dict.fromkeys(row.key for row in section.rows if row.key != section.ours):
         rows = [row for row in section.rows if row.key == key]
-        compared = [(row, section.ratio(row, section.ours)) for row in rows]
-        times = {_size(row): time for row, time in compared if time is not None}
-        if times:
-            memory = {_size(row): _memory(section, row) for row, _ in compared}
-            yield [section.title, rows[0].label, _list(times), _list(memory), *_verdict(section.key, key, times)]
-        else:
-            yield [section.title, rows[0].label, "", "", "", rows[0].missing and f"not here: {rows[0].missing}"]
+        times = {_size(row): time for row in rows if (time := section.ratio(row, section.ours)) is not None}
+        memory = {_size(row): _memory(section, row) for row in rows if row.wall and times}
+        faster, smaller = _verdict(times), _verdict(memory)
+        why = WHY_NOT.get((section.key, key), "") if faster != "yes" else ""
+        missing = f"not here: {rows[0].missing}" if rows[0].missing else why
+        yield [section.title, rows[0].label, _list(times), _list(memory), faster, smaller, missing]
 
 
 def _memory(section: Section, row: Row) -> float:
@@ -30,15 +29,14 @@ def _memory(section: Section, row: Row) -> float:
     return row.peak / ours.peak
 
 
-def _verdict(section: str, key: str, times: dict[str, float]) -> list[str]:
-    behind = [size for size, time in times.items() if time < 1 / _LEVEL]
-    level = [size for size, time in times.items() if 1 / _LEVEL <= time <= _LEVEL]
-    why = WHY_NOT.get((section, key), "")
-    if not behind and not level:
-        return ["yes", ""]
-    words = "no" if behind else "level"
-    where = " and ".join(size for size in behind + level if size)
-    return [words if len(behind + level) == len(times) else f"{words} with {where}, else yes", why]
+def _verdict(ratios: dict[str, float]) -> str:
+    """Return whether strongroom is ahead, by number of secrets where that differs."""
+    words = {
+        size: "yes" if ratio > _LEVEL else "no" if ratio < 1 / _LEVEL else "level" for size, ratio in ratios.items()
+    }
+    if len(set(words.values())) <= 1:
+        return next(iter(words.values()), "")
+    return "; ".join(f"{size}: {word}" for size, word in words.items())
 
 
 def _size(row: Row) -> str:

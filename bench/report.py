@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
+from bench.notes import MEMORY
 from bench.peers import comparisons
 from bench.results import FLOOR, Row, Section
 
@@ -19,8 +20,8 @@ Written by `make bench` (`python -m bench --output docs/benchmarks.md`); run it 
 All contenders of a table were measured in one run and in turns: each gets a short turn in each of many rounds.
 Compare the ratios: they are medians of the ratios within a round, so what slows the whole machine down falls out of
 them. "Fastest" is the best round. Each contender has first shown that it gives the right value, and has touched all
-of its secrets once or for three seconds. Peak memory is the largest resident size of a fresh process that does the
-job; less than about 9 MB cannot be told apart.
+of its secrets once or for two seconds. Peak memory is the largest resident size of a fresh process that does the
+job for five secrets at most; less than about 9 MB cannot be told apart.
 """
 
 
@@ -49,8 +50,11 @@ def _peers(sections: Sequence[Section]) -> Iterator[str]:
     found = [line for section in sections if section.peers for line in comparisons(section)]
     if found:
         yield "## strongroom beside its peers\n"
-        yield "Times and peak memory of the peer, divided by those of strongroom: above 1, strongroom is ahead.\n"
-        yield _table(["job", "beside", "time", "memory", "ahead", "where not, why"], found)
+        yield (
+            "Times and peak memory of the peer, divided by those of strongroom: above 1, strongroom is ahead; within"
+            f" 5 % it is a draw. {MEMORY}\n"
+        )
+        yield _table(["job", "beside", "time", "memory", "faster", "smaller", "where not faster, why"], found)
 
 
 def _rows(section: Section) -> str:

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 
 from bench import processes
 from bench.contenders import Missing
-from bench.plan import Plan
 from bench.processes import Command
 from bench.results import Row
 
@@ -62,9 +61,9 @@ def prepare(contenders: Mapping[str, ShellContender], values: Mapping[str, str],
     return prepared
 
 
-def measure(entries: Sequence[tuple[Row, Command]], plan: Plan) -> list[Row]:
+def measure(entries: Sequence[tuple[Row, Command]], starts: int) -> list[Row]:
     """Race the programs, then look at the peak memory of each."""
-    usages = processes.race([command for _, command in entries], plan.starts)
+    usages = processes.race([command for _, command in entries], starts)
     return [
         row._replace(wall=wall, cpu=cpu, peak=processes.peak_memory(command))
         for (row, command), (wall, cpu) in zip(entries, usages, strict=True)

@@ -43,7 +43,7 @@ def start(plan: Plan, scratch: str) -> Section:
         "How soon it is up",
         f'Whole processes, from start to end. The floor is `python -c "{_IMPORTS}"`: what a program that does this'
         " work in Python must import. `run -- true` becomes `true`, which the floor does not start.",
-        measure([entry for entry in entries if plan.wants("start", entry[0].key)], plan),
+        measure([entry for entry in entries if plan.wants("start", entry[0].key)], plan.starts),
         ours="get",
     )
     limits = {"import": _IMPORT_LIMIT, "get": _START_LIMIT, "run": _START_LIMIT}
@@ -59,20 +59,20 @@ def beside_peers(plan: Plan, scratch: str) -> list[Section]:
         "shell-get",
         "Print one secret in a shell",
         f"One of {SECRETS} secrets; whole processes, from start to end.",
-        _rows(prepared, plan, lambda commands: commands.get),
+        _rows(prepared, plan.peer_starts, lambda commands: commands.get),
         peers=True,
     )
     run = Section(
         "shell-run",
         "Start a program with the secrets in its environment",
         f"`true` with {SECRETS} secrets; whole processes, from start to end.",
-        _rows(prepared, plan, lambda commands: commands.run(true) if commands.run else None),
+        _rows(prepared, plan.peer_starts, lambda commands: commands.run(true) if commands.run else None),
         peers=True,
     )
     return [get, run]
 
 
-def _rows(prepared: Sequence[Prepared], plan: Plan, job: Callable[[Commands], Command | None]) -> list[Row]:
+def _rows(prepared: Sequence[Prepared], starts: int, job: Callable[[Commands], Command | None]) -> list[Row]:
     """Measure all that do the job; the rows of those that are missing say why."""
     entries, missing = [], []
     for each in prepared:
@@ -82,7 +82,7 @@ def _rows(prepared: Sequence[Prepared], plan: Plan, job: Callable[[Commands], Co
             entries.append((row, command))
         elif each.missing:
             missing.append(row)
-    return measure(entries, plan) + missing
+    return measure(entries, starts) + missing
 
 
 def _own_commands(scratch: str) -> list[tuple[Row, Command]]:

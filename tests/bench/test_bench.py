@@ -64,7 +64,9 @@ def test_everyone_has_one_turn_in_each_round() -> None:
 
 def test_a_race_gives_each_contender_a_sample_per_round() -> None:
     seen: list[str] = []
-    fast, slow = harness.race([harness.Task(seen.append, ["a", "b"]), harness.Task(len, ["a"])], 4, 0.0001, 0.0)
+    fast, slow = harness.race(
+        [harness.Task(seen.append, ["a", "b"]), harness.Task(len, ["a"])], harness.Pace(4, 0.0001, 0.0)
+    )
     assert (len(fast), len(slow)) == (4, 4)
     assert set(seen) == {"a", "b"}
 
@@ -83,8 +85,8 @@ def test_a_missed_target_is_called_missed() -> None:
 def test_the_report_says_where_strongroom_is_behind_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(notes.WHY_NOT, ("shell-get", "age"), "no Python to start")
     ahead, behind = peers.comparisons(_section({STRONGROOM: 1.0, "sops": 2.0, "age": 0.5}))
-    assert ahead == ["Print one", "sops", "2.0", "1.00", "yes", ""]
-    assert behind == ["Print one", "age", "0.50", "1.00", "no", "no Python to start"]
+    assert ahead == ["Print one", "sops", "2.0", "1.00", "yes", "level", ""]
+    assert behind == ["Print one", "age", "0.50", "1.00", "no", "level", "no Python to start"]
 
 
 def test_a_peer_that_is_not_here_has_a_row_that_says_so() -> None:
