@@ -29,6 +29,22 @@ def test_the_revisions_of_another_store_do_not_count(memory, start):
     assert last_revision(memory, STORE) == 5
 
 
+def test_what_came_before_an_acceptance_does_not_count(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=9)
+    log.record("VERIFY", None, "ok", reason="accept", revision=4)
+    assert last_revision(memory, STORE) == 4
+    log.record("SET", "A", "ok", revision=5)
+    assert last_revision(memory, STORE) == 5
+
+
+def test_a_name_cannot_look_like_an_acceptance(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=9)
+    log.record("SET", '","outcome":"ok","reason":"accept"', "ok", revision=4)
+    assert last_revision(memory, STORE) == 9
+
+
 def test_nothing_is_read_beyond_the_window(memory, start):
     log = start(memory)
     log.record("SET", "A", "ok", revision=5)

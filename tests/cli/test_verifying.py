@@ -57,7 +57,8 @@ def test_a_forged_record_exits_with_5_and_is_never_accepted(
 def test_a_restored_store_is_refused_until_it_is_accepted(store: Cli, project: Path) -> None:
     store("set", "A", stdin="old")
     shutil.copy("secrets.db", "backup.db")
-    store("set", "A", stdin="new")
+    for turn in range(5):
+        store("set", "A", stdin=f"new {turn}")
     for leftover in project.glob("secrets.db-*"):
         leftover.unlink()
     shutil.copy("backup.db", "secrets.db")

@@ -7,6 +7,7 @@ import json
 from strongroom.protocols import AuditSink
 
 _revision = b'"revision":'
+_accepted = b'"outcome":"ok","reason":"accept"'
 MORE_LINES = 16
 
 
@@ -14,7 +15,8 @@ def last_revision(sink: AuditSink, store: str, window: int = 262_144) -> int | N
     """Return the highest store revision near the end of the log for the store id `store`, or None.
 
     Reads backwards to the newest write and `MORE_LINES` beyond it, since two processes may log their writes in the
-    other order than they committed them; gives up after `window` bytes. A store that is older than this was restored
+    other order than they committed them; gives up after `window` bytes. What lies before an acceptance (`verify
+    --accept`) does not count: the operator went back behind it on purpose. A store that is older than this was restored
     from a copy. The lines are not authenticated here: `verify` does that.
 
     Raises `AuditError` when the log cannot be read.
@@ -27,6 +29,8 @@ def last_revision(sink: AuditSink, store: str, window: int = 262_144) -> int | N
         if _revision in text and mine in text:
             found = _read(text[max(text.rfind(b'{"id":"'), 0) :])
             newest = max(newest or 0, found)
+            if _accepted in text:
+                break
         window -= len(text)
         more -= newest is not None
         if window < 0 or more < 0:
