@@ -1,0 +1,156 @@
+"""The names and signatures that callers depend on: a change here is a change for them."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import strongroom
+from strongroom import SecretsManager
+
+NAMES = [
+    "AuditError",
+    "ConfigError",
+    "ConflictError",
+    "DeniedError",
+    "InvalidInputError",
+    "InvalidKeyError",
+    "InvalidNameError",
+    "InvalidValueError",
+    "MissingExtraError",
+    "NewerFormatError",
+    "NoKeyError",
+    "NotFoundError",
+    "RollbackError",
+    "Secret",
+    "SecretInfo",
+    "SecretNotFoundError",
+    "SecretsManager",
+    "StoreBusyError",
+    "StoreError",
+    "StoreExistsError",
+    "StoreNotFoundError",
+    "StrongroomError",
+    "StrongroomWarning",
+    "TamperedError",
+    "UnknownKeyIdError",
+    "VersionInfo",
+    "VersionNotFoundError",
+    "WrongKeyError",
+    "generate_master_key",
+    "get_secret_or_env",
+    "init",
+    "open",
+]
+
+METHODS = {
+    "close": "(self) -> 'None'",
+    "bind": "(self, actor: 'str') -> 'SecretsManager'",
+    "get_secret": (
+        "(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None, field: 'str | None' = "
+        "None) -> 'Any'"
+    ),
+    "get_data": "(self, name: 'str', *, version: 'int | None' = None) -> 'dict[str, Any] | None'",
+    "list_secrets": "(self, prefix: 'str' = '') -> 'list[str]'",
+    "metadata": "(self, name: 'str') -> 'SecretInfo | None'",
+    "history": "(self, name: 'str') -> 'list[VersionInfo]'",
+    "get_audit_logs": (
+        "(self, limit: 'int | None' = 100, *, name: 'str | None' = None, action: 'str | None' = None, "
+        "outcome: 'str | None' = None, actor: 'str | None' = None, since: 'datetime | float | str | None' = "
+        "None) -> 'list[dict[str, Any]]'"
+    ),
+    "verify_encryption": "(self, name: 'str') -> 'EncryptionReport'",
+    "verify": "(self, progress: 'Progress | None' = None) -> 'StoreReport'",
+    "accept": "(self) -> 'int'",
+    "verify_audit": "(self, progress: 'Callable[[int], None] | None' = None) -> 'AuditReport'",
+    "custody": "property",
+    "set_secret": (
+        "(self, name: 'str', value: 'Value | Data', cas: 'int | None' = None, *, expires_in: 'float | None' "
+        "= None, custom: 'Mapping[str, str] | None' = None, max_versions: 'int | None' = None) -> "
+        "'VersionInfo'"
+    ),
+    "set_secrets": (
+        "(self, secrets: 'Mapping[str, Value | Data]', *, overwrite: 'bool' = True) -> 'dict[str, VersionInfo]'"
+    ),
+    "rotate_secret": (
+        "(self, name: 'str', new_value: 'Value | Data | None' = None, cas: 'int | None' = None) -> 'VersionInfo'"
+    ),
+    "rollback": "(self, name: 'str', version: 'int', cas: 'int | None' = None) -> 'VersionInfo'",
+    "describe_secret": (
+        "(self, name: 'str', *, custom: 'Mapping[str, str] | None' = None, max_versions: 'int | None' = "
+        "None) -> 'SecretInfo'"
+    ),
+    "delete_secret": "(self, name: 'str', numbers: 'Sequence[int] | None' = None) -> 'bool'",
+    "undelete_secret": "(self, name: 'str', numbers: 'Sequence[int] | None' = None) -> 'bool'",
+    "destroy_secret": (
+        "(self, name: 'str', numbers: 'Sequence[int] | None' = None, *, with_history: 'bool' = False) -> 'bool'"
+    ),
+}
+
+FUNCTIONS = {
+    "generate_master_key": "() -> 'str'",
+    "get_secret_or_env": "(name: 'str', env_var: 'str | None' = None, default: 'Any' = None) -> 'Any'",
+    "init": (
+        "(store: 'str | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | AuditSink | "
+        "None' = None, *, algorithm: 'str | None' = None, source: 'str' = 'library', settings: 'Config | "
+        "None' = None, **more: 'Any') -> 'SecretsManager'"
+    ),
+    "open": (
+        "(store: 'str | Store | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | "
+        "AuditSink | None' = None, *, actor: 'str | None' = None, service: 'str | None' = None, source: "
+        "'str' = 'library', settings: 'Config | None' = None, **more: 'Any') -> 'SecretsManager'"
+    ),
+}
+
+FIELDS = {
+    "VersionInfo": ("version", "created", "deleted", "destroyed", "expires"),
+    "SecretInfo": ("name", "current", "versions", "custom", "max_versions"),
+}
+
+
+def test_the_names_are_these():
+    assert sorted(strongroom.__all__) == sorted(NAMES)
+    assert strongroom.__all__ == sorted(strongroom.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_resolves_and_is_documented(name):
+    assert getattr(strongroom, name).__doc__
+
+
+def test_every_error_is_public():
+    from strongroom import errors
+
+    assert {name for name in vars(errors) if name.endswith("Error")} <= set(NAMES)
+
+
+def public_members():
+    return {name: member for name, member in vars(SecretsManager).items() if not name.startswith("_")}
+
+
+def test_the_manager_has_these_methods_with_these_signatures():
+    signatures = {
+        name: str(inspect.signature(member)) if callable(member) else "property"
+        for name, member in public_members().items()
+    }
+    assert signatures == METHODS
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_documented(name):
+    assert public_members()[name].__doc__
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_functions_have_these_signatures(name):
+    assert str(inspect.signature(getattr(strongroom, name))) == FUNCTIONS[name]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_records_have_these_fields(name):
+    assert getattr(strongroom, name)._fields == FIELDS[name]
+
+
+def test_the_version_is_one():
+    assert [part.isdigit() for part in strongroom.__version__.split(".")] == [True] * 3
