@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from strongroom import versions
 from strongroom.audit.log import AuditLog
 from strongroom.change import Change
 from strongroom.engine import Engine
-from strongroom.errors import AuditError, DeniedError, NotFoundError, StrongroomError
+from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
 from strongroom.integrity import accept
 from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
 from strongroom.protocols import Policy, Reader
@@ -22,6 +22,19 @@ Name = TypeVar("Name", str, None, str | None)
 
 
 _REMEMBERED = 1 << 17
+
+
+class Taken(NamedTuple):
+    """A secret that a live handle takes up."""
+
+    version: int
+    stored: bytes
+    """The record as it lies in the store, to notice another one."""
+    data: bytes
+    expires: bool
+
+    def __repr__(self) -> str:
+        return f"Taken(version={self.version})"
 
 
 class Access:
@@ -63,9 +76,7 @@ class Access:
 
     def _denial(self, capability: str, name: str) -> DeniedError:
         what = repr(name) if name else "the store"
-        return DeniedError(
-            f"{self.actor!r} may not {capability} {what}: the policy says no", name=name or None
-        )
+        return DeniedError(f"{self.actor!r} may not {capability} {what}: the policy says no", name=name or None)
 
     def read(self, name: str, version: int | None) -> bytes | None:
         """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
@@ -94,6 +105,37 @@ class Access:
         if self.audit.checkpoint_due:
             self.checkpoint()
         return data
+
+    def take_up(self, name: str, held: bytes | None) -> Taken | None:
+        """Return a secret for a live handle, on record; None when it still is the record `held`.
+
+        Raises `SecretNotFoundError`, on record too.
+        """
+        path = self._paths.get(name) or self._checked(name)
+        self.authorize("GET", "read", name)
+        version: int | None = None
+        missing: str | None = "missing"
+        try:
+            stored = self._store.get(path)
+            if stored is None:
+                self.engine.confirm_absence(name)
+            elif stored == held:
+                return None
+            else:
+                version, flags, expires, data = self.engine.open_head(name, stored)
+                missing = why_missing(flags, expires)
+        except StrongroomError as error:
+            self.failed("GET", name, error)
+            raise
+        if stored is None or version is None or missing:
+            self._record("GET", name, "not_found", version=version, reason=missing, actor=self.actor)
+            raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted or has expired", name=name)
+        self._record("GET", name, "ok", version=version, actor=self.actor)
+        return Taken(version, stored, data, bool(expires))
+
+    def counted(self, name: str, version: int, count: int) -> None:
+        """Record reads of a live handle that were only counted."""
+        self._record("GET", name, "ok", version=version, count=count, actor=self.actor)
 
     def _checked(self, name: str) -> str:
         """Check a name once, and remember its path: on the hot path the check would cost as much as the decryption."""

@@ -25,6 +25,7 @@ from strongroom.unlock import Unlocked
 if TYPE_CHECKING:
     from strongroom.audit.report import AuditReport
     from strongroom.custody import Custody
+    from strongroom.live import Live, LiveSecret
 
 
 class Settings(NamedTuple):
@@ -47,6 +48,7 @@ class SecretsManager:
 
     def __init__(self, engine: Engine, audit: AuditLog, actor: str, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
+        self._live: Live | None = None
         self._access = Access(engine, audit, actor, self._settings.policy)
 
     def __repr__(self) -> str:
@@ -60,6 +62,8 @@ class SecretsManager:
 
     def close(self) -> None:
         """Release the store and the audit log; closing twice is no error."""
+        if self._live is not None:
+            self._live.close()
         self._access.engine.store.close()
         self._access.audit.close()
 
@@ -159,6 +163,18 @@ class SecretsManager:
         )
         self._access.ok("AUDIT", None, count=len(found))
         return found
+
+    def secret(self, name: str) -> LiveSecret:
+        """Return the live handle of a secret: its `.value` is always the current one.
+
+        Raises `InvalidNameError`, `SecretNotFoundError`.
+        """
+        check_name(name)
+        if self._live is None:
+            from strongroom.live import Live
+
+            self._live = Live(self._access)
+        return self._live.handle(name)
 
     # Checking
 

@@ -5,7 +5,7 @@ Drivers translate the exceptions of their library into `StrongroomError`s, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -55,6 +55,15 @@ class Store(Reader, Protocol):
 
     def revision(self) -> int:
         """Return the number of commits so far: 0 for an empty store; it grows by one with each commit."""
+        ...
+
+    def commits(self) -> Sequence[int] | None:
+        """Return two numbers that stay up to date by themselves: commits begun, and the last of them that ended.
+
+        What was read after both were equal is what the store holds for as long as the first has not moved. To read
+        them costs nanoseconds. Ask again every second or so: the numbers may go on at another place. None when there
+        is no such counter; then `revision` tells.
+        """
         ...
 
     def view(self) -> AbstractContextManager[Reader]:

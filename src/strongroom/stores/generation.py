@@ -28,7 +28,7 @@ LOOK_EVERY = 1.0
 MOST_BYTES = 32 * 1024 * 1024
 LARGEST = 64 * 1024
 _cells = struct.Struct("=QQ")
-_NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
+NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
 
 
 class Generation:
@@ -40,7 +40,7 @@ class Generation:
         self._place = place
         self._path = place.path + "-gen"
         self._inode = (0, 0)
-        self.cells = _NEVER_CLEAN
+        self.cells = NEVER_CLEAN
         self.look_at = 0.0
         self.kept: dict[str, tuple[int, bytes | None]] = {}
         """Path → commits begun when it was read, and the bytes. Valid while `cells[0]` is that number."""
@@ -81,7 +81,7 @@ class Generation:
     def close(self) -> None:
         """Keep nothing more; the next look would begin again."""
         self._forget()
-        self.cells, self._inode, self.look_at = _NEVER_CLEAN, (0, 0), 0.0
+        self.cells, self._inode, self.look_at = NEVER_CLEAN, (0, 0), 0.0
 
     def _forget(self) -> None:
         # A new dict and not `clear()`: another thread may be about to keep something that is out of date.

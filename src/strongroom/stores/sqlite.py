@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
 from strongroom.errors import StoreBusyError, StoreError
 from strongroom.stores import forking
-from strongroom.stores.generation import Generation
+from strongroom.stores.generation import NEVER_CLEAN, Generation
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
-from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
+from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
 from strongroom.stores.sqlite_inheritance import abandon
 from strongroom.stores.sqlite_pool import Pool
 from strongroom.stores.sqlite_session import Session
@@ -74,7 +74,7 @@ class SqliteStore:
         try:
             with self._reading:
                 row = self._execute(_GET, (path,)).fetchone()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise sqlite_error(error, self.url) from None
         value = None if row is None else check_bytes(row[0], self.url)
         if begun == ended:
@@ -91,9 +91,15 @@ class SqliteStore:
         try:
             with self._reading:
                 rows = self._execute(_REVISION, ()).fetchmany(2)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise sqlite_error(error, self.url) from None
         return check_revision(rows, self.url)
+
+    def commits(self) -> Sequence[int] | None:
+        """Return the shared counter; see `strongroom.protocols.Store.commits`."""
+        if monotonic() >= self._generation.look_at:
+            self._generation.look()
+        return None if self._generation.cells is NEVER_CLEAN else self._generation.cells
 
     @contextmanager
     def view(self) -> Iterator[Session]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from strongroom.errors import NewerFormatError, StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, not_found, os_error
-from strongroom.stores.sqlite_damage import sqlite_error
+from strongroom.stores.sqlite_damage import SQLITE_ERRORS, sqlite_error
 from strongroom.stores.sqlite_inheritance import check_not_inherited
 
 APPLICATION_ID = 0x53545247
@@ -83,7 +83,7 @@ def open_database(place: Place) -> Opened:
             if not _is_at_rest_and_read_only(place.path):
                 raise
             return Opened(_connect(place, "immutable=1"), follows=False)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise sqlite_error(error, place.url) from None
 
 
@@ -127,7 +127,7 @@ def _write_tables(place: Place) -> None:
             for statement in _TABLES:
                 connection.execute(statement)
             connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise sqlite_error(error, place.url) from None
     finally:
         # SQLite has removed them, unless it failed half-way.

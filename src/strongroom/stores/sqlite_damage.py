@@ -7,9 +7,15 @@ import sqlite3
 from strongroom.errors import StoreBusyError, StoreError, StrongroomError, TamperedError
 
 
-def sqlite_error(error: sqlite3.Error, url: str) -> StrongroomError:
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What the Python module raises; the second when SQLite's message quotes damaged text that is not UTF-8."""
+
+
+def sqlite_error(error: Exception, url: str) -> StrongroomError:
     """Return what to raise for `error`. SQLite's own words are left out, for they can quote what is stored."""
     code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, UnicodeDecodeError):
+        code = sqlite3.SQLITE_CORRUPT
     if code is None and isinstance(error, sqlite3.OperationalError):
         # The Python module's own: text that is not UTF-8. A store never writes such, and the message would quote it.
         return TamperedError(f"{url} holds text that is not UTF-8; restore it from a backup")

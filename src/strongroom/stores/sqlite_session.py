@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 
 from strongroom.errors import StoreError, TamperedError
-from strongroom.stores.sqlite_damage import check_bytes, check_revision, sqlite_error
+from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
 
 REBUILD_MILLISECONDS = 1000
 """How long `rebuild` waits for others; it keeps writers out meanwhile."""
@@ -44,7 +44,7 @@ class Session:
                     break
                 pairs.append((path, check_bytes(value, self._url)))
             cursor.close()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise sqlite_error(error, self._url) from None
         return pairs
 
@@ -94,7 +94,7 @@ class Session:
         """Undo everything since `begin`. Where SQLite cannot, closing the connection will."""
         connection = self._connection
         if connection is not None and connection.in_transaction:
-            with suppress(sqlite3.Error):
+            with suppress(*SQLITE_ERRORS):
                 connection.execute("ROLLBACK")
 
     def detach(self) -> sqlite3.Connection | None:
@@ -112,7 +112,7 @@ class Session:
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         try:
             return self._usable().execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise sqlite_error(error, self._url) from None
 
     def _check_path(self, path: object) -> str:

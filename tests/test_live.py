@@ -1,0 +1,217 @@
+"""A live handle is always current, tells of each change once, and is on record for each version it takes up."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import strongroom
+from strongroom import live
+from strongroom.errors import InvalidNameError, SecretNotFoundError, TamperedError
+
+OTHER = """
+import sys, strongroom
+secrets = strongroom.open(sys.argv[1], audit="memory:")
+for line in sys.stdin:
+    secrets.set_secret("A", line.strip())
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture(params=["sqlite", "file"])
+def url(request, tmp_path):
+    return f"{request.param}:{tmp_path}/secrets.x"
+
+
+@pytest.fixture
+def manager(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRETS_MASTER_KEY", strongroom.generate_master_key())
+    with strongroom.init(url, audit=f"file:{tmp_path}/audit.log") as manager:
+        manager.set_secret("A", "first")
+        yield manager
+
+
+def gets(manager):
+    """Return (version, count) of the reads on record, oldest first."""
+    events = manager.get_audit_logs(limit=None, action="GET")
+    return [(event.get("version"), event.get("count")) for event in reversed(events)]
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened for 10 s"
+        time.sleep(0.005)
+
+
+def test_the_value_is_that_of_the_newest_version(manager):
+    handle = manager.secret("A")
+    assert (handle.value, handle.version, handle.stage) == ("first", 1, "current")
+    manager.set_secret("A", "second")
+    assert (handle.value, handle.version) == ("second", 2)
+    assert (str(handle), handle()) == ("second", "second")
+
+
+def test_there_is_one_handle_for_each_name(manager):
+    assert manager.secret("A") is manager.secret("A")
+
+
+def test_every_read_after_a_change_by_another_process_sees_it(manager, url):
+    handle = manager.secret("A")
+    other = subprocess.Popen([sys.executable, "-c", OTHER, url], stdin=-1, stdout=-1, text=True)
+    for number in range(100):
+        assert handle.value is not None
+        other.stdin.write(f"value {number}\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "done\n"
+        assert handle.value == f"value {number}"
+    other.communicate()
+
+
+def test_a_callback_is_called_once_for_a_version_in_whatever_process_it_was_set(manager, url):
+    seen = []
+    handle = manager.secret("A")
+    handle.on_change(lambda changed: seen.append((changed.version, changed.value)))
+    manager.set_secret("A", "second")
+    wait_until(lambda: seen)
+    subprocess.run([sys.executable, "-c", OTHER, url], input="third\n", text=True, check=True, stdout=-1)
+    wait_until(lambda: len(seen) == 2)
+    manager.set_secret("another", "x")
+    time.sleep(4 * live.TICK)
+    assert seen == [(2, "second"), (3, "third")]
+
+
+def test_a_callback_that_raises_is_reported_and_called_again(manager, monkeypatch):
+    reported, called = [], []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_type))
+
+    @manager.secret("A").on_change
+    def fail(handle):
+        called.append(handle.version)
+        raise ZeroDivisionError
+
+    for number in (2, 3):
+        manager.set_secret("A", f"value {number}")
+        wait_until(lambda number=number: len(reported) == number - 1)
+    assert (called, reported) == ([2, 3], [ZeroDivisionError] * 2)
+
+
+def test_a_version_is_on_record_when_it_is_taken_up_and_further_reads_are_counted(manager):
+    handle = manager.secret("A")
+    for _ in range(10):
+        assert handle.value == "first"
+    manager.set_secret("A", "second")
+    assert handle.value == "second"
+    manager._live.flush()
+    manager._live.flush()
+    assert gets(manager)[:2] == [(1, None), (2, None)]
+    assert [pair for pair in gets(manager) if pair[1]] == [(2, 10)]
+
+
+def test_counted_reads_are_on_record_when_the_program_ends(manager, url, tmp_path):
+    program = (
+        "import sys, strongroom\n"
+        "handle = strongroom.open(sys.argv[1], audit='file:' + sys.argv[2]).secret('A')\n"
+        "for _ in range(7): handle.value\n"
+    )
+    subprocess.run([sys.executable, "-c", program, url, f"{tmp_path}/audit.log"], check=True)
+    assert gets(manager) == [(1, None), (1, 7)]
+
+
+def test_a_child_process_goes_on_with_values_and_callbacks(manager):
+    handle = manager.secret("A")
+    seen = []
+    handle.on_change(lambda changed: seen.append(changed.version))
+    child = os.fork()
+    if child == 0:
+        try:
+            manager.set_secret("A", "from the child")
+            wait_until(lambda: seen)
+            os._exit(0 if (handle.value, seen) == ("from the child", [2]) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    wait_until(lambda: seen)
+    assert (handle.value, seen) == ("from the child", [2])
+
+
+def test_a_deleted_secret_raises_and_comes_back(manager):
+    handle = manager.secret("A")
+    manager.delete_secret("A")
+    with pytest.raises(SecretNotFoundError):
+        _ = handle.value
+    manager.undelete_secret("A")
+    assert handle.value == "first"
+
+
+def test_a_value_that_expires_is_not_returned_after_its_time(manager, monkeypatch):
+    manager.set_secret("A", "short", expires_in=100)
+    handle = manager.secret("A")
+    assert handle.value == "short"
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 101)
+    with pytest.raises(SecretNotFoundError):
+        _ = handle.value
+
+
+def test_a_forged_record_raises(manager):
+    handle = manager.secret("A")
+    store = manager._access.engine.store
+    with store.transaction() as tx:
+        tx.put("secret/A", tx.get("secret/A")[:-1] + b"x")
+    with pytest.raises(TamperedError):
+        _ = handle.value
+
+
+def test_a_handle_does_not_show_its_value_by_accident(manager):
+    handle = manager.secret("A")
+    assert "first" not in repr(handle)
+    with pytest.raises(TypeError):
+        pickle.dumps(handle)
+    with pytest.raises(TypeError):
+        copy.deepcopy(handle)
+
+
+def test_what_is_no_name_and_what_is_not_there_is_refused(manager):
+    with pytest.raises(InvalidNameError):
+        manager.secret("../A")
+    with pytest.raises(SecretNotFoundError):
+        manager.secret("missing")
+
+
+def test_closing_ends_the_thread(manager):
+    manager.secret("A")
+    thread = manager._live._thread
+    assert thread.is_alive()
+    manager.close()
+    assert not thread.is_alive()
+
+
+def test_sixty_four_readers_see_no_value_of_an_earlier_version(manager):
+    handle = manager.secret("A")
+    manager.set_secret("A", "1")
+    newest, stale, stop = [1], [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            before = newest[0]
+            if int(handle.value) < before:
+                stale.append(before)
+
+    readers = [threading.Thread(target=read) for _ in range(64)]
+    for reader in readers:
+        reader.start()
+    for number in range(2, 12):
+        manager.set_secret("A", str(number))
+        newest[0] = number
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert stale == []
