@@ -73,6 +73,7 @@ METHODS = {
     "set_secrets": (
         "(self, secrets: 'Mapping[str, Value | Data]', *, overwrite: 'bool' = True) -> 'dict[str, VersionInfo]'"
     ),
+    "secret": "(self, name: 'str') -> 'LiveSecret'",
     "rotate_secret": (
         "(self, name: 'str', new_value: 'Value | Data | None' = None, cas: 'int | None' = None) -> 'VersionInfo'"
     ),
