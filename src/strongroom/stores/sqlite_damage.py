@@ -6,7 +6,6 @@ import sqlite3
 
 from strongroom.errors import StoreBusyError, StoreError, StrongroomError, TamperedError
 
-
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What the Python module raises; the second when SQLite's message quotes damaged text that is not UTF-8."""
 
