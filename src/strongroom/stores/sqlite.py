@@ -22,7 +22,7 @@ from strongroom.stores import forking
 from strongroom.stores.generation import NEVER_CLEAN, Generation
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
-from strongroom.stores.sqlite_damage import SQLITE_ERRORS, SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
+from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
 from strongroom.stores.sqlite_inheritance import abandon
 from strongroom.stores.sqlite_pool import Pool
 from strongroom.stores.sqlite_session import Session
