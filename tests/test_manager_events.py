@@ -353,3 +353,38 @@ def test_the_newest_events_come_first_and_are_filtered(manager):
 def test_a_not_found_error_is_one(manager):
     with pytest.raises(NotFoundError, match="there is no secret 'A'"):
         manager.verify_encryption("A")
+
+
+def test_an_audit_log_that_was_cut_is_reported_and_on_record(make_manager, events):
+    manager = make_manager()
+    for turn in range(3):
+        manager.set_secret("A", f"{turn}")
+    del manager._access.audit.sink.texts[2]
+    assert not manager.verify_audit().ok
+    assert events(manager, 1) == [("AUDIT", None, "failed", "tampered", None)]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "creates", "updates"),
+    [
+        (["create"], True, False),
+        (["update"], False, True),
+        (["create", "update"], True, True),
+        (["read"], False, False),
+    ],
+)
+def test_to_create_and_to_update_are_two_capabilities(manager, events, capabilities, creates, updates):
+    from strongroom.manager import SecretsManager, Settings
+
+    manager.set_secret("there", VALUE)
+    policy = RulePolicy([Rule("bob", "*", frozenset(capabilities))])
+    bob = SecretsManager(manager._access.engine, manager._access.audit, "bob", Settings(policy=policy))
+    for name, allowed in (("new", creates), ("there", updates)):
+        before = manager.metadata(name)
+        if allowed:
+            bob.set_secret(name, "x")
+            continue
+        with pytest.raises(DeniedError):
+            bob.set_secret(name, "x")
+        assert events(manager, 1) == [("SET", name, "denied", None, None)]
+        assert manager.metadata(name) == before

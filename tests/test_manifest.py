@@ -103,3 +103,13 @@ def test_all_entries_are_read_whatever_the_page(store, page):
     assert [path for path, _ in entries(store, "secret/1", page=page)] == sorted(
         f"secret/{n}" for n in (1, *range(10, 20))
     )
+
+
+@pytest.mark.parametrize("rows", [["b", "a"], ["a", "a"], ["a", "b", "a"]])
+def test_a_store_that_lists_in_circles_is_found_out(rows):
+    class Circling:
+        def scan(self, prefix="", after="", limit=1000):
+            return [(path, b"") for path in rows]
+
+    with pytest.raises(TamperedError, match="lists its entries out of order at"):
+        list(entries(Circling()))

@@ -111,3 +111,17 @@ def test_the_file_is_found_again_after_a_change_of_directory(path, monkeypatch, 
     monkeypatch.chdir("/")
     assert provider.unwrap(wrapped, b"") == ROOT
     assert provider.url == "file:master.key"
+
+
+def test_a_key_file_is_made_without_hard_links_too(tmp_path, monkeypatch):
+    def no_links(old, new):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    path = str(tmp_path / "master.key")
+    create(path, "key")
+    assert read_private(path) == b"key\n"
+    with pytest.raises(InvalidKeyError, match="exists already"):
+        create(path, "other")
+    assert read_private(path) == b"key\n"
+    assert os.listdir(tmp_path) == ["master.key"]
