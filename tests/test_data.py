@@ -63,7 +63,8 @@ def nested(depth):
         (None, "not NoneType"), (5, "not int"), (True, "not bool"), (1.5, "not float"), (["hunter2"], "not list"),
         ({}, "no fields"), ({"": "hunter2"}, "not empty"), ({1: "hunter2"}, "names of fields"),
         ({"a": b"hunter2"}, "JSON cannot"), ({"a": float("nan")}, "JSON cannot"), ({"a": float("inf")}, "JSON cannot"),
-        ({"a": {"hunter2"}}, "JSON cannot"), ({"a": nested(200_000)}, "JSON cannot"), ({"a": 10**5000}, "JSON cannot"),
+        ({"a": {"hunter2"}}, "JSON cannot"), ({"a": 10**5000}, "JSON cannot"),
+        ({"a": nested(200_000)}, "nested more than 100 deep"),
         ("hunter2\ud800", "surrogate at character 7; pass bytes"), ({"a": "hunter2\udfff"}, "surrogate"),
     ],
 )  # fmt: skip
@@ -77,7 +78,7 @@ def test_what_cannot_be_a_value_is_refused_by_its_type_only(value, problem):
 def test_a_mapping_that_holds_itself_is_refused():
     value = {}
     value["a"] = value
-    with pytest.raises(InvalidValueError, match="JSON cannot"):
+    with pytest.raises(InvalidValueError, match="nested more than 100 deep"):
         encode(value)
 
 
@@ -86,4 +87,12 @@ def test_the_largest_value_is_kept_and_one_byte_more_is_not(monkeypatch):
     assert decode_value(encode("x" * 1023)) == "x" * 1023
     for value in ("x" * 1024, b"x" * 1024, {"a": "x" * 1020}, "é" * 512):
         with pytest.raises(InvalidValueError, match="at most 1,023 are kept"):
+            encode(value)
+
+
+def test_the_deepest_value_comes_back_and_one_level_more_is_refused():
+    deepest = {"a": nested(data.MAX_DEPTH - 1)}
+    assert decode_data(encode(deepest)) == deepest
+    for value in ({"a": nested(data.MAX_DEPTH)}, {"a": 1, "b": {"c": (nested(data.MAX_DEPTH),)}}):
+        with pytest.raises(InvalidValueError, match="nested more than 100 deep"):
             encode(value)

@@ -13,6 +13,9 @@ from typing import Any
 from strongroom.errors import InvalidValueError, NewerFormatError
 from strongroom.model import MAX_VALUE_BYTES
 
+MAX_DEPTH = 100
+"""Deeper JSON could be written here and not be read back where Python's stack has less room left."""
+
 Value = str | bytes
 Data = Mapping[str, Any]
 
@@ -71,6 +74,8 @@ def _fields(data: Data) -> bytes:
     for field in data:
         if not isinstance(field, str) or not field:
             raise InvalidValueError("the names of fields are text and not empty")
+    if _deeper(data, MAX_DEPTH):
+        raise InvalidValueError(f"the fields are nested more than {MAX_DEPTH} deep; keep such a document as text")
     try:
         text = json.dumps(dict(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
@@ -79,3 +84,8 @@ def _fields(data: Data) -> bytes:
     if text is None:
         raise InvalidValueError("a field holds what JSON cannot: use text, numbers, booleans, null, lists, mappings")
     return _utf8(text)
+
+
+def _deeper(value: object, depth: int) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return depth < 0 or any(_deeper(item, depth - 1) for item in inner)
