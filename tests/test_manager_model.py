@@ -220,6 +220,6 @@ def test_the_manager_does_what_the_model_says(kind, examples, tmp_path, master_k
             return "memory:" if kind == "memory" else f"{kind}:{tmp_path}/{self.made}"
 
     limits = settings(
-        max_examples=examples * (100 if CAMPAIGN else 1), stateful_step_count=100 if CAMPAIGN else 25, deadline=None
+        max_examples=examples * (25 if CAMPAIGN else 1), stateful_step_count=60 if CAMPAIGN else 25, deadline=None
     )
     run_state_machine_as_test(OnThisStore, settings=limits)
