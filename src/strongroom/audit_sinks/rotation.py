@@ -6,10 +6,10 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from strongroom.audit_sinks.segments import Header, header_of, read_header, rotated, rotated_name
+from strongroom.audit_sinks.segments import LOCK, Header, header_of, read_header, rotated, rotated_name
 from strongroom.errors import AuditError
 
 
@@ -101,9 +101,7 @@ class Place:
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             if like is not None:
-                os.fchmod(fd, stat.S_IMODE(like.st_mode))
-                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(fd, like.st_uid, like.st_gid)
+                _share(fd, like)
             os.write(fd, header.encode())
             os.fsync(fd)
         finally:
@@ -120,9 +118,25 @@ class Place:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(self.path + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            # Whoever may write the log must be able to lock it, also after root was the first to do so.
+            if os.path.exists(self.path) and os.fstat(fd).st_uid == os.geteuid():
+                _share(fd, os.stat(self.path))
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
             os.close(fd)
+
+
+def _share(fd: int, like: os.stat_result) -> None:
+    """Give a file of ours the owner, the group and the mode of `like`, as far as we may."""
+    mode = stat.S_IMODE(like.st_mode)
+    for owner in (like.st_uid, -1):
+        with suppress(PermissionError):
+            os.fchown(fd, owner, like.st_gid)
+            break
+    else:
+        # Rights that were given to that group must not pass to ours.
+        mode &= ~0o070
+    os.fchmod(fd, mode)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 _header = re.compile(rb'\{"strongroom_audit":1,"log":"([0-9a-f]{16})","segment":([1-9][0-9]{0,8})\}\n').match
 HEADER_LIMIT = 96
+LOCK = ".lock"
+"""How the name of the file ends that is locked while a segment is made."""
 
 
 class Header(NamedTuple):
@@ -63,7 +65,9 @@ def rotated(path: str, log: str | None = None) -> dict[int, str]:
     found: dict[Header, str] = {}
     for name in sorted(os.listdir(folder)):
         candidate = os.path.join(folder, name)
-        if name.startswith(base) and name[len(base) :][:1] in (".", "-") and os.path.isfile(candidate):
+        ending = name[len(base) :]
+        # The lock is not looked into: it may be another user's, and private to that one.
+        if name.startswith(base) and ending[:1] in (".", "-") and ending != LOCK and os.path.isfile(candidate):
             header = header_of(candidate)
             if header and (header not in found or candidate == rotated_name(path, header.segment)):
                 found[header] = candidate
