@@ -18,12 +18,15 @@ def sqlite_error(error: Exception, url: str) -> StrongroomError:
     if code is None and isinstance(error, sqlite3.OperationalError):
         # The Python module's own: text that is not UTF-8. A store never writes such, and the message would quote it.
         return TamperedError(f"{url} holds text that is not UTF-8; restore it from a backup")
+    if code in _NO_SHARED_MEMORY:
+        return StoreError(f"{url}: its -shm file cannot be made; the disk is probably full: free some space")
     kind = (code or 0) & 0xFF  # the rest of the code tells variants apart
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{url}: another process holds the lock for too long; try again, or look for a stuck one")
     return StoreError(f"{url} {_REASONS.get(kind, f'refused to work (SQLite error {kind}); check the file')}")
 
 
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN)
 _REASONS = {
     sqlite3.SQLITE_PERM: "may not be read; check the owner and the mode of the file",
     sqlite3.SQLITE_READONLY: "is read-only for this process; check the mode and owner of it and its directory",
