@@ -210,3 +210,19 @@ def test_the_module_and_the_script_are_the_same(store: Cli) -> None:
     from strongroom.cli import main
 
     assert strongroom.__main__.main is main
+
+
+def test_the_console_script_ends_with_the_exit_code_and_loses_no_output(store: Cli) -> None:
+    store("set", "A", stdin="x" * 100_000)
+    script = [sys.executable, "-c", "from strongroom.cli import script; script()"]
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    done = subprocess.run([*script, "get", "A"], capture_output=True, env=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"x" * 100_000 + b"\n", b"")
+    assert subprocess.run([*script, "get", "B"], capture_output=True, env=environ).returncode == 3
+    log = Path("logs/secrets_audit.log")
+    log.write_bytes(log.read_bytes().replace(b'"name":"A"', b'"name":"B"'))
+    done = subprocess.run([*script, "audit", "verify"], capture_output=True, env=environ)
+    assert done.returncode == 5
+    assert b"changed or forged" in done.stdout
+    closed = subprocess.run(["sh", "-c", 'exec "$@" 1>&-', "sh", *script, "get", "A"], capture_output=True, env=environ)
+    assert closed.returncode == 1

@@ -172,3 +172,20 @@ def test_a_key_is_ignored_by_a_line_between_it_and_the_top(project: Path) -> Non
     (project / ".gitignore").write_text("master.key\n")
     assert git.ignores(key)
     assert git.work_tree(str(below)) == str(project)
+
+
+def test_a_new_passphrase_is_asked_for_twice(
+    cli: Cli, project: Path, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passphrase = "six random words make a passphrase"
+    asked = terminal(passphrase, "a slip", passphrase, passphrase, "another good passphrase", "another good passphrase")
+    assert cli("init", "--key", "passphrase:").code == 2
+    assert list(project.iterdir()) == []
+    assert cli("init", "--key", "passphrase:").code == 0
+    monkeypatch.setenv("STRONGROOM_PASSPHRASE", passphrase)
+    assert cli("list", "--key", "passphrase:").code == 0
+    assert cli("rekey", "master", "--key", "passphrase:", "--to", "passphrase:").code == 0
+    assert cli("list", "--key", "passphrase:").code == 4
+    monkeypatch.setenv("STRONGROOM_PASSPHRASE", "another good passphrase")
+    assert cli("list", "--key", "passphrase:").code == 0
+    assert asked == ["New passphrase: ", "The same again: "] * 3

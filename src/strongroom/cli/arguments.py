@@ -1,7 +1,7 @@
 """Reads the command line: a table of commands and options instead of argparse.
 
-argparse would cost a quarter of the start-up time of `strongroom get`, and it quotes what it does not understand,
-which is how a password typed in the wrong place ends up in a log. Errors here name options, never what was given.
+argparse quotes what it does not understand, which is how a password typed in the wrong place ends up in a log; errors
+here name options, never what was given. The table also makes the manual pages and the completion.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def master(args: Arguments, out: Output) -> None:
     if args.to is None:
         raise InvalidInputError("--to is missing: where the new master key is, such as --to file:new.key")
     config = session.settings(args)
-    new = drivers.key_provider(args.to)
+    new = session.new_key(args.to, out)
     with session.open_with(config) as secrets:
         recipient = secrets.custody.rekey_master(new)
     if out.json:
@@ -47,7 +47,7 @@ def data(args: Arguments, out: Output) -> None:
 def add(args: Arguments, out: Output) -> None:
     """Add a recipient."""
     with session.manager(args) as secrets:
-        recipient = secrets.custody.add_recipient(drivers.key_provider(args.key_url))
+        recipient = secrets.custody.add_recipient(session.new_key(args.key_url, out))
     if out.json:
         out.document({"id": recipient.id, "label": recipient.label, "added": times.iso(recipient.added)})
     else:

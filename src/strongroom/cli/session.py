@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from strongroom import opening
+from strongroom import drivers, opening
 from strongroom.cli.arguments import Arguments
+from strongroom.cli.output import Output
 from strongroom.config import Config
+from strongroom.errors import InvalidInputError
 from strongroom.manager import SecretsManager
+from strongroom.protocols import KeyProvider
 
 
 def settings(args: Arguments, **more: Any) -> Config:
@@ -24,3 +27,19 @@ def manager(args: Arguments, **more: Any) -> SecretsManager:
 def open_with(config: Config) -> SecretsManager:
     """Unlock the store of these settings."""
     return opening.open(settings=config, source="cli")
+
+
+def new_key(url: str, out: Output) -> KeyProvider:
+    """Return the provider of a key that shall lock a store from now on.
+
+    A passphrase for that is asked for twice where there is a human, since a slip would lock everybody out. Raises
+    `InvalidInputError` when the two differ.
+    """
+    if url != "passphrase:" or not out.can_ask:
+        return drivers.key_provider(url)
+    from strongroom.key_providers.passphrase import PassphraseProvider
+
+    passphrase = out.hidden("New passphrase: ")
+    if out.hidden("The same again: ") != passphrase:
+        raise InvalidInputError("the two were not the same; nothing was changed")
+    return PassphraseProvider(lambda: passphrase)

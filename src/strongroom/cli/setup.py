@@ -21,8 +21,9 @@ def init(args: Arguments, out: Output) -> None:
     if key_file is not None:
         _make_key(key_file, args, out)
         config = config._replace(key=f"file:{key_file}")
+    provider = None if os.environ.get("STRONGROOM_PASSPHRASE") else session.new_key(config.key, out)
     try:
-        opening.init(settings=config, algorithm=args.algorithm, source="cli").close()
+        opening.init(settings=config, key=provider, algorithm=args.algorithm, source="cli").close()
     except StrongroomError:
         if key_file is not None:
             out.warn(f"the new master key stays in {key_file}: it is never deleted, and the next `init` uses it")
