@@ -134,6 +134,15 @@ def sink_of(config: Config) -> AuditSink:
 
 
 def _unlock(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
+    try:
+        return _manager(store, provider, sink, config, source)
+    except BaseException:
+        # Recording the refusal has opened its file; a service that tries again and again would run out of them.
+        sink.close()
+        raise
+
+
+def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
     actor = config.actor or os_user()
     service = config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
 
