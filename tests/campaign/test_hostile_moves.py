@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import closing
 
 import pytest
 
 import strongroom
-from strongroom.errors import RollbackError, StoreError, StrongroomError, TamperedError
+from strongroom.errors import RollbackError, StoreError, StrongroomError, TamperedError, WrongKeyError
 from strongroom.keyset import ALGORITHMS
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.opening import StrongroomWarning
@@ -271,3 +272,12 @@ def test_a_writer_does_not_mix_two_copies_of_a_file_store_that_have_the_same_rev
 def revision_of(path):
     with closing(FileStore(str(path))) as store:
         return store.revision()
+
+
+def test_a_process_that_is_refused_again_and_again_does_not_run_out_of_files(url, place, monkeypatch):
+    monkeypatch.setenv("SECRETS_MASTER_KEY", strongroom.generate_master_key())
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(WrongKeyError):
+            strongroom.open(url, audit=f"file:{place}/audit.log")
+    assert len(os.listdir("/proc/self/fd")) <= before
