@@ -29,7 +29,9 @@ def test_what_is_encoded_is_decoded():
 
 
 def test_times_are_kept_to_the_millisecond():
-    assert Header.decode(HEADER._replace(created=1.23456).encode()).created == 1.235
+    header = HEADER._replace(created=1.23456, recipients=(HEADER.recipients[0]._replace(added=2.34567),))
+    again = Header.decode(header.encode())
+    assert (again.created, again.recipients[0].added) == (1.235, 2.346)
 
 
 def test_it_is_a_line_with_a_checksum_and_a_json_object():
