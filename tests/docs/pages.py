@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 import strongroom
@@ -34,8 +35,9 @@ GIVEN = {
     "app.py": "import os\nprint('it was given', os.environ['POSTGRES_PASSWORD'])\n",
 }
 MARKS = {"empty directory", "fresh store", "given", "typed", "file", "skip"}
-_block = re.compile(r"((?:^<!-- .*? -->\n)*)^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_block = re.compile(r"((?:^ *<!-- .*? -->\n)*)^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
 _mark = re.compile("<!-- ([a-z ]+?)(?:: (.*?))? -->")
+ALL = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 
 
 class Block(NamedTuple):
@@ -45,11 +47,21 @@ class Block(NamedTuple):
     code: str
 
 
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of every row of every table of a page."""
+    lines = [line.strip("| ") for line in text(page).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split(" | ")] for line in lines]
+
+
 def blocks(page: str) -> Iterator[Block]:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for found in _block.finditer(text):
+    whole = text(page)
+    for found in _block.finditer(whole):
         marks = dict(_mark.findall(found[1]))
-        yield Block(f"{page}:{text.count(chr(10), 0, found.start(3)) + 1}", marks, found[2], found[3])
+        yield Block(f"{page}:{whole.count(chr(10), 0, found.start(4)) + 1}", marks, found[3], dedent(found[4]))
 
 
 class Reader:

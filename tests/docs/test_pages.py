@@ -16,6 +16,7 @@ from .pages import Block, Reader, blocks, promised
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
     "docs/quickstart.md": ("python3 -m venv", "mkdir /tmp/first-steps"),
+    "docs/production.md": (),
 }
 """Shell blocks that a test does not run begin so."""
 
@@ -47,7 +48,7 @@ def is_run(block: Block, page: str) -> bool:
     return block.language == "sh" and page in SKIPPED and not block.code.startswith(SKIPPED[page])
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/concepts.md"])
+@pytest.mark.parametrize("page", [*SKIPPED, "docs/concepts.md"])
 def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, reader):
     if page == "docs/quickstart.md" and shutil.which("curl") is None:
         pytest.skip("the quick start asks its service with curl")

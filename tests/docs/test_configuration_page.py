@@ -1,0 +1,63 @@
+"""The page of the settings has every setting, with its real default."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from strongroom import config, drivers
+from strongroom.config import Config
+from strongroom.policy import CAPABILITIES, parse
+
+from .pages import ALL, blocks, rows, text
+
+NOT_SETTINGS = {"chosen", "directory"}
+
+
+def settings() -> dict[str, list[str]]:
+    return {row[0].strip("`"): row for row in rows("docs/configuration.md") if len(row) == 4}
+
+
+def test_every_setting_is_there_and_no_other():
+    assert set(settings()) - {"setting", "---|---|---|---"} == set(Config._fields) - NOT_SETTINGS
+
+
+@pytest.mark.parametrize("name", [name for name in Config._fields if name not in NOT_SETTINGS])
+def test_a_setting_has_its_real_default_and_its_variable(name):
+    _, default, variable, meaning = settings()[name]
+    shown = tomllib.loads(f"x = {default.strip('`')}")["x"]
+    assert (tuple(shown) if name == "policy" else shown) == Config._field_defaults[name]
+    if name == "policy":
+        assert variable == "none"
+    else:
+        value = "7" if isinstance(shown, int) else next(filter(None, config._CHOICES.get(name, ("x",))))
+        assert config.load({variable.strip("`"): value}, "/").chosen == {name}
+    for choice in filter(None, config._CHOICES.get(name, ())):
+        assert f"`{choice}`" in meaning
+
+
+@pytest.mark.parametrize("kind", ["STORES", "KEY_PROVIDERS", "AUDIT_SINKS"])
+def test_every_driver_is_listed(kind):
+    tables = re.split(r"\n\n(?=\| \| \|\n)", text("docs/configuration.md").partition("## Drivers")[2])[1:4]
+    table = tables[["STORES", "KEY_PROVIDERS", "AUDIT_SINKS"].index(kind)]
+    listed = set(re.findall(r"^\| `([a-z]+):", table, re.MULTILINE))
+    assert listed == set(getattr(drivers, kind))
+
+
+def test_every_capability_is_explained_and_the_example_is_a_policy():
+    shown = [row[0].strip("`") for row in rows("docs/configuration.md") if row[0].strip("`") in CAPABILITIES]
+    assert shown == list(CAPABILITIES)
+    example = next(block for block in blocks("docs/configuration.md") if "[[policy]]" in block.code)
+    policy = parse(tomllib.loads(example.code)["policy"])
+    assert policy.allows("billing", "read", "billing/token")
+    assert not policy.allows("billing", "update", "billing/token")
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_every_toml_block_is_a_file_of_settings(page, tmp_path):
+    for block in blocks(page):
+        if block.language == "toml":
+            (tmp_path / "strongroom.toml").write_text(block.code)
+            assert config.load({}, str(tmp_path)).chosen, block.place

@@ -1,0 +1,50 @@
+"""What the documents name is there: links, targets of make, the version."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import strongroom
+
+from .pages import ALL, ROOT, blocks, text
+
+
+@pytest.mark.parametrize("page", [*ALL, "examples/migrate/README.md"])
+def test_every_relative_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text(page)):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"{page} links to {target}"
+        if anchor:
+            assert anchor in {slug(title) for title in re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)}
+
+
+def slug(title: str) -> str:
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title.lower())).strip("-")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_target_of_make_that_is_named_exists(page):
+    makefile = text("Makefile")
+    named = set(re.findall(r"\bmake ([a-z]+)", "\n".join(block.code for block in blocks(page))))
+    assert named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_changes_begin_with_the_version_of_the_package():
+    assert re.search(r"^## (\S+?),? ", text("CHANGELOG.md"), re.MULTILINE)[1] == strongroom.__version__
+
+
+def test_the_install_line_is_that_of_a_release_once_there_is_one():
+    released = "not released yet" not in text("CHANGELOG.md")
+    assert ("pip install strongroom" in text("README.md")) == released
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r"^  - .+: (\S+\.md)$", text("mkdocs.yml"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
