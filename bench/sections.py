@@ -77,9 +77,11 @@ def _race(
 def _against_floor(section: Section, what: str, limit: float) -> list[Target]:
     targets = []
     for row in section.rows:
-        measured = section.ratio(row, FLOOR) if row.key == STRONGROOM else None
-        if measured is not None:
-            targets.append(Target(f"{what} with {row.size:,} secrets, to its floor", limit, measured))
+        floor = section.find(FLOOR, row.size)
+        if row.key == STRONGROOM and row.wall and floor:
+            detail = f"fastest {min(row.wall) / min(floor.wall):.2f}"
+            claim = f"{what} with {row.size:,} secrets, to its floor"
+            targets.append(Target(claim, limit, ratio(row.wall, floor.wall), detail))
     return targets
 
 
