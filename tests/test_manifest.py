@@ -97,6 +97,12 @@ def test_a_summary_counts_everything_but_the_manifest_itself(manifests, store):
     assert manifests.summarise(store, 7, 11) == Manifest(7, 25, total, 11)
 
 
+def test_a_summary_tells_the_paths_that_it_saw_when_it_is_asked_to(manifests, store):
+    paths = {"before"}
+    manifests.summarise(store, 1, 0, paths)
+    assert paths == {"before", "system/manifest", *(f"secret/{n}" for n in range(25))}
+
+
 @pytest.mark.parametrize("page", [1, 2, 13, 26, 1000])
 def test_all_entries_are_read_whatever_the_page(store, page):
     assert len(list(entries(store, page=page))) == 26
