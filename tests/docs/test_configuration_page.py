@@ -9,6 +9,7 @@ import pytest
 
 from strongroom import config, drivers
 from strongroom.config import Config
+from strongroom.key_providers import passphrase
 from strongroom.policy import CAPABILITIES, parse
 
 from .pages import ALL, blocks, rows, text
@@ -61,3 +62,10 @@ def test_every_toml_block_is_a_file_of_settings(page, tmp_path):
         if block.language == "toml":
             (tmp_path / "strongroom.toml").write_text(block.code)
             assert config.load({}, str(tmp_path)).chosen, block.place
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_every_variable_that_a_page_names_is_one(page):
+    known = {f"STRONGROOM_{name.upper()}" for name in Config._fields if name not in (*NOT_SETTINGS, "policy")}
+    known |= {passphrase.VARIABLE, "STRONGROOM_CAMPAIGN"}
+    assert set(re.findall(r"\bSTRONGROOM_[A-Z_]*[A-Z]\b", text(page))) <= known
