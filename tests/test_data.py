@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom import data
@@ -20,6 +20,7 @@ def test_text_and_bytes_come_back_as_they_were(value):
     assert decode_data(encode(value)) == {"value": value}
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(texts.filter(bool), json_values, min_size=1, max_size=4))
 def test_fields_come_back_as_they_were(value):
     assert decode_data(encode(value)) == value

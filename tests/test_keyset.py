@@ -68,7 +68,7 @@ def test_a_destroyed_key_has_no_bytes_and_says_so(keyset):
     newer = keyset.with_new(RECORD, "fernet", 0).with_destroyed({1})
     assert newer.keys[1].secret == b""
     assert newer.keys[4].secret == newer.primary.secret
-    with pytest.raises(UnknownKeyIdError, match="data key 1 is destroyed$"):
+    with pytest.raises(UnknownKeyIdError, match=r"data key 1 is destroyed$"):
         newer.cipher(1)
     assert newer.secrets(RECORD) == {4: newer.primary.secret}
 
@@ -82,7 +82,7 @@ def test_a_disabled_key_decrypts_nothing(keyset):
 
 @pytest.mark.parametrize("id", [0, 9, 2**32 - 1])
 def test_an_unknown_key_says_so(keyset, id):
-    with pytest.raises(UnknownKeyIdError, match=f"data key {id} is not in the keyset$"):
+    with pytest.raises(UnknownKeyIdError, match=rf"data key {id} is not in the keyset$"):
         keyset.cipher(id)
 
 

@@ -77,10 +77,10 @@ def test_white_space_around_a_key_is_forgiven(frame):
         ("=" * 44, "not URL-safe base64|decodes to 0 bytes"),
         ("AAAA", "decodes to 3 bytes"),
         ("A" * 88, "decodes to 66 bytes"),
-        ("hunter2-hunter2-\ud800", "not URL-safe base64"),
+        ("hunter2-hunter2-\udcff", "not URL-safe base64"),
     ],
 )
 def test_what_is_no_key_is_refused_without_being_shown(text, problem):
     with pytest.raises(ValueError, match=problem) as caught:
-        parse_key(text) if "\ud800" not in text else parse_key(text.encode("utf-8", "surrogatepass"))
+        parse_key(text)
     assert not text.strip() or text.strip() not in str(caught.value)

@@ -23,6 +23,10 @@ def test_the_standard_cost_is_the_second_of_rfc_9106():
     assert STANDARD == (64 * 1024, 3, 4)
 
 
+def test_the_ceiling_is_one_gibibyte_sixteen_passes_and_sixteen_lanes():
+    assert CEILING == (1_048_576, 16, 16)
+
+
 def test_argon2id_agrees_with_a_value_computed_elsewhere():
     # argon2-cffi 25.1: hash_secret_raw(b"passphrase", b"saltsaltsaltsalt", 1, 8, 1, 32, Type.ID)
     expected = "cb9824fc49e2654e0952212371580809e57ce304217cf86992a22078d6cbfa5f"

@@ -18,6 +18,11 @@ def test_key_purpose_and_size_each_change_the_digest():
     assert len({mac.digest(b"x")[:16] for mac in macs}) == 4
 
 
+@pytest.mark.parametrize("size", [16, 64])
+def test_the_shortest_and_the_longest_digest_are_made(size):
+    assert len(Mac(KEY, b"a", size).digest(b"x")) == size
+
+
 def test_digests_do_not_depend_on_earlier_ones():
     mac = Mac(KEY, b"a")
     assert mac.digest(b"x") == mac.digest(b"x")
