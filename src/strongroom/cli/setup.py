@@ -96,7 +96,9 @@ def _scratch_files(store: str) -> list[str]:
     if path is None:
         return []
     name = os.path.basename(path)
-    return [f"{name}.lock", f".{name}.tmp"] if store.startswith("file:") else [f"{name}-wal", f"{name}-shm", f"{name}-gen"]
+    if store.startswith("file:"):
+        return [f"{name}.lock", f".{name}.tmp"]
+    return [f"{name}-wal", f"{name}-shm", f"{name}-gen"]
 
 
 def keygen(args: Arguments, out: Output) -> None:
