@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 
 import pytest
 
 import strongroom
+from strongroom.audit.keys import export_keys
 
 from .pages import ALL, ROOT, blocks, text
 
@@ -48,3 +51,19 @@ def test_the_install_line_is_that_of_a_release_once_there_is_one():
 def test_every_page_is_in_the_navigation():
     listed = re.findall(r"^  - .+: (\S+\.md)$", text("mkdocs.yml"), re.MULTILINE)
     assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_a_checkpoint_is_authenticated_as_the_format_says(make_manager):
+    manager = make_manager()
+    manager.set_secret("A", "value")
+    keys = json.loads(export_keys(manager.custody.audit_keys()))["keys"]
+    ((path, stored),) = manager._access.engine.store.scan("audit/")
+    body, _, check = stored.partition(b',"check":"')
+    fields = json.loads(stored)
+    assert path == f"audit/{fields['log']}"
+    key = bytes.fromhex(keys[str(fields["key"])])
+    assert (
+        check == hashlib.blake2b(body, key=key, person=b"audit checkpoint", digest_size=32).hexdigest().encode() + b'"}'
+    )
+    documented = re.search(r"## Checkpoint.*?## ", text("docs/format.md"), re.DOTALL)[0]
+    assert re.findall(r'"([a-z]+)": ', documented) == list(fields)
