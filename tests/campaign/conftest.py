@@ -30,7 +30,8 @@ def start(master_key) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def start(module: str, *arguments: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"{PACKAGE}.{module}", *map(str, arguments)]
-        environment = os.environ | {"PYTHONPATH": str(ABOVE)}
+        paths = [str(ABOVE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         started.append(process)
         return process
