@@ -49,14 +49,13 @@ class Opened:
         self.store = bytes.fromhex(header["store"])
         number, _, _, wrapped = header["recipients"][0]
         wrapped = b64decode(wrapped)
-        assert wrapped[:10] == b"F\x01" + hkdf(master, b"strongroom fingerprint")[:8]
+        assert wrapped[:10] == b"M\x01" + hkdf(master, b"strongroom fingerprint")[:8]
         place = self.context("system/header", b"root %d recipient %d" % (header["root"], number))
-        plain = fernet(master, wrapped[10:])
-        assert plain[:-32] == place
+        root = gcm(hkdf(master, b"strongroom wrap"), wrapped[10:], wrapped[:10] + place)
         sealed = self.entries["system/keyset"]
         assert struct.unpack(">BI", sealed[:5]) == (1, header["root"])
         place = self.context("system/keyset", b"root %d" % header["root"])
-        rows = json.loads(gcm(hkdf(plain[-32:], b"strongroom keyset"), sealed[5:], place))["keys"]
+        rows = json.loads(gcm(hkdf(root, b"strongroom keyset"), sealed[5:], place))["keys"]
         return {row[0]: (row[2], b64decode(row[5])) for row in rows}
 
     def decrypt(self, key: int, sealed: bytes, context: bytes) -> bytes:

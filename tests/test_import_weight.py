@@ -31,7 +31,8 @@ def modules_after(code: str, tmp_path) -> set[str]:
 
 
 def test_importing_the_package_is_light(tmp_path):
-    loaded = modules_after("import strongroom", tmp_path)
+    assert [module for module in modules_after("import strongroom", tmp_path) if module.startswith("strongroom.")] == []
+    loaded = modules_after("import strongroom; strongroom.open", tmp_path)
     assert "strongroom.manager" in loaded
     assert sorted(loaded & HEAVY) == []
     unwanted = ("strongroom.cli", "strongroom.stores.", "strongroom.testing", "strongroom.custody")

@@ -10,45 +10,69 @@ strongroom.get_secret_or_env("POSTGRES_PASSWORD", "POSTGRES_PASSWORD", "postgres
 
 from __future__ import annotations
 
-from strongroom.errors import (
-    AuditError,
-    ConfigError,
-    ConflictError,
-    DeniedError,
-    InvalidInputError,
-    InvalidKeyError,
-    InvalidNameError,
-    InvalidValueError,
-    MissingExtraError,
-    NewerFormatError,
-    NoKeyError,
-    NotFoundError,
-    RollbackError,
-    SecretNotFoundError,
-    StoreBusyError,
-    StoreError,
-    StoreExistsError,
-    StoreNotFoundError,
-    StrongroomError,
-    TamperedError,
-    UnknownKeyIdError,
-    VersionNotFoundError,
-    WrongKeyError,
-)
-from strongroom.fallback import get_secret_or_env
-from strongroom.manager import SecretsManager
-from strongroom.model import SecretInfo, VersionInfo
-from strongroom.opening import StrongroomWarning, init, open
-from strongroom.secret import Secret
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strongroom.crypto.master_key import generate_master_key
+    from strongroom.errors import (
+        AuditError,
+        ConfigError,
+        ConflictError,
+        DeniedError,
+        InvalidInputError,
+        InvalidKeyError,
+        InvalidNameError,
+        InvalidValueError,
+        MissingExtraError,
+        NewerFormatError,
+        NoKeyError,
+        NotFoundError,
+        RollbackError,
+        SecretNotFoundError,
+        StoreBusyError,
+        StoreError,
+        StoreExistsError,
+        StoreNotFoundError,
+        StrongroomError,
+        TamperedError,
+        UnknownKeyIdError,
+        VersionNotFoundError,
+        WrongKeyError,
+    )
+    from strongroom.fallback import get_secret_or_env
+    from strongroom.manager import SecretsManager
+    from strongroom.model import SecretInfo, VersionInfo
+    from strongroom.opening import StrongroomWarning, init, open
+    from strongroom.secret import Secret
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    "Secret": "secret",
+    "SecretInfo": "model",
+    "SecretsManager": "manager",
+    "StrongroomWarning": "opening",
+    "VersionInfo": "model",
+    "generate_master_key": "crypto.master_key",
+    "get_secret_or_env": "fallback",
+    "init": "opening",
+    "open": "opening",
+}
+"""Where the public names live that are not errors. They are loaded when first used: the import costs nothing."""
 
-def generate_master_key() -> str:
-    """Return a new master key: a Fernet key, 44 characters of URL-safe base64."""
-    from strongroom.crypto.fernet import generate_key
 
-    return generate_key()
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'strongroom' has no attribute {name!r}")
+    home = import_module(f"strongroom.{_HOMES.get(name, 'errors')}")
+    value = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
 
 
 __all__ = [

@@ -1,7 +1,5 @@
 """Every access to an unlocked store goes through here: authorized first, on record before it is answered."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
@@ -11,7 +9,6 @@ from strongroom.audit.log import AuditLog
 from strongroom.change import Change
 from strongroom.engine import Engine
 from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
-from strongroom.integrity import accept
 from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
 from strongroom.protocols import Policy, Reader
 from strongroom.records import why_missing
@@ -22,6 +19,15 @@ Name = TypeVar("Name", str, None, str | None)
 
 
 _REMEMBERED = 1 << 17
+
+
+class Settings(NamedTuple):
+    """What a team decides once for its store."""
+
+    max_versions: int = 10
+    """Versions kept of each secret, unless the secret says otherwise."""
+    policy: Policy | None = None
+    """Who may do what; None lets whoever has the master key do everything."""
 
 
 class Taken(NamedTuple):
@@ -51,7 +57,7 @@ class Access:
         self._record = audit.record
         self._paths: dict[str, str] = {}
 
-    def bind(self, actor: str) -> Access:
+    def bind(self, actor: str) -> "Access":
         """Return the same access for another actor."""
         return Access(self.engine, self.audit, actor, self.policy)
 
@@ -179,6 +185,8 @@ class Access:
 
     def accept(self) -> int:
         """Take the store's entries as they are for right; see `strongroom.integrity.accept`."""
+        from strongroom.integrity import accept
+
         self.authorize("VERIFY", "update", "")
         intent = self._record("VERIFY", None, "intent", reason="accept", actor=self.actor)
         try:

@@ -4,8 +4,6 @@ The file is `strongroom.toml`, or the table `[tool.strongroom]` of `pyproject.to
 that has one. Paths in a file are relative to it; all others to the working directory.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Custody of the encryption keys: who can unlock the store, and `rekey`. Nothing here changes a value."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from os import urandom

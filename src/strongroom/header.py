@@ -1,14 +1,12 @@
 """The clear entry of a store (`system/header`): what it is, and the root key wrapped for each recipient."""
 
-from __future__ import annotations
-
-import hashlib
 import json
 import re
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from strongroom.crypto.kdf import sha256
 from strongroom.errors import NewerFormatError, TamperedError, WrongKeyError
 from strongroom.model import HEADER
 from strongroom.places import FORMAT, context
@@ -46,20 +44,22 @@ class Header(NamedTuple):
         The checksum finds accidents, so that a damaged header is not taken for a wrong key. Malice is found by the
         master key, which authenticates each wrapped root key, and by the manifest.
         """
-        rows = [[r.id, r.label, round(r.added, 3), b64encode(r.wrapped).decode()] for r in self.recipients]
+        rows = [
+            [r.id, r.label, round(r.added, 3), b2a_base64(r.wrapped, newline=False).decode()] for r in self.recipients
+        ]
         body = json.dumps(
             {"store": self.store, "created": round(self.created, 3), "root": self.root, "recipients": rows}
         ).encode()
-        return _MAGIC + b"%d %b\n" % (FORMAT, hashlib.sha256(body).hexdigest().encode()) + body
+        return _MAGIC + b"%d %b\n" % (FORMAT, sha256(body).hex().encode()) + body
 
     @classmethod
-    def decode(cls, stored: bytes) -> Header:
+    def decode(cls, stored: bytes) -> "Header":
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
         first, _, body = stored.partition(b"\n")
         newer = _newer(first)
         if newer and int(newer[1]) > FORMAT:
             raise NewerFormatError(f"the store has format {int(newer[1])}, this strongroom reads {FORMAT}: upgrade it")
-        if first != _MAGIC + b"%d %b" % (FORMAT, hashlib.sha256(body).hexdigest().encode()):
+        if first != _MAGIC + b"%d %b" % (FORMAT, sha256(body).hex().encode()):
             raise TamperedError(f"the entry {HEADER!r} is damaged (its checksum fails): restore it from a backup")
         try:
             return _parse(body)
@@ -89,7 +89,7 @@ class Header(NamedTuple):
             "Give that key (was SECRETS_MASTER_KEY changed, or is this another environment's store?)"
         )
 
-    def with_recipients(self, recipients: Iterable[Recipient]) -> Header:
+    def with_recipients(self, recipients: Iterable[Recipient]) -> "Header":
         """Return this header with other recipients."""
         return self._replace(recipients=tuple(recipients))
 
@@ -121,4 +121,4 @@ def _recipient(id: int, label: str, added: float, wrapped: str) -> Recipient:
         raise ValueError
     # It is shown on terminals, and nobody has authenticated it yet.
     shown = "".join(character if character.isprintable() else "?" for character in label)
-    return Recipient(id, shown, added, b64decode(wrapped, validate=True))
+    return Recipient(id, shown, added, a2b_base64(wrapped, strict_mode=True))

@@ -1,7 +1,5 @@
 """Checks of what is at rest: one secret's encryption, and the whole store."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -1,10 +1,8 @@
 """The keyset (`system/keyset`): every key below the root key, each with an id, a purpose and a state."""
 
-from __future__ import annotations
-
 import json
 import struct
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from os import urandom
 from typing import NamedTuple, Protocol
 
@@ -80,11 +78,11 @@ class Keyset:
         """Return id → key bytes of every usable key of a purpose, oldest first."""
         return {key.id: key.secret for key in self.keys.values() if key.purpose == purpose and key.secret}
 
-    def with_new(self, purpose: str, algorithm: str, now: float) -> Keyset:
+    def with_new(self, purpose: str, algorithm: str, now: float) -> "Keyset":
         """Return the keyset with a new primary key of `purpose`; the primary before it stays enabled."""
         return Keyset(_with_new(self.keys, purpose, algorithm, now))
 
-    def with_destroyed(self, ids: set[int]) -> Keyset:
+    def with_destroyed(self, ids: set[int]) -> "Keyset":
         """Return the keyset without the bytes of these keys; what they encrypted is lost for good."""
         return Keyset(
             {
@@ -94,7 +92,7 @@ class Keyset:
         )
 
     @classmethod
-    def generate(cls, algorithm: str, now: float) -> Keyset:
+    def generate(cls, algorithm: str, now: float) -> "Keyset":
         """Return a first keyset: one primary key for each purpose."""
         keys = _with_new({}, RECORD, algorithm, now)
         for purpose in (MANIFEST_KEY, AUDIT_KEY):
@@ -103,13 +101,13 @@ class Keyset:
 
     def encrypt(self, root: bytes, number: int, store: str) -> bytes:
         """Return the keyset under root key `number`: version byte, root number, AES-256-GCM of a JSON document."""
-        rows = [[*key[:5], b64encode(key.secret).decode()] for key in self.keys.values()]
+        rows = [[*key[:5], b2a_base64(key.secret, newline=False).decode()] for key in self.keys.values()]
         return _prefix.pack(1, number) + _wrapping(root).encrypt(
             json.dumps({"keys": rows}).encode(), _context(store, number)
         )
 
     @classmethod
-    def decrypt(cls, stored: bytes, root: bytes, number: int, store: str) -> Keyset:
+    def decrypt(cls, stored: bytes, root: bytes, number: int, store: str) -> "Keyset":
         """Read what `encrypt` wrote; raises `TamperedError` and `NewerFormatError`."""
         if stored[:1] > b"\x01":
             raise NewerFormatError("the keyset is in a format of a newer strongroom: upgrade it")
@@ -123,7 +121,7 @@ class Keyset:
                 "Restore the store from a backup"
             ) from None
         rows = json.loads(document)["keys"]
-        return cls({row[0]: Key(row[0], row[1], row[2], row[3], row[4], b64decode(row[5])) for row in rows})
+        return cls({row[0]: Key(row[0], row[1], row[2], row[3], row[4], a2b_base64(row[5])) for row in rows})
 
 
 def _with_new(keys: dict[int, Key], purpose: str, algorithm: str, now: float) -> dict[int, Key]:

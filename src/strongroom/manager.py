@@ -5,36 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from strongroom import arguments, versions
-from strongroom.access import Access
+from strongroom.access import Access, Settings
 from strongroom.audit.log import AuditLog
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
-from strongroom.integrity import EncryptionReport, Progress, StoreReport, check_secret, check_store
 from strongroom.keyset import AUDIT_KEY
 from strongroom.manifest import entries
 from strongroom.model import AUDIT, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
-from strongroom.protocols import Policy, Reader
+from strongroom.protocols import Reader
 from strongroom.records import may_be_listed
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
     from strongroom.audit.report import AuditReport
     from strongroom.custody import Custody
+    from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
-
-
-class Settings(NamedTuple):
-    """What a team decides once for its store."""
-
-    max_versions: int = 10
-    """Versions kept of each secret, unless the secret says otherwise."""
-    policy: Policy | None = None
-    """Who may do what; None lets whoever has the master key do everything."""
 
 
 class SecretsManager:
@@ -183,6 +174,8 @@ class SecretsManager:
 
         Raises `SecretNotFoundError`; `TamperedError` when it does not decrypt.
         """
+        from strongroom.integrity import check_secret
+
         check_name(name)
         url = self._access.engine.store.url
         report = self._access.view("VERIFY", "read", name, lambda view, keys: check_secret(view, keys, name, url))
@@ -191,6 +184,8 @@ class SecretsManager:
 
     def verify(self, progress: Progress | None = None) -> StoreReport:
         """Decrypt every record and compare all entries with the manifest; the report lists every problem."""
+        from strongroom.integrity import check_store
+
         engine = self._access.engine
         report = self._access.view("VERIFY", "read", "", lambda view, keys: check_store(view, keys, engine, progress))
         if report.ok:

@@ -11,8 +11,6 @@ added or replaced by an older one behind our back makes the sum wrong.
     then         AES-256-GCM of: revision, count, uses (8 bytes each), sum (32 bytes), big-endian
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The words: names, paths, actions, and what is known of a secret without its value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -11,6 +11,7 @@ from typing import Any
 
 from strongroom import config as configuration
 from strongroom import drivers
+from strongroom.access import Settings
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision
 from strongroom.config import Config
@@ -26,7 +27,7 @@ from strongroom.errors import (
 )
 from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
-from strongroom.manager import SecretsManager, Settings
+from strongroom.manager import SecretsManager
 from strongroom.model import HEADER
 from strongroom.protocols import AuditSink, KeyProvider, Store
 from strongroom.unlock import initialise

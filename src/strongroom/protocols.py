@@ -3,8 +3,6 @@
 Drivers translate the exceptions of their library into `StrongroomError`s, and never print.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol

@@ -22,8 +22,6 @@ decrypt metadata and never a value. Metadata is JSON: `{"v": [[version, created,
 "c": custom metadata, "m": max_versions}`.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 import time

@@ -1,7 +1,5 @@
 """From a locked store and a key provider to the keys of the store."""
 
-from __future__ import annotations
-
 from os import urandom
 from typing import NamedTuple
 
@@ -37,7 +35,7 @@ class Unlocked(NamedTuple):
     @classmethod
     def of(
         cls, header: Header, recipient: Recipient, root: bytes, stored: tuple[bytes, bytes], keyset: Keyset
-    ) -> Unlocked:
+    ) -> "Unlocked":
         """Return the keys of a store with this header and keyset."""
         store = header.store
         return cls(header, recipient, root, stored, Records(store, keyset), Manifests(store, keyset))

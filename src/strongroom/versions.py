@@ -4,8 +4,6 @@ Each function works inside one `Change`, so it happens whole or not at all. Vers
 reused; the current one lies in the head, the others beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 

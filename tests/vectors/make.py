@@ -17,7 +17,7 @@ from unittest import mock
 from strongroom.crypto.kdf import Argon2Cost
 from strongroom.data import encode
 from strongroom.header import Header, Recipient
-from strongroom.key_providers import fernet
+from strongroom.key_providers import master as lock
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.keyset import RECORD, Keyset
 from strongroom.manifest import Manifest, Manifests
@@ -114,12 +114,12 @@ def of_records(algorithm: str) -> Iterator[dict[str, Any]]:
 def of_locks() -> Iterator[dict[str, Any]]:
     place = context(STORE, "system/header", b"root 1 recipient 1")
     master = {"master": MASTER.hex()}
-    wrapped = fernet.wrap(MASTER, ROOT, place)
-    yield vector("a root key under a Fernet key", "fernet", wrapped, "ok", **master)
-    yield vector("another Fernet key", "fernet", wrapped, "wrong_key", master=ROOT.hex())
-    yield vector("the last bit is flipped", "fernet", wrapped[:-1] + bytes([wrapped[-1] ^ 1]), "tampered", **master)
-    yield vector("another place", "fernet", fernet.wrap(MASTER, ROOT, place + b"0"), "tampered", **master)
-    yield vector("format 2", "fernet", b"F\x02" + wrapped[2:], "newer_format", **master)
+    wrapped = lock.wrap(MASTER, ROOT, place)
+    yield vector("a root key under a master key", "master", wrapped, "ok", **master)
+    yield vector("another master key", "master", wrapped, "wrong_key", master=ROOT.hex())
+    yield vector("the last bit is flipped", "master", wrapped[:-1] + bytes([wrapped[-1] ^ 1]), "tampered", **master)
+    yield vector("another place", "master", lock.wrap(MASTER, ROOT, place + b"0"), "tampered", **master)
+    yield vector("format 2", "master", b"M\x02" + wrapped[2:], "newer_format", **master)
     sealed = PassphraseProvider(lambda: PHRASE, COST).wrap(ROOT, place)
     phrase = {"passphrase": PHRASE}
     yield vector("a root key under a passphrase", "passphrase", sealed, "ok", **phrase)

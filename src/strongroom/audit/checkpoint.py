@@ -1,7 +1,5 @@
 """Checkpoints: the head of a log, kept in the store, so that cutting off the log's end is seen."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The last lines of a log: what a new stream and a checkpoint vouch for besides their own stream."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from itertools import islice

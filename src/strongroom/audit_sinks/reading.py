@@ -1,7 +1,5 @@
 """Reads a log of many segments line by line, from either end, in little memory, while others write and rotate it."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterator

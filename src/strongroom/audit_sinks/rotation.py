@@ -1,7 +1,5 @@
 """Makes, finds and rotates the files of a log. The lock is taken for that only, never to append."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import stat

@@ -4,8 +4,6 @@ The first line of a segment says which one it is; names are only a habit, so tha
 (`<path>.1`, `<path>-20260131`) is still read whole and in order.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from typing import NamedTuple
@@ -27,7 +25,7 @@ class Header(NamedTuple):
         """Return the line with its line feed."""
         return b'{"strongroom_audit":1,"log":"%b","segment":%d}\n' % (self.log.encode(), self.segment)
 
-    def next(self) -> Header:
+    def next(self) -> "Header":
         """Return the header of the segment that follows."""
         return Header(self.log, self.segment + 1)
 

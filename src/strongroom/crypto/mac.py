@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+# `hashlib` and `hmac` would load a second OpenSSL, only to give us these two functions of the interpreter itself; that
+# is a tenth of the start-up time of the command line.
+try:
+    from _blake2 import blake2b
+    from _operator import _compare_digest as compare_digest
+except ImportError:  # another Python than CPython
+    from hashlib import blake2b
+    from hmac import compare_digest
 
 from strongroom.crypto import Forged
 
@@ -21,7 +27,7 @@ class Mac:
         if len(key) != 32 or not 16 <= size <= 64:
             raise ValueError("a MAC takes a key of 32 bytes and returns 16 to 64")
         # Kept and copied for each message: hashing the key block anew would double the time of a short message.
-        self._keyed = hashlib.blake2b(key=key, person=purpose, digest_size=size)
+        self._keyed = blake2b(key=key, person=purpose, digest_size=size)
 
     def digest(self, *parts: bytes) -> bytes:
         """Return the MAC of the parts in order; they are joined without framing, so frame what varies in length."""
@@ -32,5 +38,5 @@ class Mac:
 
     def verify(self, tag: bytes, *parts: bytes) -> None:
         """Return when `tag` is the MAC of the parts, raise `Forged` when not; takes the same time either way."""
-        if not hmac.compare_digest(tag, self.digest(*parts)):
+        if not compare_digest(tag, self.digest(*parts)):
             raise Forged

@@ -78,7 +78,7 @@ def _text(name: str, value: bytes) -> str:
 
 
 def _keys(key: bytes | str) -> list[bytes]:
-    from strongroom.crypto.fernet import parse_key
+    from strongroom.crypto.master_key import parse_key
 
     parts: list[Any] = key.split(b",") if isinstance(key, bytes) else list(key.split(","))
     keys = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from strongroom.crypto.fernet import parse_key
+from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
-from strongroom.key_providers import fernet
+from strongroom.key_providers import master
 
 
 class EnvKeyProvider:
@@ -23,11 +23,11 @@ class EnvKeyProvider:
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """See `strongroom.protocols.KeyProvider`."""
-        return fernet.wrap(self._master(), key, context)
+        return master.wrap(self._master(), key, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """See `strongroom.protocols.KeyProvider`."""
-        return fernet.unwrap(self._master(), wrapped, context, self.url)
+        return master.unwrap(self._master(), wrapped, context, self.url)
 
     def _master(self) -> bytes:
         text = os.environ.get(self.variable)

@@ -1,7 +1,5 @@
 """Opening a SQLite database as a store, making one, and saying what SQLite has against it."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from contextlib import closing, suppress

@@ -1,7 +1,7 @@
 import pytest
 
 from strongroom.errors import NewerFormatError, TamperedError, WrongKeyError
-from strongroom.key_providers.fernet import fingerprint, unwrap, wrap
+from strongroom.key_providers.master import fingerprint, unwrap, wrap
 
 MASTER, OTHER = bytes(range(32)), bytes(range(1, 33))
 ROOT = b"r" * 32
@@ -16,7 +16,7 @@ def test_what_is_wrapped_is_unwrapped_at_its_place():
 
 
 def test_it_starts_with_kind_version_and_fingerprint():
-    assert wrap(MASTER, ROOT, b"place")[:10] == b"F\x01" + fingerprint(MASTER)
+    assert wrap(MASTER, ROOT, b"place")[:10] == b"M\x01" + fingerprint(MASTER)
 
 
 def test_fingerprints_tell_keys_apart_and_reveal_none():
@@ -25,7 +25,7 @@ def test_fingerprints_tell_keys_apart_and_reveal_none():
     assert fingerprint(MASTER) not in MASTER
 
 
-@pytest.mark.parametrize("wrapped", [b"", b"F", b"P\x01" + bytes(40), b"F\x00" + bytes(40)])
+@pytest.mark.parametrize("wrapped", [b"", b"M", b"P\x01" + bytes(40), b"M\x00" + bytes(40)])
 def test_what_is_not_of_this_kind_is_not_mine(wrapped):
     with pytest.raises(WrongKeyError, match="env:KEY is not the one"):
         opened(wrapped)
@@ -38,7 +38,7 @@ def test_another_master_key_is_a_wrong_key():
 
 def test_a_newer_format_is_said_to_be_newer():
     with pytest.raises(NewerFormatError, match="upgrade"):
-        opened(b"F\x02" + wrap(MASTER, ROOT, b"place")[2:])
+        opened(b"M\x02" + wrap(MASTER, ROOT, b"place")[2:])
 
 
 @pytest.mark.parametrize("context", [b"", b"plac", b"placE", b"place2"])
