@@ -35,6 +35,8 @@ class Shell:
             "SECRETS_MASTER_KEY": self.key, "STRONGROOM_STORE": f"{kind}:{home}/work/store",
             "STRONGROOM_AUDIT": f"file:{home}/work/audit.log",
         }  # fmt: skip
+        if "PYTHONPATH" in os.environ:  # so that it is this strongroom, wherever the tests find theirs
+            self.environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
 
     def __call__(self, *words: str, given: str = "", **more: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
