@@ -90,7 +90,8 @@ def way_to_kill(how: str, chance: random.Random) -> Callable[[Callable[[int], No
         number = chance.randrange(1, SYSCALL_STOPS)
         return lambda work: kill.at_syscall(number, work)
     seconds = chance.uniform(0, LONGEST)
-    return lambda work: kill.after(seconds, work)
+    working = chance.random() < 0.8  # the others die while they open the store
+    return lambda work: kill.after(seconds, work, first_word=working)
 
 
 def main(kind: str, how: str, place: str, kills: int, seed: int) -> None:

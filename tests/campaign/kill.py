@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import time
 import traceback
@@ -27,9 +28,14 @@ class Death(NamedTuple):
     """What it wrote to the pipe until then."""
 
 
-def after(seconds: float, work: Callable[[int], None]) -> Death:
-    """Fork, let the child do `work(descriptor of a pipe)`, and kill it after `seconds`."""
+def after(seconds: float, work: Callable[[int], None], *, first_word: bool) -> Death:
+    """Fork, let the child do `work(descriptor of a pipe)`, and kill it after `seconds`.
+
+    They count from the fork, or with `first_word` from when the child first says something.
+    """
     pid, said = _fork(work, traced=False)
+    if first_word:
+        select.select([said], [], [], 30)
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
     return _bury(pid, said)

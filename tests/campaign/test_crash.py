@@ -28,7 +28,7 @@ def test_after_a_kill_the_store_holds_what_was_acknowledged_and_nothing_half_don
     report = result(start("crash_driver", kind, how, place, KILLS, 1), timeout=size(120, 3_600))
     assert report["kills"] == KILLS
     in_the_middle = {name: count for name, count in report["during"].items() if name != "between"}
-    assert sum(in_the_middle.values()) > KILLS / 2, f"too few kills hit an operation: {report}"
+    assert sum(in_the_middle.values()) > KILLS / 3, f"too few kills hit an operation: {report}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
