@@ -56,7 +56,19 @@ def start() -> Postgres:
     data, port = f"{directory}/data", free_port()
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     commands = (
-        (initdb, "-D", data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={directory}/password", "--locale=C"),
+        (
+            initdb,
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={directory}/password",
+            "--locale=C",
+            "-E",
+            "UTF8",
+        ),
         (pg_ctl, "-D", data, "-w", "-l", f"{directory}/log", "-o", options, "start"),
     )
     for command in commands:

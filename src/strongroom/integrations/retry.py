@@ -1,0 +1,120 @@
+"""Logs in again when a service refuses a password that has just been rotated.
+
+from strongroom.integrations.retry import with_refresh
+
+connection = with_refresh(secrets, "POSTGRES_PASSWORD", lambda password: psycopg.connect(dsn, password=password))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from strongroom import SecretsManager
+
+Result = TypeVar("Result")
+Refused = Callable[[BaseException], bool]
+
+GRACE = 300.0
+"""Seconds after a change in which the version before is tried too."""
+_SQLSTATES = ("28P01", "28000")
+"""PostgreSQL's invalid_password and invalid_authorization_specification."""
+_REDIS = ("redis.exceptions", "AuthenticationError")
+
+
+def with_refresh(
+    secrets: SecretsManager,
+    name: str,
+    attempt: Callable[[Any], Result],
+    *,
+    grace: float = GRACE,
+    refused: Refused | None = None,
+) -> Result:
+    """Return `attempt(value)` with the current value of a secret.
+
+    When the service refuses it, the secret is read again and a new value tried; then, within `grace` seconds of the
+    last change, the version before. `refused` says which errors are refusals, by default `is_refused`.
+
+    Raises the first refusal when every value is refused, any other error of `attempt`, and what
+    `SecretsManager.secret` raises.
+    """
+    first: Exception | None = None
+    for value in _values(secrets, name, grace):
+        try:
+            return attempt(value)
+        except Exception as error:
+            if not (refused or is_refused)(error):
+                raise
+            first = first or error
+    assert first is not None
+    raise first
+
+
+async def with_refresh_async(
+    secrets: SecretsManager,
+    name: str,
+    attempt: Callable[[Any], Awaitable[Result]],
+    *,
+    grace: float = GRACE,
+    refused: Refused | None = None,
+) -> Result:
+    """Return `await attempt(value)`; as `with_refresh` otherwise."""
+    first: Exception | None = None
+    for value in _values(secrets, name, grace):
+        try:
+            return await attempt(value)
+        except Exception as error:
+            if not (refused or is_refused)(error):
+                raise
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def is_refused(error: BaseException) -> bool:
+    """True for the errors by which psycopg, asyncpg, SQLAlchemy over them, and redis-py say that a log-in is refused.
+
+    psycopg tells the reason for a failed connection only in the server's words, which are understood in English.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if _says_refused(seen):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
+
+
+def _says_refused(error: BaseException) -> bool:
+    if getattr(error, "sqlstate", None) in _SQLSTATES:
+        return True
+    kinds = {(kind.__module__, kind.__name__) for kind in type(error).__mro__}
+    return _REDIS in kinds or (("psycopg", "Error") in kinds and "password authentication failed" in str(error))
+
+
+def _values(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
+    """Yield the values to try, each read only when those before were refused."""
+    handle = secrets.secret(name)
+    tried = [handle.value]
+    yield tried[0]
+    for value in _others(secrets, name, grace):
+        if value is not None and value not in tried:
+            tried.append(value)
+            yield value
+
+
+def _others(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
+    handle = secrets.secret(name)
+    yield handle.value
+    yield _previous(secrets, name, handle.version, grace)
+
+
+def _previous(secrets: SecretsManager, name: str, current: int, grace: float) -> Any:
+    """Return the value before the current one, or None when there is none or the grace time is over."""
+    now = time.time()
+    older = [info for info in secrets.history(name) if info.version < current and info.readable_at(now)]
+    changed = [info.created for info in secrets.history(name) if info.version == current]
+    if not older or not changed or now - changed[0] > grace:
+        return None
+    data = secrets.get_data(name, version=older[-1].version)
+    return data["value"] if data is not None and data.keys() == {"value"} else data

@@ -1,0 +1,34 @@
+"""Integrations use what users use, and each needs the one library that it is named after."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import strongroom.integrations
+
+ROOT = Path(strongroom.integrations.__file__).parent
+MODULES = sorted(path.stem for path in ROOT.glob("*.py") if path.stem != "__init__")
+PUBLIC = {"strongroom", "strongroom.secret", "strongroom.live"}
+"""`secret` for the stars, `live` for the type of a handle."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_integration_imports_the_public_api_only(module):
+    tree = ast.parse((ROOT / f"{module}.py").read_text())
+    names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    own = {name for name in names if name.split(".")[0] == "strongroom"}
+    assert {name for name in own - PUBLIC if not name.startswith("strongroom.integrations.")} == set()
+
+
+@pytest.mark.parametrize("extra", ["asyncpg", "psycopg", "sqlalchemy"])
+def test_a_missing_library_is_told_with_the_pip_line_to_type(extra):
+    program = f"import sys; sys.modules[{extra!r}] = None; import strongroom.integrations.{extra}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert f"MissingExtraError: this needs {extra}" in done.stderr.replace("SQLAlchemy", "sqlalchemy")
+    assert f"pip install 'strongroom[{extra}]'" in done.stderr

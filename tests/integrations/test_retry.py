@@ -1,0 +1,128 @@
+"""A refused log-in is tried again with what the secret says now, and with the version before for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from strongroom.integrations.retry import is_refused, with_refresh, with_refresh_async
+
+
+class Refused(Exception):
+    sqlstate = "28P01"
+
+
+def service(*accepted):
+    """Return a log-in that takes these values, and the list of the values that were tried."""
+    tried = []
+
+    def attempt(value):
+        tried.append(value)
+        if value not in accepted:
+            raise Refused(f"attempt {len(tried)}")
+        return "connected"
+
+    return attempt, tried
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request):
+    """Call one helper or the other."""
+    if request.param == "sync":
+        return with_refresh
+
+    def call(secrets, name, attempt, **options):
+        async def attempt_async(value):
+            return attempt(value)
+
+        return asyncio.run(with_refresh_async(secrets, name, attempt_async, **options))
+
+    return call
+
+
+def test_an_accepted_value_is_tried_once(secrets, call):
+    attempt, tried = service("old-Password/+1")
+    assert call(secrets, "DB", attempt) == "connected"
+    assert tried == ["old-Password/+1"]
+
+
+def test_a_value_that_changes_during_the_attempt_is_taken_up(secrets, call):
+    attempt, tried = service("new")
+
+    def rotate_and_attempt(value):
+        if not tried:
+            secrets.set_secret("DB", "new")
+        return attempt(value)
+
+    assert call(secrets, "DB", rotate_and_attempt) == "connected"
+    assert tried == ["old-Password/+1", "new"]
+
+
+def test_the_version_before_is_tried_within_the_grace_time(secrets, call):
+    secrets.set_secret("DB", "new")
+    attempt, tried = service("old-Password/+1")
+    assert call(secrets, "DB", attempt) == "connected"
+    assert tried == ["new", "old-Password/+1"]
+
+
+def test_the_version_before_is_not_tried_after_the_grace_time(secrets, call, monkeypatch):
+    secrets.set_secret("DB", "new")
+    attempt, tried = service("old-Password/+1")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    with pytest.raises(Refused, match="attempt 1"):
+        call(secrets, "DB", attempt, grace=60)
+    assert tried == ["new"]
+
+
+def test_a_version_before_that_is_gone_is_not_tried(secrets, call):
+    secrets.set_secret("DB", "new")
+    secrets.delete_secret("DB", [1])
+    attempt, tried = service("old-Password/+1")
+    with pytest.raises(Refused):
+        call(secrets, "DB", attempt)
+    assert tried == ["new"]
+
+
+def test_the_first_refusal_is_raised_when_nothing_is_accepted(secrets, call):
+    secrets.set_secret("DB", "new")
+    attempt, tried = service()
+    with pytest.raises(Refused, match="attempt 1"):
+        call(secrets, "DB", attempt)
+    assert tried == ["new", "old-Password/+1"]
+
+
+def test_another_error_is_raised_at_once(secrets, call):
+    secrets.set_secret("DB", "new")
+    tried = []
+
+    def attempt(value):
+        tried.append(value)
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        call(secrets, "DB", attempt)
+    assert tried == ["new"]
+
+
+def test_what_a_refusal_is_can_be_said(secrets, call):
+    secrets.set_secret("DB", "new")
+    attempt = {"old-Password/+1": "connected"}.__getitem__
+    assert call(secrets, "DB", attempt, refused=lambda error: isinstance(error, KeyError)) == "connected"
+
+
+def test_fields_of_the_version_before_come_as_fields(secrets, call):
+    before = {"username": "a", "password": "one"}
+    secrets.set_secret("F", before)
+    secrets.set_secret("F", {"username": "b", "password": "two"})
+    attempt, _ = service(before)
+    assert call(secrets, "F", attempt) == "connected"
+
+
+def test_a_refusal_is_found_behind_the_error_of_a_library_above():
+    error = RuntimeError()
+    error.__cause__ = Refused()
+    assert is_refused(error)
+    assert not is_refused(RuntimeError())
