@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from base64 import b64encode
 from contextlib import closing
 
 import pytest
 
 import strongroom
 from strongroom.errors import RollbackError, StoreError, StrongroomError, TamperedError, WrongKeyError
+from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.opening import StrongroomWarning
@@ -281,3 +284,33 @@ def test_a_process_that_is_refused_again_and_again_does_not_run_out_of_files(url
         with pytest.raises(WrongKeyError):
             strongroom.open(url, audit=f"file:{place}/audit.log")
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+# A header is in the clear, so anybody can write one whose checksum is right
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"{}", b"null", b"\xff", b"7", b"[" * 100_000,
+        b'{"store": 7, "created": 1, "root": 1, "recipients": []}',
+        b'{"store": "not hexadecimal", "created": 1, "root": 1, "recipients": [[1, "x", 1, "AAAA"]]}',
+        b'{"store": "STORE", "created": 1, "root": "1", "recipients": [[1, "x", 1, "AAAA"]]}',
+        b'{"store": "STORE", "created": 1, "root": 1e999, "recipients": [[1, "x", 1, "AAAA"]]}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": 7}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": [7]}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": [["1", 2, 3]]}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": [["1", 2, 3, 4]]}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": [["1", "x", 3, "%"]]}',
+        b'{"store": "STORE", "created": 1, "root": -1, "recipients": [[1, "x", 3, "WRAPPED"]]}',
+        b'{"store": "STORE", "created": 1, "root": 99999999999999999999, "recipients": [[1, "x", 3, "WRAPPED"]]}',
+        b'{"store": "STORE", "created": 1, "root": 1, "recipients": [[null, "x", 3, "WRAPPED"]]}',
+    ],
+)  # fmt: skip
+def test_a_header_that_somebody_made_up_is_refused_at_open(url, body):
+    held, revision = contents(url)
+    header = Header.decode(held[HEADER])
+    wrapped = b64encode(header.recipients[0].wrapped)
+    body = body.replace(b"STORE", header.store.encode()).replace(b"WRAPPED", wrapped)
+    forged = b"strongroom header 1 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    assert judge(opener(LyingStore(held | {HEADER: forged}, revision))) == {"open"}
