@@ -1,18 +1,21 @@
 """Every access to an unlocked store goes through here: authorized first, on record before it is answered."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from strongroom import versions
 from strongroom.audit.log import AuditLog
-from strongroom.change import Change
 from strongroom.engine import Engine
 from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
 from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
 from strongroom.protocols import Policy, Reader
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
+
+if TYPE_CHECKING:
+    from strongroom.change import Change
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)
@@ -21,26 +24,17 @@ Name = TypeVar("Name", str, None, str | None)
 _REMEMBERED = 1 << 17
 
 
-class Settings(NamedTuple):
-    """What a team decides once for its store."""
-
-    max_versions: int = 10
-    """Versions kept of each secret, unless the secret says otherwise."""
-    policy: Policy | None = None
-    """Who may do what; None lets whoever has the master key do everything."""
-
-
-class Taken(NamedTuple):
+class Taken:
     """A secret that a live handle takes up."""
 
-    version: int
-    stored: bytes
-    """The record as it lies in the store, to notice another one."""
-    data: bytes
-    expires: bool
+    __slots__ = ("data", "expires", "stored", "version")
 
-    def __repr__(self) -> str:
-        return f"Taken(version={self.version})"
+    def __init__(self, version: int, stored: bytes, data: bytes, expires: bool) -> None:
+        self.version = version
+        self.stored = stored
+        """The record as it lies in the store, to notice another one."""
+        self.data = data
+        self.expires = expires
 
 
 class Access:
@@ -57,7 +51,7 @@ class Access:
         self._record = audit.record
         self._paths: dict[str, str] = {}
 
-    def bind(self, actor: str) -> "Access":
+    def bind(self, actor: str) -> Access:
         """Return the same access for another actor."""
         return Access(self.engine, self.audit, actor, self.policy)
 
@@ -153,6 +147,8 @@ class Access:
 
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
+        from strongroom import versions
+
         with self.engine.view() as (view, unlocked):
             stored = view.get(SECRET + name)
             info = None if stored is None else unlocked.records.open_info(name, stored)

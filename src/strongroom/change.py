@@ -92,7 +92,7 @@ class Change:
             self.put(KEYSET, sealed)
         if clear != before.stored[0]:
             self.put(HEADER, clear)
-        self.unlocked = Unlocked.of(header, recipient, root, (clear, sealed), keyset)
+        self.unlocked = Unlocked(header, recipient, root, (clear, sealed), keyset)
         if keyset.primary.id != before.keyset.primary.id:
             self._manifest = self._manifest._replace(uses=0)
         if keyset.newest(MANIFEST_KEY).id != before.keyset.newest(MANIFEST_KEY).id:

@@ -11,8 +11,8 @@ from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, W
 from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
 from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
-from strongroom.manifest import entries
 from strongroom.model import SECRET, VERSION, version_path
+from strongroom.places import entries
 from strongroom.protocols import KeyProvider
 from strongroom.records import key_id
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from strongroom.change import Change
 from strongroom.errors import TamperedError, UnknownKeyIdError
 from strongroom.keyset import RECORD
-from strongroom.manifest import Manifest
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.protocols import KeyProvider, Reader, Store, Transaction
 from strongroom.records import Current
 from strongroom.unlock import Unlocked, refresh, unlock
+
+if TYPE_CHECKING:
+    from strongroom.change import Change
+    from strongroom.manifest import Manifest
 
 USES_OF_A_KEY = 1 << 31
 """A data key makes way for a new one after this many encryptions; random GCM nonces allow 2^32."""
@@ -73,6 +76,8 @@ class Engine:
         self.unlocked = change.unlocked
 
     def _begin(self, tx: Transaction) -> Change:
+        from strongroom.change import Change
+
         # When the manifest is the one that we wrote, so are the keys. Its revision would not tell: another branch of a
         # repository, or a copy that was put back, can have the same.
         stored = tx.get(MANIFEST)

@@ -22,7 +22,8 @@
     │   ├── StoreExistsError
     │   └── StoreBusyError
     ├── AuditError                         9    500   the event cannot be written, so nothing is answered
-    └── NewerFormatError                  10    500   written by a newer strongroom
+    ├── NewerFormatError                  10    500   written by a newer strongroom
+    └── RotationError                     11    502   the source of a secret did not take, prove or refuse a value
 
 `code` is the one word for it in audit events and in JSON.
 
@@ -174,3 +175,11 @@ class NewerFormatError(StrongroomError):
     code = "newer_format"
     exit_code = 10
     http_status = 500
+
+
+class RotationError(StrongroomError):
+    """A rotator raised, did not answer in time or returned nonsense; the current value is kept."""
+
+    code = "rotation"
+    exit_code = 11
+    http_status = 502

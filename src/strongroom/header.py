@@ -1,7 +1,6 @@
 """The clear entry of a store (`system/header`): what it is, and the root key wrapped for each recipient."""
 
 import json
-import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,8 +12,7 @@ from strongroom.places import FORMAT, context
 from strongroom.protocols import KeyProvider
 
 _MAGIC = b"strongroom header "
-_newer = re.compile(re.escape(_MAGIC) + rb"(\d{1,9}) ").match
-_store_id = re.compile("[0-9a-f]{32}").fullmatch
+_HEX = frozenset("0123456789abcdef")
 
 
 class Recipient(NamedTuple):
@@ -56,9 +54,9 @@ class Header(NamedTuple):
     def decode(cls, stored: bytes) -> "Header":
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
         first, _, body = stored.partition(b"\n")
-        newer = _newer(first)
-        if newer and int(newer[1]) > FORMAT:
-            raise NewerFormatError(f"the store has format {int(newer[1])}, this strongroom reads {FORMAT}: upgrade it")
+        number = first.removeprefix(_MAGIC).partition(b" ")[0]
+        if first.startswith(_MAGIC) and number.isdigit() and len(number) < 10 and int(number) > FORMAT:
+            raise NewerFormatError(f"the store has format {int(number)}, this strongroom reads {FORMAT}: upgrade it")
         if first != _MAGIC + b"%d %b" % (FORMAT, sha256(body).hex().encode()):
             raise TamperedError(f"the entry {HEADER!r} is damaged (its checksum fails): restore it from a backup")
         try:
@@ -109,7 +107,9 @@ def _parse(body: bytes) -> Header:
     fields = json.loads(body)
     store, created, root = fields["store"], fields["created"], fields["root"]
     # The id has one spelling only: with another one a store would look as if the audit log had never heard of it.
-    if not _store_id(store) or type(root) is not int or type(created) not in (int, float):
+    if type(store) is not str or len(store) != 32 or not _HEX.issuperset(store):
+        raise ValueError
+    if type(root) is not int or type(created) not in (int, float):
         raise ValueError
     if not 1 <= root < 2**32:
         raise ValueError

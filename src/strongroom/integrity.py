@@ -7,8 +7,9 @@ from typing import NamedTuple
 from strongroom.data import decode_value
 from strongroom.engine import Engine
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
-from strongroom.manifest import Manifest, entries
+from strongroom.manifest import Manifest
 from strongroom.model import AUDIT, HEADER, KEYSET, MANIFEST, SECRET, VERSION, SecretInfo, version_path
+from strongroom.places import entries
 from strongroom.protocols import Reader
 from strongroom.records import key_id
 from strongroom.unlock import Unlocked

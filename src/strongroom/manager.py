@@ -8,21 +8,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from strongroom import arguments, versions
-from strongroom.access import Access, Settings
+from strongroom.access import Access
 from strongroom.audit.log import AuditLog
-from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
 from strongroom.keyset import AUDIT_KEY
-from strongroom.manifest import entries
 from strongroom.model import AUDIT, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
-from strongroom.protocols import Reader
+from strongroom.places import entries
+from strongroom.protocols import Policy, Reader
 from strongroom.records import may_be_listed
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
     from strongroom.audit.report import AuditReport
+    from strongroom.change import Change
     from strongroom.custody import Custody
     from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
@@ -37,10 +37,13 @@ class SecretsManager:
     `TamperedError`, `NewerFormatError` and `StoreError`; what a method raises besides is said there.
     """
 
-    def __init__(self, engine: Engine, audit: AuditLog, actor: str, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
+    def __init__(
+        self, engine: Engine, audit: AuditLog, actor: str, *, max_versions: int = 10, policy: Policy | None = None
+    ) -> None:
+        """`max_versions` is for secrets that do not say otherwise; without a policy every actor may do everything."""
+        self._max_versions = max_versions
         self._live: Live | None = None
-        self._access = Access(engine, audit, actor, self._settings.policy)
+        self._access = Access(engine, audit, actor, policy)
 
     def __repr__(self) -> str:
         return f"SecretsManager({self._access.engine.store.url}, actor={self._access.actor!r})"
@@ -63,7 +66,10 @@ class SecretsManager:
 
         Raises `InvalidInputError`.
         """
-        return SecretsManager(self._access.engine, self._access.audit, arguments.check_actor(actor), self._settings)
+        access = self._access.bind(arguments.check_actor(actor))
+        return SecretsManager(
+            access.engine, access.audit, access.actor, max_versions=self._max_versions, policy=access.policy
+        )
 
     # Reading
 
@@ -342,7 +348,7 @@ class SecretsManager:
     ) -> Callable[[Change], VersionInfo]:
         def step(change: Change) -> VersionInfo:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
-            keep = self._settings.max_versions
+            keep = self._max_versions
             return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep)
 
         return step

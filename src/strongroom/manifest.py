@@ -12,7 +12,6 @@ added or replaced by an older one behind our back makes the sum wrong.
 """
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from strongroom.crypto import Forged
@@ -22,7 +21,7 @@ from strongroom.crypto.mac import Mac
 from strongroom.errors import NewerFormatError, TamperedError
 from strongroom.keyset import MANIFEST_KEY, Keyset
 from strongroom.model import MANIFEST
-from strongroom.places import context
+from strongroom.places import context, entries
 from strongroom.protocols import Reader
 
 _prefix = struct.Struct(">BI")
@@ -89,17 +88,3 @@ class Manifests:
                 number += 1
                 total += self.hash(path, value)
         return Manifest(revision, number, total % MODULUS, uses)
-
-
-def entries(reader: Reader, prefix: str = "", page: int = 1000) -> Iterator[tuple[str, bytes]]:
-    """Read every entry below `prefix`, a page at a time.
-
-    Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever.
-    """
-    after = ""
-    while rows := reader.scan(prefix, after, page):
-        for path, value in rows:
-            if path <= after:
-                raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
-            after = path
-            yield path, value

@@ -1,6 +1,5 @@
 """The words: names, paths, actions, and what is known of a secret without its value."""
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +14,10 @@ VERSION = "version/"
 """Paths of the versions that are not current."""
 AUDIT = "audit/"
 """Paths of the audit logs' checkpoints."""
+ROTATION = "rotation/"
+"""Paths of the secrets' rotators, and of the rotations that are under way."""
+CONSUMER = "consumer/"
+"""Paths of what running processes say of the version that they hold."""
 HEADER = "system/header"
 KEYSET = "system/keyset"
 MANIFEST = "system/manifest"
@@ -25,10 +28,7 @@ ACTIONS = (
 )  # fmt: skip
 OUTCOMES = ("intent", "ok", "not_found", "denied", "failed")
 
-# Surrogates cannot be encoded; C0, C1 and the line separators would forge lines in a log or a terminal; the
-# bidirectional controls would show a name as another.
-_FORBIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
-_good_name = re.compile(rf"(?!.*(?:^|/)\.{{0,2}}(?:/|$))[^{_FORBIDDEN}]{{1,{MAX_NAME_BYTES}}}").fullmatch
+_NOT_SEGMENTS = frozenset(("", ".", ".."))
 
 
 def check_name(name: str) -> str:
@@ -39,7 +39,10 @@ def check_name(name: str) -> str:
 
     Raises `InvalidNameError` saying which rule is broken.
     """
-    if type(name) is str and _good_name(name) and (name.isascii() or len(name.encode()) <= MAX_NAME_BYTES):
+    # Not printable are: control characters and line separators, which would forge lines in a log or on a terminal;
+    # bidirectional controls and invisible spaces, which show a name as another; surrogates, which cannot be encoded.
+    good = type(name) is str and name.isprintable() and _NOT_SEGMENTS.isdisjoint(name.split("/"))
+    if good and len(name.encode()) <= MAX_NAME_BYTES:
         return name
     raise InvalidNameError(f"{_show(name)} cannot be a secret's name: {_broken_rule(name)}")
 
@@ -62,7 +65,7 @@ def _broken_rule(name: object) -> str:
         return "names are text (str)"
     if not name:
         return "it is empty"
-    if re.search(f"[{_FORBIDDEN}]", name):
+    if not name.isprintable():
         return "it holds a control character or an unpaired surrogate; use printable characters"
     if len(name.encode()) > MAX_NAME_BYTES:
         return f"it is {len(name.encode())} bytes long; at most {MAX_NAME_BYTES} are allowed"

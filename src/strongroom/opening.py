@@ -11,7 +11,6 @@ from typing import Any
 
 from strongroom import config as configuration
 from strongroom import drivers
-from strongroom.access import Settings
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision
 from strongroom.config import Config
@@ -169,7 +168,7 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
         from strongroom.policy import parse
 
         policy = parse(config.policy)
-    return SecretsManager(engine, audit, actor, Settings(config.max_versions, policy))
+    return SecretsManager(engine, audit, actor, max_versions=config.max_versions, policy=policy)
 
 
 def _store_id(store: Store) -> str | None:

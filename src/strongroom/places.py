@@ -1,6 +1,11 @@
-"""Where a ciphertext belongs: the context that every encryption is bound to."""
+"""Where things lie: the context that every encryption is bound to, and the walk through all entries."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+from strongroom.errors import TamperedError
+from strongroom.protocols import Reader
 
 FORMAT = 1
 
@@ -12,3 +17,17 @@ def context(store: str, path: str, extra: bytes = b"") -> bytes:
     different places never share a context.
     """
     return b"strongroom/%d\0%b%b\0%b" % (FORMAT, bytes.fromhex(store), path.encode(), extra)
+
+
+def entries(reader: Reader, prefix: str = "", page: int = 1000) -> Iterator[tuple[str, bytes]]:
+    """Read every entry below `prefix`, a page at a time.
+
+    Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever.
+    """
+    after = ""
+    while rows := reader.scan(prefix, after, page):
+        for path, value in rows:
+            if path <= after:
+                raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
+            after = path
+            yield path, value

@@ -17,6 +17,8 @@ A *version* (`version/NAME/0000000001`) holds the data of one that is not curren
     bytes 1-4    id of the data key
     then         sealed data, bound to the path (which ends in the version's number) and bytes 0-4
 
+Every other encrypted entry (`rotation/NAME`, `consumer/NAME/ID`) has the form of a version, with its own path.
+
 Integers are big-endian. One decryption authenticates a whole head, so that a read costs one; listing and history
 decrypt metadata and never a value. Metadata is JSON: `{"v": [[version, created, deleted, destroyed, expires], …],
 "c": custom metadata, "m": max_versions}`.
@@ -114,19 +116,31 @@ class Records:
     def open_version(self, name: str, version: int, stored: bytes) -> bytes:
         """Decrypt a version that is not current; raises like `open_head`."""
         try:
-            _, key = _version.unpack_from(stored)
-            place = context(self._store, version_path(name, version), stored[: _version.size])
-            return self.keyset.cipher(key).decrypt(stored[_version.size :], place)
+            return self._open(version_path(name, version), stored)
         except (Forged, struct.error, UnknownKeyIdError) as error:
-            raise _explain(error, stored, name, version) from None
+            raise _explain(error, stored, f"version {version} of the secret {name!r}", name, version) from None
 
     def seal_version(self, name: str, version: int, data: bytes) -> bytes:
         """Return the record of a version that is not current."""
+        return self.seal_entry(version_path(name, version), data)
+
+    def open_entry(self, path: str, stored: bytes) -> bytes:
+        """Decrypt what `seal_entry` returned; raises like `open_head`, naming the path."""
+        try:
+            return self._open(path, stored)
+        except (Forged, struct.error, UnknownKeyIdError) as error:
+            raise _explain(error, stored, f"the entry {path!r}", None, None) from None
+
+    def seal_entry(self, path: str, data: bytes) -> bytes:
+        """Return `data` encrypted and bound to `path`."""
         key = self.keyset.primary
         clear = _version.pack(1, key.id)
-        return clear + self.keyset.cipher(key.id).encrypt(
-            data, context(self._store, version_path(name, version), clear)
-        )
+        return clear + self.keyset.cipher(key.id).encrypt(data, context(self._store, path, clear))
+
+    def _open(self, path: str, stored: bytes) -> bytes:
+        _, key = _version.unpack_from(stored)
+        place = context(self._store, path, stored[: _version.size])
+        return self.keyset.cipher(key).decrypt(stored[_version.size :], place)
 
 
 def why_missing(flags: int, expires: int) -> str | None:

@@ -1,44 +1,50 @@
 """From a locked store and a key provider to the keys of the store."""
 
+from __future__ import annotations
+
 from os import urandom
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreExistsError, StoreNotFoundError, TamperedError
 from strongroom.header import Header, Recipient
 from strongroom.keyset import Keyset
-from strongroom.manifest import Manifests
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.protocols import KeyProvider, Reader, Store
 from strongroom.records import Records
 
+if TYPE_CHECKING:
+    from strongroom.manifest import Manifests
 
-class Unlocked(NamedTuple):
+
+class Unlocked:
     """The keys of a store as of one moment. Immutable: a change of keys makes a new one."""
 
-    header: Header
-    recipient: Recipient
-    """Whose master key opened it."""
-    root: bytes
-    stored: tuple[bytes, bytes]
-    """Header and keyset as they are stored, to notice that they changed."""
-    records: Records
-    manifests: Manifests
+    __slots__ = ("_manifests", "header", "keyset", "recipient", "records", "root", "stored")
+
+    def __init__(
+        self, header: Header, recipient: Recipient, root: bytes, stored: tuple[bytes, bytes], keyset: Keyset
+    ) -> None:
+        self.header = header
+        self.recipient = recipient
+        """Whose master key opened it."""
+        self.root = root
+        self.stored = stored
+        """Header and keyset as they are stored, to notice that they changed."""
+        self.keyset = keyset
+        self.records = Records(header.store, keyset)
+        self._manifests: Manifests | None = None
 
     def __repr__(self) -> str:
         return f"Unlocked(store={self.header.store}, recipient={self.recipient.id})"
 
     @property
-    def keyset(self) -> Keyset:
-        """The keyset."""
-        return self.records.keyset
+    def manifests(self) -> Manifests:
+        """What seals and opens the manifest; most processes only read, and never need it."""
+        if self._manifests is None:
+            from strongroom.manifest import Manifests
 
-    @classmethod
-    def of(
-        cls, header: Header, recipient: Recipient, root: bytes, stored: tuple[bytes, bytes], keyset: Keyset
-    ) -> "Unlocked":
-        """Return the keys of a store with this header and keyset."""
-        store = header.store
-        return cls(header, recipient, root, stored, Records(store, keyset), Manifests(store, keyset))
+            self._manifests = Manifests(self.header.store, self.keyset)
+        return self._manifests
 
 
 def unlock(reader: Reader, provider: KeyProvider, url: str) -> Unlocked:
@@ -50,7 +56,7 @@ def unlock(reader: Reader, provider: KeyProvider, url: str) -> Unlocked:
     header, stored = _read(reader, url)
     root, recipient = header.unwrap_root(provider)
     keyset = Keyset.decrypt(stored[1], root, header.root, header.store)
-    return Unlocked.of(header, recipient, root, stored, keyset)
+    return Unlocked(header, recipient, root, stored, keyset)
 
 
 def refresh(reader: Reader, before: Unlocked, provider: KeyProvider, url: str) -> Unlocked:
@@ -62,7 +68,7 @@ def refresh(reader: Reader, before: Unlocked, provider: KeyProvider, url: str) -
     if (header.store, header.root) != (before.header.store, before.header.root):
         return unlock(reader, provider, url)
     keyset = Keyset.decrypt(stored[1], before.root, header.root, header.store)
-    return Unlocked.of(header, before.recipient, before.root, stored, keyset)
+    return Unlocked(header, before.recipient, before.root, stored, keyset)
 
 
 def _read(reader: Reader, url: str) -> tuple[Header, tuple[bytes, bytes]]:
@@ -79,6 +85,8 @@ def initialise(store: Store, provider: KeyProvider, algorithm: str, *, now: floa
 
     Raises `StoreExistsError` when it holds anything already. The master key must be durable before this is called.
     """
+    from strongroom.manifest import Manifests
+
     with store.transaction() as tx:
         if tx.scan(limit=1):
             raise StoreExistsError(f"{store.url} already holds a store; nothing was changed")

@@ -4,23 +4,35 @@ Each function works inside one `Change`, so it happens whole or not at all. Vers
 reused; the current one lies in the head, the others beside it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
-from strongroom.change import Change
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
 from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
 from strongroom.protocols import Reader
 from strongroom.records import Records
 
+if TYPE_CHECKING:
+    from strongroom.change import Change
 
-class Attributes(NamedTuple):
+
+class Attributes:
     """What a writer says of a version and its secret besides the data; None keeps what was."""
 
-    expires: float | None = None
-    """When the new version stops being returned, seconds since 1970; None for never."""
-    custom: Mapping[str, str] | None = None
-    max_versions: int | None = None
+    __slots__ = ("custom", "expires", "max_versions")
+
+    def __init__(
+        self,
+        expires: float | None = None,
+        custom: Mapping[str, str] | None = None,
+        max_versions: int | None = None,
+    ) -> None:
+        self.expires = expires
+        """When the new version stops being returned, seconds since 1970; None for never."""
+        self.custom = custom
+        self.max_versions = max_versions
 
 
 def load(change: Change, name: str) -> tuple[SecretInfo, bytes] | None:

@@ -8,7 +8,8 @@ from importlib import import_module
 import pytest
 
 from strongroom import errors
-from strongroom.cli import CRASHED, INTERRUPTED, PIPE_CLOSED, help
+from strongroom.cli import help
+from strongroom.cli.program import CRASHED, INTERRUPTED, PIPE_CLOSED
 from strongroom.cli.arguments import GLOBAL, Arguments, Command, Option, bind, parse
 from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
 from strongroom.cli.running import NOT_EXECUTABLE, NOT_FOUND

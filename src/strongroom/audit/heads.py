@@ -1,6 +1,5 @@
 """The last lines of a log: what a new stream and a checkpoint vouch for besides their own stream."""
 
-import re
 from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -11,7 +10,7 @@ LINES = 20
 """How far back heads are looked for; a checkpoint is taken with each write, so this costs some microseconds only."""
 UNSEALED_LINES = 1000
 _begin = b'{"id":"'
-_id = re.compile(rb'\{"id":"([0-9a-f]{16})-(\d{1,18})"').match
+_HEX = frozenset(b"0123456789abcdef")
 
 
 class Head(NamedTuple):
@@ -36,12 +35,20 @@ def recent_heads(sink: AuditSink, store: str) -> dict[str, Head]:
             # A line may follow the torn end of another process's line.
             start = max(text.rfind(_begin), 0)
             found = _id(text, start)
-            if found and mine in text and (stream := found[1].decode()) not in heads:
-                heads[stream] = Head(int(found[2]), Position(position[0], position[1], position[2] + start))
+            if found and mine in text and found[0] not in heads:
+                heads[found[0]] = Head(found[1], Position(position[0], position[1], position[2] + start))
             seen += 1
             if seen == LINES:
                 break
     return heads
+
+
+def _id(text: bytes, start: int) -> tuple[str, int] | None:
+    """Return stream and seq of the event that begins at `start`, or None when there is none."""
+    stream, _, seq = text[start : start + 50].removeprefix(_begin).partition(b'"')[0].partition(b"-")
+    if not text.startswith(_begin, start) or len(stream) != 16 or not _HEX.issuperset(stream):
+        return None
+    return (stream.decode(), int(seq)) if seq.isdigit() and len(seq) <= 18 else None
 
 
 def as_ids(heads: Mapping[str, Head]) -> list[str]:

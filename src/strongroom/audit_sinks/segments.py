@@ -5,10 +5,10 @@ The first line of a segment says which one it is; names are only a habit, so tha
 """
 
 import os
-import re
 from typing import NamedTuple
 
-_header = re.compile(rb'\{"strongroom_audit":1,"log":"([0-9a-f]{16})","segment":([1-9][0-9]{0,8})\}\n').match
+_START = b'{"strongroom_audit":1,"log":"'
+_HEX = frozenset(b"0123456789abcdef")
 HEADER_LIMIT = 96
 LOCK = ".lock"
 """How the name of the file ends that is locked while a segment is made."""
@@ -32,8 +32,13 @@ class Header(NamedTuple):
 
 def read_header(fd: int) -> Header | None:
     """Return the header of an open segment, or None when the file does not start with one."""
-    found = _header(os.pread(fd, HEADER_LIMIT, 0))
-    return Header(found[1].decode(), int(found[2])) if found else None
+    line, end, _ = os.pread(fd, HEADER_LIMIT, 0).partition(b"\n")
+    log, _, number = line.removeprefix(_START).removesuffix(b"}").partition(b'","segment":')
+    if len(log) != 16 or not _HEX.issuperset(log) or not number.isdigit():
+        return None
+    header = Header(log.decode(), int(number[:9]))
+    # It has one spelling only.
+    return header if header.segment > 0 and header.encode() == line + end else None
 
 
 def header_of(path: str) -> Header | None:

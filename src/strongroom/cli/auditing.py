@@ -88,7 +88,7 @@ def _verify_with(args: Arguments, out: Output) -> AuditReport:
     from strongroom.audit.verify import verify
     from strongroom.cli.values import read_file
     from strongroom.header import Header
-    from strongroom.manifest import entries
+    from strongroom.places import entries
 
     keys = import_keys(read_file(args.keys).decode("utf-8", "replace"))
     config = session.settings(args)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 # `hashlib` and `hmac` would load a second OpenSSL, only to give us these two functions of the interpreter itself; that
 # is a tenth of the start-up time of the command line.
-try:
-    from _blake2 import blake2b
-    from _operator import _compare_digest as compare_digest
-except ImportError:  # another Python than CPython
-    from hashlib import blake2b
-    from hmac import compare_digest
+from _blake2 import blake2b
+from _operator import _compare_digest as compare_digest
 
 from strongroom.crypto import Forged
 

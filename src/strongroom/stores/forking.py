@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from _weakrefset import WeakSet
 from typing import Protocol
-from weakref import WeakSet
 
 
 class Forkable(Protocol):
