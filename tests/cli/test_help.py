@@ -9,9 +9,9 @@ import pytest
 
 from strongroom import errors
 from strongroom.cli import help
-from strongroom.cli.program import CRASHED, INTERRUPTED, PIPE_CLOSED
 from strongroom.cli.arguments import GLOBAL, Arguments, Command, Option, bind, parse
 from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
+from strongroom.cli.program import CRASHED, INTERRUPTED, PIPE_CLOSED
 from strongroom.cli.running import NOT_EXECUTABLE, NOT_FOUND
 
 from .test_main import tree

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -478,3 +479,27 @@ def test_a_scrub_says_when_a_reader_is_in_the_way(store, monkeypatch):
     with store.view():
         assert store.scrub() is False
     assert store.scrub() is True
+
+
+def test_threads_that_come_and_go_do_not_keep_a_fork_waiting(store):
+    put(store, "a", b"1")
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            with store.view() as view:
+                view.get("a")
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if store.get("a") == b"1" else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

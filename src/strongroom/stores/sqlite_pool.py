@@ -22,6 +22,7 @@ class Pool:
         self._changed = threading.Condition()
         self._closed = False
         self._at_rest = False
+        self._forking: int | None = None
         self._keep = True
 
     @contextmanager
@@ -43,7 +44,7 @@ class Pool:
         """Close all and lend none until after the fork; wait for the blocks of other threads, up to the time-out."""
         self._at_rest = self._changed.acquire(timeout=self._place.timeout)
         if self._at_rest:
-            me = threading.get_ident()
+            me = self._forking = threading.get_ident()
             self._changed.wait_for(lambda: all(session.thread == me for session in self._lent), self._place.timeout)
             self._close_idle()
 
@@ -51,17 +52,22 @@ class Pool:
         """Lend again."""
         if self._at_rest:
             self._at_rest = False
+            self._forking = None
+            self._changed.notify_all()
             self._changed.release()
 
     def after_fork_in_child(self) -> list[sqlite3.Connection]:
         """Forget all that the parent opened and return it; the child must neither use nor close it."""
         inherited = [*self._idle, *(session.detach() for session in self._lent)]
         self._idle, self._lent = [], []
-        self._changed = threading.Condition()
+        self._changed, self._forking = threading.Condition(), None
         return [connection for connection in inherited if connection is not None]
 
     def _lend(self) -> Session:
         with self._changed:
+            if self._forking not in (None, threading.get_ident()) and not self._holds_one():
+                # Threads that come and go would keep the fork waiting; one that holds a connection must be let on.
+                self._changed.wait_for(lambda: self._forking is None, self._place.timeout)
             if self._closed:
                 raise StoreError(f"{self._place.url} is closed; open it again")
             if self._idle:
@@ -71,6 +77,10 @@ class Pool:
             session = Session(connection, self._place.url)
             self._lent.append(session)
             return session
+
+    def _holds_one(self) -> bool:
+        me = threading.get_ident()
+        return any(session.thread == me for session in self._lent)
 
     def _take_back(self, session: Session) -> None:
         connection = session.detach()
