@@ -137,7 +137,9 @@ def test_keygen_prints_a_key_or_writes_a_private_file(cli: Cli, project: Path) -
 def test_git_ignores_the_key_and_scratch_files_in_a_work_tree(cli: Cli, project: Path) -> None:
     (project / ".git").mkdir()
     assert "keeps it out of git" in cli("init", "-y").err
-    assert (project / ".gitignore").read_text() == "master.key\nsecrets.db-wal\nsecrets.db-shm\nsecrets.db-gen\n"
+    assert (project / ".gitignore").read_text() == (
+        "master.key\nmaster.key.*.new\nsecrets.db-wal\nsecrets.db-shm\nsecrets.db-gen\n"
+    )
 
 
 def test_outside_of_a_work_tree_there_is_no_gitignore(cli: Cli, project: Path) -> None:

@@ -17,9 +17,9 @@ def init(args: Arguments, out: Output) -> None:
     """Make a store, and a key file when there is no key."""
     config = session.settings(args)
     _refuse_existing(config.store)
-    key_file = _key_file_to_make(config)
+    key_file, ignored = _key_file_to_make(config), None
     if key_file is not None:
-        _make_key(key_file, args, out)
+        ignored = _make_key(key_file, config.store, args, out)
         config = config._replace(key=f"file:{key_file}")
     provider = None if os.environ.get("STRONGROOM_PASSPHRASE") else session.new_key(config.key, out)
     try:
@@ -28,7 +28,7 @@ def init(args: Arguments, out: Output) -> None:
         if key_file is not None:
             out.warn(f"the new master key stays in {key_file}: it is never deleted, and the next `init` uses it")
         raise
-    _tell(config, key_file, out)
+    _tell(config, key_file, ignored, out)
 
 
 def _refuse_existing(url: str) -> None:
@@ -56,8 +56,11 @@ def _key_file_to_make(config: Config) -> str | None:
     return os.path.join(os.path.dirname(store) if store else config.directory, KEY_FILE)
 
 
-def _make_key(path: str, args: Arguments, out: Output) -> None:
-    """Write a new key file, durable before there is a store that needs it."""
+def _make_key(path: str, store: str, args: Arguments, out: Output) -> str | None:
+    """Write a new key file, durable before there is a store that needs it.
+
+    Returns the .gitignore that lists it, which is written first: a key must not be there for a moment without it.
+    """
     from strongroom import generate_master_key
     from strongroom.key_providers.file import create
 
@@ -70,11 +73,13 @@ def _make_key(path: str, args: Arguments, out: Output) -> None:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(f"the directory of {path} cannot be made: {error.strerror}") from None
+    draft = f"{os.path.basename(path)}.*.new"
+    ignored = git.ignore(path, [draft, *_scratch_files(store)], out)
     create(path, generate_master_key())
+    return ignored
 
 
-def _tell(config: Config, key_file: str | None, out: Output) -> None:
-    ignored = git.ignore(key_file, _scratch_files(config.store), out) if key_file else None
+def _tell(config: Config, key_file: str | None, ignored: str | None, out: Output) -> None:
     if out.json:
         out.document({"store": config.store, "key": config.key, "audit": config.audit,
                       "key_file_made": key_file, "gitignore": ignored})  # fmt: skip
