@@ -388,3 +388,16 @@ def test_to_create_and_to_update_are_two_capabilities(manager, events, capabilit
             bob.set_secret(name, "x")
         assert events(manager, 1) == [("SET", name, "denied", None, None)]
         assert manager.metadata(name) == before
+
+
+def test_a_list_holds_no_names_that_the_actor_may_not_list(make_manager):
+    rules = [
+        {"actor": "alice", "name": "*", "capabilities": ["create", "list"]},
+        {"actor": "bob", "name": "shop", "capabilities": ["list"]},
+        {"actor": "bob", "name": "shop/*", "capabilities": ["list"]},
+    ]
+    manager = make_manager(policy=rules)
+    for name in ("shop/A", "shop-admin/A"):
+        manager.set_secret(name, "x")
+    assert manager.list_secrets("shop") == ["shop-admin/A", "shop/A"]
+    assert manager.bind("bob").list_secrets("shop") == ["shop/A"]

@@ -62,16 +62,17 @@ class Access:
         transaction, and judged there by `require`.
         """
         needed = ("create", "update") if capability == "write" else (capability,)
-        if not any(self._allows(one, name) for one in needed):
+        if not any(self.allows(one, name) for one in needed):
             self._record(action, name or None, "denied", actor=self.actor)
             raise self._denial(capability, name)
 
     def require(self, capability: str, name: str) -> None:
         """Raise `DeniedError` unless the policy lets the actor do this, for a step whose outcome is recorded."""
-        if not self._allows(capability, name):
+        if not self.allows(capability, name):
             raise self._denial(capability, name)
 
-    def _allows(self, capability: str, name: str) -> bool:
+    def allows(self, capability: str, name: str) -> bool:
+        """True when the policy lets the actor do this; nothing is recorded."""
         return self.policy is None or self.policy.allows(self.actor, capability, name)
 
     def _denial(self, capability: str, name: str) -> DeniedError:

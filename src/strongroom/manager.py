@@ -116,7 +116,10 @@ class SecretsManager:
             found = entries(view, SECRET + prefix)
             return [path.removeprefix(SECRET) for path, stored in found if may_be_listed(stored)]
 
-        listed = self._access.view("LIST", "list", prefix, names)
+        # The prefix `shop` is allowed to one who may list `shop*`, yet names such as `shop-admin/x` may be refused.
+        listed = [
+            name for name in self._access.view("LIST", "list", prefix, names) if self._access.allows("list", name)
+        ]
         self._access.ok("LIST", prefix or None, count=len(listed))
         return listed
 
