@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from strongroom import SecretsManager
+from strongroom.integrations.values import read
 
 Result = TypeVar("Result")
 Refused = Callable[[BaseException], bool]
@@ -116,5 +117,4 @@ def _previous(secrets: SecretsManager, name: str, current: int, grace: float) ->
     changed = [info.created for info in secrets.history(name) if info.version == current]
     if not older or not changed or now - changed[0] > grace:
         return None
-    data = secrets.get_data(name, version=older[-1].version)
-    return data["value"] if data is not None and data.keys() == {"value"} else data
+    return read(secrets, name, older[-1].version)
