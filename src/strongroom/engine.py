@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from strongroom.errors import TamperedError, UnknownKeyIdError
+from strongroom.errors import TamperedError, UnknownKeyIdError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.protocols import KeyProvider, Reader, Store, Transaction
@@ -33,8 +33,13 @@ class Engine:
         self.provider = provider
         self._complete: tuple[int, set[str]] = (-1, set())
         self._committed: tuple[bytes | None, Manifest, Unlocked] | None = None
-        with store.view() as view:
-            self.unlocked = unlock(view, provider, store.url)
+        try:
+            # Two reads, and not a view, which would open a second connection that a mere reader never needs.
+            self.unlocked = unlock(store, provider, store.url)
+        except (TamperedError, WrongKeyError):
+            # The keys may have been changed between the two.
+            with store.view() as view:
+                self.unlocked = unlock(view, provider, store.url)
 
     def __repr__(self) -> str:
         return f"Engine({self.store.url})"
