@@ -37,6 +37,7 @@ COMMANDS = {
     "audit verify": Entry("auditing", "verify that the audit log is complete and unchanged"),
     "audit export": Entry("auditing", "write the audit log as JSON lines or CSV"),
     "audit keys": Entry("auditing", "write the keys that an auditor needs to verify the log"),
+    "scan": Entry("scanning", "look for the store's own values in files, git history and images"),
     "verify": Entry("verifying", "verify every record of the store"),
     "doctor": Entry("doctor", "look for problems, and say what to do"),
     "selftest": Entry("selftest", "prove on this installation that strongroom does what it says"),

@@ -9,7 +9,8 @@ from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
 
 EXIT_CODES = {
     0: "all is well",
-    1: "something failed for a reason that has no code of its own; doctor and selftest: a check failed",
+    1: "something failed for a reason that has no code of its own; doctor and selftest: a check failed;"
+    " scan: a value was found, or something could not be read",
     2: "the call, a name, a value, a key or a setting cannot be right",
     3: "there is no such secret, version or store",
     4: "the master key is missing, or is not the one of this store",
@@ -19,6 +20,7 @@ EXIT_CODES = {
     8: "the store cannot be read or written, exists already, or is busy",
     9: "the audit log cannot be written, so nothing was answered",
     10: "written by a newer strongroom; upgrade",
+    11: "the source of a secret did not take, prove or refuse a value; the current one is kept",
     70: "a fault in strongroom itself",
     126: "run: the program cannot be executed",
     127: "run: there is no such program",
