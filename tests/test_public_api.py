@@ -23,6 +23,7 @@ NAMES = [
     "NoKeyError",
     "NotFoundError",
     "RollbackError",
+    "RotationError",
     "Secret",
     "SecretInfo",
     "SecretNotFoundError",
@@ -65,6 +66,7 @@ METHODS = {
     "accept": "(self) -> 'int'",
     "verify_audit": "(self, progress: 'Callable[[int], None] | None' = None) -> 'AuditReport'",
     "custody": "property",
+    "rotation": "property",
     "set_secret": (
         "(self, name: 'str', value: 'Value | Data', cas: 'int | None' = None, *, expires_in: 'float | None' "
         "= None, custom: 'Mapping[str, str] | None' = None, max_versions: 'int | None' = None) -> "

@@ -176,9 +176,11 @@ class Access:
         """Record that something was answered."""
         self._record(action, name, "ok", count=count, reason=reason, actor=self.actor)
 
-    def refused(self, action: str, name: str | None, reason: str, *, count: int | None = None) -> None:
+    def refused(
+        self, action: str, name: str | None, reason: str, *, count: int | None = None, stage: str | None = None
+    ) -> None:
         """Record that something was not as it must be."""
-        self._record(action, name, "failed", reason=reason, count=count, actor=self.actor)
+        self._record(action, name, "failed", reason=reason, count=count, stage=stage, actor=self.actor)
 
     def accept(self) -> int:
         """Take the store's entries as they are for right; see `strongroom.integrity.accept`."""
@@ -194,20 +196,25 @@ class Access:
         self._record("VERIFY", None, "ok", reason="accept", revision=revision, intent=intent, actor=self.actor)
         return revision
 
-    def change(self, action: str, capability: str, name: str | None, step: Callable[[Change], Result]) -> Result:
+    def change(
+        self, action: str, capability: str, name: str | None, step: Callable[[Change], Result], *,
+        stage: str | None = None,
+    ) -> Result:  # fmt: skip
         """Run `step` in a transaction; see `change_many`."""
-        return self.change_many(action, capability, {name: step})[name]
+        return self.change_many(action, capability, {name: step}, stage)[name]
 
     def change_many(
-        self, action: str, capability: str, steps: Mapping[Name, Callable[[Change], Result]]
-    ) -> dict[Name, Result]:
+        self, action: str, capability: str, steps: Mapping[Name, Callable[[Change], Result]],
+        stage: str | None = None,
+    ) -> dict[Name, Result]:  # fmt: skip
         """Run the steps of all names in one transaction: all happen or none.
 
-        Each name's intent is on record before, its outcome after. Raises what a step raises.
+        Each name's intent is on record before, its outcome after, both with the `stage` of a rotation. Raises what a
+        step raises.
         """
         for name in steps:
             self.authorize(action, capability, name or "")
-        intents = {name: self._record(action, name, "intent", actor=self.actor) for name in steps}
+        intents = {name: self._record(action, name, "intent", stage=stage, actor=self.actor) for name in steps}
         try:
             with self.engine.change() as change:
                 results = {name: step(change) for name, step in steps.items()}
@@ -216,19 +223,23 @@ class Access:
                     change.put(AUDIT + log, checkpoint)
         except BaseException as error:
             for name, intent in intents.items():
-                self.failed(action, name, error, intent=intent)
+                self.failed(action, name, error, intent=intent, stage=stage)
             raise
         try:
             for name, intent in intents.items():
-                self._changed(action, name, intent, results[name], change)
+                self._changed(action, name, intent, results[name], change, stage)
         except AuditError as error:
             raise AuditError(f"the change was made, but not its event ({error}); its intent is on record") from None
         return results
 
-    def _changed(self, action: str, name: str | None, intent: str, result: object, change: Change) -> None:
+    def _changed(
+        self, action: str, name: str | None, intent: str, result: object, change: Change, stage: str | None
+    ) -> None:
         version = result.version if isinstance(result, VersionInfo) else None
         revision = change.revision if change.changed else None
-        self._record(action, name, "ok", version=version, revision=revision, intent=intent, actor=self.actor)
+        self._record(
+            action, name, "ok", version=version, stage=stage, revision=revision, intent=intent, actor=self.actor
+        )
 
     def failed(
         self,
@@ -238,15 +249,16 @@ class Access:
         *,
         version: int | None = None,
         intent: str | None = None,
+        stage: str | None = None,
     ) -> None:
         """Record a refusal. When the audit log itself is what failed, there is nothing to add to the error."""
         if isinstance(error, AuditError):
             return
         code = error.code if isinstance(error, StrongroomError) else type(error).__name__
-        if isinstance(error, NotFoundError | DeniedError):
-            self._record(action, name, code, version=version, intent=intent, actor=self.actor)
-        else:
-            self._record(action, name, "failed", version=version, reason=code, intent=intent, actor=self.actor)
+        outcome, reason = (code, None) if isinstance(error, NotFoundError | DeniedError) else ("failed", code)
+        self._record(
+            action, name, outcome, version=version, stage=stage, reason=reason, intent=intent, actor=self.actor
+        )
 
     def checkpoint(self) -> None:
         """Put the head of this process's audit stream into the store, if the store can be written now."""

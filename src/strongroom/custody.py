@@ -11,7 +11,7 @@ from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, W
 from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
 from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
-from strongroom.model import SECRET, VERSION, version_path
+from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
 from strongroom.places import entries
 from strongroom.protocols import KeyProvider
 from strongroom.records import key_id
@@ -161,7 +161,7 @@ class Custody:
 
 
 def _is_old(path: str, stored: bytes, keyset: Keyset) -> bool:
-    return path.startswith((SECRET, VERSION)) and key_id(stored) != keyset.primary.id
+    return path.startswith((SECRET, VERSION, ROTATION, CONSUMER)) and key_id(stored) != keyset.primary.id
 
 
 def _reencrypt(change: Change, paths: Sequence[str]) -> None:
@@ -174,6 +174,8 @@ def _reencrypt(change: Change, paths: Sequence[str]) -> None:
             name = path.removeprefix(SECRET)
             data = records.open_head(name, stored).data
             change.put(path, records.seal_head(records.open_info(name, stored), data))
+        elif path.startswith((ROTATION, CONSUMER)):
+            change.put(path, records.seal_entry(path, records.open_entry(path, stored)))
         else:
             name, _, number = path.removeprefix(VERSION).rpartition("/")
             data = records.open_version(name, int(number), stored)

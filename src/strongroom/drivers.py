@@ -5,11 +5,12 @@ There are no entry points: an installed package must not be able to put itself i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, cast
 
 from strongroom.errors import ConfigError
-from strongroom.protocols import AuditSink, KeyProvider, Store
+from strongroom.protocols import AuditSink, KeyProvider, Rotator, Store
 
 STORES = {
     "sqlite": "strongroom.stores.sqlite",
@@ -24,6 +25,9 @@ KEY_PROVIDERS = {
 AUDIT_SINKS = {
     "file": "strongroom.audit_sinks.file",
     "memory": "strongroom.audit_sinks.memory",
+}
+ROTATORS = {
+    "generate": "strongroom.rotators.generate",
 }
 _ENDINGS = {".db": "sqlite", ".enc": "file"}
 
@@ -44,6 +48,12 @@ def audit_sink(url: str, **options: Any) -> AuditSink:
     """Open an audit sink; raises `AuditError`."""
     scheme, rest = split(url, AUDIT_SINKS, "audit sink", {".log": "file"})
     return cast(AuditSink, import_module(AUDIT_SINKS[scheme]).connect(rest, **options))
+
+
+def rotator(url: str, read: Callable[[str], Mapping[str, Any]]) -> Rotator:
+    """Return a rotator; `read` returns the fields of another secret that it may need."""
+    scheme, rest = split(url, ROTATORS, "rotator", {})
+    return cast(Rotator, import_module(ROTATORS[scheme]).connect(rest, read))
 
 
 def split(url: str, known: dict[str, str], kind: str, endings: dict[str, str]) -> tuple[str, str]:

@@ -8,7 +8,18 @@ from strongroom.data import decode_value
 from strongroom.engine import Engine
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.manifest import Manifest
-from strongroom.model import AUDIT, HEADER, KEYSET, MANIFEST, SECRET, VERSION, SecretInfo, version_path
+from strongroom.model import (
+    AUDIT,
+    CONSUMER,
+    HEADER,
+    KEYSET,
+    MANIFEST,
+    ROTATION,
+    SECRET,
+    VERSION,
+    SecretInfo,
+    version_path,
+)
 from strongroom.places import entries
 from strongroom.protocols import Reader
 from strongroom.records import key_id
@@ -133,8 +144,13 @@ def _check_records(view: Reader, unlocked: Unlocked, progress: Progress | None) 
         yield from _check_versions(view, unlocked, info, known)
         if progress:
             progress(done + 1, total)
-    for path, _ in entries(view):
-        if path not in known and not path.startswith((SECRET, AUDIT, *unreadable)):
+    for path, stored in entries(view):
+        if path.startswith((ROTATION, CONSUMER)):
+            try:
+                unlocked.records.open_entry(path, stored)
+            except StrongroomError as error:
+                yield str(error)
+        elif path not in known and not path.startswith((SECRET, AUDIT, *unreadable)):
             yield f"the entry {path!r} belongs to nothing that strongroom wrote"
 
 

@@ -7,13 +7,17 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import SecretNotFoundError, StrongroomError
+from strongroom.model import ROTATION
 from strongroom.secret import STARS
+
+if TYPE_CHECKING:
+    from strongroom.rotation.reporting import Reporter
 
 TICK = 0.025
 """Seconds between two looks at the counter of commits, for callbacks; a look is a memory read."""
@@ -98,6 +102,7 @@ class Live:
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._pid = os.getpid()
+        self._reporter: Reporter | None = None
         _all.add(self)
 
     def handle(self, name: str) -> LiveSecret:
@@ -110,6 +115,7 @@ class Live:
                 handle.seen = handle.version
                 self._handles[name] = handle
             self._start()
+        self._report(name)
         return handle
 
     def refresh(self, handle: LiveSecret) -> Any:
@@ -143,6 +149,7 @@ class Live:
         if thread is not None and thread is not threading.current_thread() and self._pid == os.getpid():
             thread.join(timeout=2)
         self.flush()
+        self.withdraw()
 
     def flush(self) -> None:
         """Put the reads that were only counted on record."""
@@ -150,6 +157,21 @@ class Live:
             count, handle._counted = handle._reads - handle._counted, handle._reads
             if count:
                 self._access.counted(handle.name, handle.version, count)
+
+    def withdraw(self) -> None:
+        """Tell rotations that this process holds nothing any more."""
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            reporter.withdraw()
+
+    def _report(self, name: str = "") -> None:
+        """Report to rotations what this process holds; costs one look into the store where there are none."""
+        if self._access.engine.store.scan(ROTATION + name, limit=1):
+            if self._reporter is None:
+                from strongroom.rotation.reporting import Reporter
+
+                self._reporter = Reporter(self._access, self.refresh)
+            self._reporter.report(self._handles)
 
     def _start(self) -> None:
         if self._thread is None and not self._closed.is_set():
@@ -165,6 +187,7 @@ class Live:
                 if now != before:
                     before = now
                     self._notify()
+                    self._report()
                 if monotonic() >= flush_at:
                     flush_at = monotonic() + FLUSH_EVERY
                     self.flush()
@@ -195,6 +218,7 @@ class Live:
     def _after_fork(self) -> None:
         # The thread did not come along, and the reads that the parent counted are the parent's to record.
         self._lock, self._closed, self._pid = threading.RLock(), threading.Event(), os.getpid()
+        self._reporter = None
         for handle in self._handles.values():
             handle._counted = handle._reads
         if self._thread is not None:
@@ -222,6 +246,7 @@ def _at_exit() -> None:
     for live in list(_all):
         try:
             live.flush()
+            live.withdraw()
         except StrongroomError:
             continue
 

@@ -14,7 +14,7 @@ from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
 from strongroom.keyset import AUDIT_KEY
-from strongroom.model import AUDIT, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
+from strongroom.model import AUDIT, ROTATION, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
 from strongroom.places import entries
 from strongroom.protocols import Policy, Reader
 from strongroom.records import may_be_listed
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from strongroom.custody import Custody
     from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
+    from strongroom.rotation.rotation import Connect, Rotation
 
 
 class SecretsManager:
@@ -38,10 +39,16 @@ class SecretsManager:
     """
 
     def __init__(
-        self, engine: Engine, audit: AuditLog, actor: str, *, max_versions: int = 10, policy: Policy | None = None
-    ) -> None:
-        """`max_versions` is for secrets that do not say otherwise; without a policy every actor may do everything."""
+        self, engine: Engine, audit: AuditLog, actor: str, *, max_versions: int = 10, policy: Policy | None = None,
+        connect_rotator: Connect | None = None,
+    ) -> None:  # fmt: skip
+        """`max_versions` is for secrets that do not say otherwise; without a policy every actor may do everything.
+
+        `connect_rotator` makes a rotator of its URL; without it only rotator objects can be used.
+        """
         self._max_versions = max_versions
+        self._connect_rotator = connect_rotator
+        self._rotation: Rotation | None = None
         self._live: Live | None = None
         self._access = Access(engine, audit, actor, policy)
 
@@ -68,8 +75,9 @@ class SecretsManager:
         """
         access = self._access.bind(arguments.check_actor(actor))
         return SecretsManager(
-            access.engine, access.audit, access.actor, max_versions=self._max_versions, policy=access.policy
-        )
+            access.engine, access.audit, access.actor, max_versions=self._max_versions, policy=access.policy,
+            connect_rotator=self._connect_rotator,
+        )  # fmt: skip
 
     # Reading
 
@@ -233,6 +241,15 @@ class SecretsManager:
 
         return Custody(self._access)
 
+    @property
+    def rotation(self) -> Rotation:
+        """Staged rotation: rotators, and the rotations that are under way."""
+        if self._rotation is None:
+            from strongroom.rotation.rotation import Rotation
+
+            self._rotation = Rotation(self._access, self._connect_rotator, self._max_versions)
+        return self._rotation
+
     # Writing
 
     def set_secret(
@@ -275,7 +292,7 @@ class SecretsManager:
         """Replace the value of an existing secret and return the new version's metadata.
 
         Without `new_value` a plain secret gets a generated one: 32 letters and digits. The value before stays
-        readable as the previous version.
+        readable as the previous version. A secret with a rotator is rotated at its source too, see `rotation`.
 
         Raises `SecretNotFoundError`, `ConflictError`; `InvalidValueError` when the secret has several fields and no
         `new_value` is given.
@@ -283,6 +300,9 @@ class SecretsManager:
         check_name(name)
         arguments.check_cas(cas)
         data = None if new_value is None else encode(new_value)
+        self._access.authorize("ROTATE", "update", name)
+        if self._access.engine.store.get(ROTATION + name) is not None and self.rotation.has_rotator(name):
+            return self.rotation.rotate(name, new_value=new_value, cas=cas)
 
         def step(change: Change) -> VersionInfo:
             info, present = versions.require(change, name)
@@ -340,7 +360,7 @@ class SecretsManager:
         """
         arguments.check_versions(numbers)
         if with_history:
-            done = self._mark("DESTROY", name, lambda change: versions.forget(change, name))
+            done = self._mark("DESTROY", name, lambda change: _forget(change, name))
         else:
             done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
         self._access.engine.store.scrub()
@@ -351,6 +371,10 @@ class SecretsManager:
     ) -> Callable[[Change], VersionInfo]:
         def step(change: Change) -> VersionInfo:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
+            if change.get(ROTATION + name) is not None:
+                from strongroom.rotation.state import refuse_while_staged
+
+                refuse_while_staged(change, change.records, name)
             keep = self._max_versions
             return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep)
 
@@ -362,6 +386,14 @@ class SecretsManager:
             return bool(self._access.change(action, "delete", name, step))
         except SecretNotFoundError:
             return False
+
+
+def _forget(change: Change, name: str) -> list[int]:
+    if change.get(ROTATION + name) is not None:
+        from strongroom.rotation.steps import forget
+
+        forget(change, name)
+    return versions.forget(change, name)
 
 
 def _generated(name: str, present: bytes) -> bytes:

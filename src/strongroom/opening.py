@@ -168,7 +168,9 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
         from strongroom.policy import parse
 
         policy = parse(config.policy)
-    return SecretsManager(engine, audit, actor, max_versions=config.max_versions, policy=policy)
+    return SecretsManager(
+        engine, audit, actor, max_versions=config.max_versions, policy=policy, connect_rotator=drivers.rotator
+    )
 
 
 def _store_id(store: Store) -> str | None:

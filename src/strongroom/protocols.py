@@ -3,9 +3,9 @@
 Drivers translate the exceptions of their library into `StrongroomError`s, and never print.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Reader(Protocol):
@@ -170,4 +170,33 @@ class Policy(Protocol):
 
     def allows(self, actor: str, capability: str, name: str) -> bool:
         """True when `actor` may exercise `capability` (`create read update delete list`) on the secret `name`."""
+        ...
+
+
+class Rotator(Protocol):
+    """Gives a secret a new value at its source: a database, an account at a provider, a generator.
+
+    Data is the mapping of a secret's fields; a plain secret is the field `value`. Each method may be called again after
+    a crash with the same arguments, and then does what is left to do, or nothing. It may raise anything; the text of
+    a `StrongroomError` is shown, of another exception its class alone. It is called in a thread of its own, and given
+    up when it does not return in time.
+
+    An attribute `grace` (seconds), where there is one, is how long the previous value stays valid for processes that
+    have not switched, when the secret does not say it.
+    """
+
+    def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return new data for the secret that holds `current`, and touch nothing."""
+        ...
+
+    def set(self, pending: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        """Let the source accept `pending`. Called the other way round to undo it."""
+        ...
+
+    def test(self, pending: Mapping[str, Any]) -> None:
+        """Raise unless the source accepts `pending`."""
+        ...
+
+    def retire(self, previous: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+        """Let the source refuse `previous`, and go on accepting `current`."""
         ...

@@ -80,7 +80,7 @@ class Records:
             place = b"".join((self._place, name.encode(), b"\0", stored[:start]))
             return Current(version, flags, expires, self._cipher(key).decrypt(stored[start:], place))
         except (Forged, struct.error, UnknownKeyIdError) as error:
-            raise _explain(error, stored, name, None) from None
+            raise _explain(error, stored, f"the secret {name!r}", name, None) from None
 
     def open_info(self, name: str, stored: bytes) -> SecretInfo:
         """Decrypt the metadata of a head, and no value; raises like `open_head`."""
@@ -89,7 +89,7 @@ class Records:
             place = context(self._store, SECRET + name, stored[:_bound])
             document = self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
         except (Forged, struct.error, UnknownKeyIdError) as error:
-            raise _explain(error, stored, name, None) from None
+            raise _explain(error, stored, f"the secret {name!r}", name, None) from None
         fields = json.loads(document)
         return SecretInfo(
             name,
@@ -160,9 +160,10 @@ def key_id(stored: bytes) -> int:
     return int.from_bytes(stored[1:5], "big")
 
 
-def _explain(error: Exception, stored: bytes, name: str, version: int | None) -> TamperedError | NewerFormatError:
+def _explain(
+    error: Exception, stored: bytes, what: str, name: str | None, version: int | None
+) -> TamperedError | NewerFormatError:
     """Tell a newer format, an unknown key and a forgery apart."""
-    what = f"the secret {name!r}" if version is None else f"version {version} of the secret {name!r}"
     if stored[:1] > b"\x01":
         return NewerFormatError(f"{what} is in a format of a newer strongroom: upgrade it", name=name, version=version)
     if isinstance(error, UnknownKeyIdError):

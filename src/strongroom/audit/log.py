@@ -130,6 +130,11 @@ class AuditLog:
             raise
         return event
 
+    @property
+    def service(self) -> str:
+        """The service that events are recorded for."""
+        return self._service
+
     def rekey(self, keys: Mapping[int, bytes]) -> None:
         """Write with the newest of `keys` from now on, in a new stream."""
         with self._lock:

@@ -1,0 +1,266 @@
+"""`Rotation`: what a user of rotations holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from strongroom.access import Access
+from strongroom.change import Change
+from strongroom.data import Data, Value, decode_data, encode
+from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, SecretNotFoundError
+from strongroom.model import ROTATION, SECRET, VersionInfo, check_name
+from strongroom.places import entries
+from strongroom.protocols import Reader, Rotator
+from strongroom.rotation import steps
+from strongroom.rotation.calls import TIMEOUT, Calls, check_pending
+from strongroom.rotation.clock import Clock, SystemClock
+from strongroom.rotation.owner import LEASE, claim, release
+from strongroom.rotation.run import Run
+from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
+from strongroom.rotation.status import RotationStatus, status_of
+from strongroom.unlock import Unlocked
+
+Read = Callable[[str], Mapping[str, Any]]
+"""Returns the fields of another secret, on record; a rotator may need an administrator's password."""
+Connect = Callable[[str, Read], Rotator]
+WAIT = 5.0
+"""Seconds that a rotation waits for the processes that hold the secret, before it leaves the rest to `resume`."""
+
+
+class Rotation:
+    """The rotations of one store on behalf of one actor.
+
+    Methods raise `SecretNotFoundError`, `RotationError` (the rotator failed: the current value is kept, and the message
+    says what to do), `ConflictError` (another rotation is under way), and what every method of `SecretsManager` raises.
+    """
+
+    def __init__(
+        self, access: Access, connect: Connect | None, keep: int, *, clock: Clock | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:  # fmt: skip
+        """`connect` makes a rotator of its URL, `keep` is `max_versions`, `timeout` bounds each call of a rotator."""
+        self._access = access
+        self._connect = connect
+        self._keep = keep
+        self._clock = clock or SystemClock()
+        self._calls = Calls(timeout)
+
+    def attach(self, name: str, url: str, *, every: float | None = None, grace: float | None = None) -> None:
+        """Let the rotator `url` rotate this secret from now on; `every` and `grace` are seconds.
+
+        With `every` it is due that long after its current version was made. Raises `ConfigError` for a URL that cannot
+        be, `InvalidInputError` for spans that cannot be.
+        """
+        for span in (every, grace):
+            if span is not None and (type(span) not in (int, float) or not 0 <= span < 1e10):
+                raise InvalidInputError("every and grace are numbers of seconds")
+        self._rotator(url)
+
+        def step(change: Change) -> None:
+            steps.current(change, name)
+            state = load(change, change.records, name) or State(name)
+            if state.by_url and url != state.url:
+                raise ConflictError(f"{name!r} is being rotated by another rotator; finish that first", name=name)
+            steps.store(change, state._replace(url=url, every=every, grace=grace))
+
+        self._change(check_name(name), "attached", step)
+
+    def detach(self, name: str) -> None:
+        """Let no rotator rotate this secret; raises `ConflictError` while a rotation is under way."""
+
+        def step(change: Change) -> None:
+            state = load(change, change.records, name)
+            if state is not None and state.id:
+                raise ConflictError(f"{name!r} is being rotated ({state.step}); finish that first", name=name)
+            if state is not None:
+                change.delete(ROTATION + name)
+
+        self._change(check_name(name), "detached", step)
+
+    def has_rotator(self, name: str) -> bool:
+        """True when a rotator is attached to the secret."""
+        with self._access.engine.view() as (view, unlocked):
+            state = load(view, unlocked.records, check_name(name))
+        return state is not None and state.url is not None
+
+    def rotate(
+        self, name: str, rotator: Rotator | None = None, *, new_value: Value | Data | None = None,
+        cas: int | None = None, wait: float = WAIT,
+    ) -> VersionInfo:  # fmt: skip
+        """Give a secret a new value, at its source too, and return the new version's metadata.
+
+        Without `rotator` it is the attached one. Waits up to `wait` seconds for the live consumers, then retires the
+        previous value; when some have not switched by then, `resume` or `retire` does that later.
+        """
+        state, version, current = self._read_current(check_name(name))
+        chosen = rotator or self._attached(state)
+        if state.step == PROMOTED:
+            self.retire(name, rotator)
+        elif state.id:
+            raise _unfinished(state)
+        self._check_not_hanging(name)
+        pending = self._pending(name, chosen, new_value, current)
+        owner = claim(self._clock.now() + self._calls.timeout + LEASE)
+        try:
+            new = State(
+                name, step=PENDING, id=os.urandom(8).hex(), by_url=rotator is None, before=version.version,
+                started=self._clock.now(), owner=owner, data=pending,
+            )  # fmt: skip
+            begun = self._change(name, PENDING, lambda change: steps.begin(change, new, cas))
+        except BaseException:
+            release(owner.token)
+            raise
+        with self._run(begun, chosen).owned() as run:
+            return run.forward(wait)
+
+    def resume(self, name: str, rotator: Rotator | None = None, *, wait: float = WAIT) -> VersionInfo:
+        """Finish a rotation that was interrupted, wherever that was, and return the version that it made."""
+        with self._taken_over(name, rotator).owned() as run:
+            if run.state.step != PROMOTED:
+                return run.forward(wait)
+            run.wait_and_retire(wait)
+            return VersionInfo(run.state.after, run.state.promoted or 0)
+
+    def abort(self, name: str, rotator: Rotator | None = None, *, force: bool = False) -> None:
+        """Undo a rotation that is not promoted: the source gets the current value back and refuses the pending one.
+
+        With `force` the source is not asked, because it is gone or was put right by hand.
+        """
+        with self._taken_over(name, rotator, needed=not force).owned() as run:
+            if run.state.step == PROMOTED:
+                raise ConflictError(
+                    f"the new value of {name!r} is current already; rotate it again with the old one to go back",
+                    name=name,
+                )
+            if force:
+                run.end("aborted")
+            else:
+                run.undo()
+
+    def retire(self, name: str, rotator: Rotator | None = None, *, force: bool = False) -> None:
+        """Let the source refuse the previous value now.
+
+        Raises `ConflictError`, naming them, while processes hold it and the grace time has not ended, unless `force`.
+        """
+        with self._taken_over(name, rotator).owned() as run:
+            if run.state.step != PROMOTED:
+                raise _unfinished(run.state)
+            if not force:
+                run.check_ready()
+            run.retire()
+
+    def status(self, name: str | None = None) -> list[RotationStatus]:
+        """Return what is known of one secret, or of all that have a rotator or a rotation."""
+        now = self._clock.now()
+
+        def step(view: Reader, unlocked: Unlocked) -> list[RotationStatus]:
+            records = unlocked.records
+            if name is not None:
+                return [status_of(view, unlocked, load(view, records, name) or State(name), now)]
+            states = [
+                open_state(records, path.removeprefix(ROTATION), stored) for path, stored in entries(view, ROTATION)
+            ]
+            return [status_of(view, unlocked, state, now) for state in states if view.get(SECRET + state.name)]
+
+        if name is not None:
+            check_name(name)
+        known = self._access.view("ROTATE", "list" if name is None else "read", name or "", step)
+        self._access.ok("ROTATE", name, reason="status", count=len(known))
+        return known
+
+    def due(self) -> list[str]:
+        """Return the names of the secrets whose period is over, and of those with a rotation to finish."""
+        now = self._clock.now()
+
+        def is_due(status: RotationStatus) -> bool:
+            return status.step != IDLE or (status.due is not None and status.due <= now)
+
+        return [status.name for status in self.status() if is_due(status) and not status.running]
+
+    def _run(self, state: State, rotator: Rotator) -> Run:
+        return Run(self._access, self._calls, self._clock, self._keep, state, rotator)
+
+    def _taken_over(self, name: str, rotator: Rotator | None, *, needed: bool = True) -> Run:
+        """Own the rotation of `name`; its rotator is not made unless it is `needed`."""
+        self._check_not_hanging(check_name(name))
+        owner = claim(self._clock.now() + self._calls.timeout + LEASE)
+
+        def step(change: Change) -> State:
+            state = steps.take_over(change, name, owner, self._clock.now())
+            if rotator is None and needed and not state.by_url:
+                raise InvalidInputError(f"the rotation of {name!r} began with a rotator object: pass it again")
+            return state
+
+        state = None
+        try:
+            state = self._change(name, "resumed", step)
+            return self._run(state, rotator or (self._attached(state) if needed else _Unused()))
+        except BaseException:
+            if state is not None:
+                self._change(name, "released", lambda change: steps.let_go(change, state, None))
+            release(owner.token)
+            raise
+
+    def _read_current(self, name: str) -> tuple[State, VersionInfo, bytes]:
+        def step(view: Reader, unlocked: Unlocked) -> tuple[State, VersionInfo, bytes]:
+            stored = view.get(SECRET + name)
+            info = None if stored is None else unlocked.records.open_info(name, stored)
+            if stored is None or info is None or info.versions[-1].state != "live":
+                raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted", name=name)
+            data = unlocked.records.open_head(name, stored).data
+            return load(view, unlocked.records, name) or State(name), info.versions[-1], data
+
+        return self._access.view("ROTATE", "update", name, step)
+
+    def _pending(self, name: str, rotator: Rotator, new_value: Value | Data | None, current: bytes) -> bytes:
+        if new_value is not None:
+            return check_pending(name, decode_data(encode(new_value)), current)
+        try:
+            return check_pending(name, self._calls.ask(name, "create", rotator.create, decode_data(current)), current)
+        except RotationError as error:
+            self._access.refused("ROTATE", name, error.code, stage=PENDING)
+            raise RotationError(f"{name!r} was not rotated, and nothing was changed: {error}", name=name) from None
+
+    def _check_not_hanging(self, name: str) -> None:
+        if self._calls.hangs(name):
+            raise ConflictError(
+                f"an earlier call to the rotator of {name!r} has not come back, and may still change the source; wait "
+                "for it, or end this process",
+                name=name,
+            )
+
+    def _attached(self, state: State) -> Rotator:
+        if state.url is None:
+            raise NotFoundError(f"{state.name!r} has no rotator: pass one, or attach one", name=state.name)
+        return self._rotator(state.url)
+
+    def _rotator(self, url: str) -> Rotator:
+        if self._connect is None:
+            raise NotFoundError("this manager was made without rotators; use strongroom.open()")
+        return self._connect(url, self._read)
+
+    def _read(self, name: str) -> Mapping[str, Any]:
+        found = self._access.read(name, None)
+        if found is None:
+            raise SecretNotFoundError(f"there is no secret {name!r}, which a rotator needs", name=name)
+        return decode_data(found)
+
+    def _change(self, name: str, stage: str, step: Callable[[Change], Any]) -> Any:
+        return self._access.change("ROTATE", "update", name, step, stage=stage)
+
+
+class _Unused:
+    """Stands where a rotator is not asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RotationError("this rotation was to end without its rotator")
+
+
+def _unfinished(state: State) -> ConflictError:
+    return ConflictError(
+        f"a rotation of {state.name!r} is not finished ({state.step}): `strongroom rotate resume {state.name}` "
+        f"finishes it, `strongroom rotate abort {state.name}` undoes it",
+        name=state.name,
+    )

@@ -1,0 +1,99 @@
+"""What a store keeps of a rotation: one entry, `rotation/NAME`, encrypted and bound to its place.
+
+It holds the attachment (which rotator, how often, how long a grace time), and while a rotation is under way its step.
+Until promotion `data` is the pending value, durable before the source is asked to take it; after promotion it is the
+previous one, so that it can be retired at the source whatever became of the old versions.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import NamedTuple
+
+from strongroom.errors import ConflictError
+from strongroom.model import ROTATION
+from strongroom.protocols import Reader
+from strongroom.records import Records
+from strongroom.rotation.owner import Owner, Process
+
+IDLE, PENDING, SET, TESTED, PROMOTED = "idle", "pending", "set", "tested", "promoted"
+GRACE = 3600.0
+"""Seconds for which the previous value stays valid for processes that have not switched, unless said otherwise."""
+
+
+class State(NamedTuple):
+    """The attachment of a secret and its rotation. Times are seconds since 1970, spans are seconds."""
+
+    name: str
+    url: str | None = None
+    """The rotator that is attached; None when there is none."""
+    every: float | None = None
+    grace: float | None = None
+    step: str = IDLE
+    id: str = ""
+    by_url: bool = False
+    """This rotation uses the attached rotator, and not an object that the caller holds."""
+    before: int = 0
+    """The version that was current when the rotation began."""
+    after: int = 0
+    """The version that it made; 0 before promotion."""
+    started: float | None = None
+    promoted: float | None = None
+    grace_ends: float | None = None
+    error: str | None = None
+    """The class of the last error, never its text."""
+    owner: Owner | None = None
+    data: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"State({self.name!r}, {self.step})"
+
+    @property
+    def is_staged(self) -> bool:
+        """True before promotion: the source may have the pending value, the store has the current one."""
+        return self.step in (PENDING, SET, TESTED)
+
+    def ended(self) -> State | None:
+        """Return what remains when the rotation is over: the attachment, if any."""
+        return State(self.name, self.url, self.every, self.grace) if self.url is not None else None
+
+
+def path(name: str) -> str:
+    """Return where the rotation of a secret lies."""
+    return ROTATION + name
+
+
+def load(reader: Reader, records: Records, name: str) -> State | None:
+    """Return the state of a secret's rotation, or None when it has neither rotation nor rotator."""
+    stored = reader.get(path(name))
+    return None if stored is None else open_state(records, name, stored)
+
+
+def open_state(records: Records, name: str, stored: bytes) -> State:
+    """Decrypt an entry; raises like `Records.open_entry`."""
+    fields = json.loads(records.open_entry(path(name), stored))
+    owner = fields.pop("owner")
+    data = b64decode(fields.pop("data"))
+    who = None if owner is None else Owner(owner[0], Process(*owner[1]), owner[2])
+    return State(name, **fields, owner=who, data=data)
+
+
+def seal_state(records: Records, state: State) -> bytes:
+    """Return the entry."""
+    fields = state._asdict()
+    del fields["name"]
+    fields["data"] = b64encode(state.data).decode()
+    return records.seal_entry(path(state.name), json.dumps(fields, separators=(",", ":")).encode())
+
+
+def refuse_while_staged(reader: Reader, records: Records, name: str) -> None:
+    """Raise `ConflictError` while a rotation may have changed the source, and the store not yet."""
+    state = load(reader, records, name)
+    if state is not None and state.is_staged:
+        raise ConflictError(
+            f"{name!r} was not written: a rotation of it is under way ({state.step}), and its source may have another "
+            f"value already. Finish it with `strongroom rotate resume {name}` or undo it with `strongroom rotate abort "
+            f"{name}` first",
+            name=name,
+        )

@@ -1,0 +1,125 @@
+"""The transactions of a rotation. Each is one durable move from a state to the next; a crash is before it or after."""
+
+from __future__ import annotations
+
+from strongroom import versions
+from strongroom.change import Change
+from strongroom.errors import ConflictError, RotationError, SecretNotFoundError
+from strongroom.model import VersionInfo
+from strongroom.rotation.consumers import consumer_path, consumers
+from strongroom.rotation.owner import Owner
+from strongroom.rotation.state import PROMOTED, State, load, path, seal_state
+from strongroom.versions import Attributes
+
+
+def store(change: Change, state: State) -> State:
+    """Write a state."""
+    change.put(path(state.name), seal_state(change.records, state))
+    return state
+
+
+def current(change: Change, name: str) -> tuple[VersionInfo, bytes]:
+    """Return the live current version and its data; raises `SecretNotFoundError`."""
+    info, data = versions.require(change, name)
+    last = info.versions[-1]
+    if last.state != "live":
+        raise SecretNotFoundError(f"{name!r} is {last.state}; set it anew, then rotate it", name=name)
+    return last, data
+
+
+def begin(change: Change, new: State, cas: int | None) -> State:
+    """Make `new` the state: its pending data is durable from here on.
+
+    Raises `ConflictError` when a rotation is there already, or when the version is not the one that `new` was made for.
+    """
+    name = new.name
+    versions.check_cas(versions.require(change, name)[0], cas)
+    last, _ = current(change, name)
+    before = load(change, change.records, name) or State(name)
+    if before.id:
+        raise ConflictError(f"another rotation of {name!r} has begun meanwhile; `strongroom rotate status`", name=name)
+    if last.version != new.before:
+        raise ConflictError(f"{name!r} was written meanwhile; rotate it again", name=name, version=last.version)
+    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace))
+
+
+def require(change: Change, name: str) -> State:
+    """Return the state of a rotation that is under way; raises `ConflictError` when there is none."""
+    state = load(change, change.records, name)
+    if state is None or not state.id:
+        raise ConflictError(f"no rotation of {name!r} is under way", name=name)
+    return state
+
+
+def take_over(change: Change, name: str, owner: Owner, now: float) -> State:
+    """Make `owner` the one that works on a rotation; raises `ConflictError` while another does."""
+    state = require(change, name)
+    if state.owner is not None and state.owner.is_working(now):
+        process = state.owner.process
+        raise ConflictError(
+            f"process {process.pid} on {process.host} is rotating {name!r} now; wait for it to end", name=name
+        )
+    return store(change, state._replace(owner=owner))
+
+
+def _mine(change: Change, state: State) -> State:
+    found = load(change, change.records, state.name)
+    if found is None or found.owner is None or state.owner is None or found.owner.token != state.owner.token:
+        raise ConflictError(f"another process has taken over the rotation of {state.name!r}", name=state.name)
+    # Attached anew meanwhile: that is for the next rotation.
+    return state._replace(url=found.url, every=found.every, grace=found.grace)
+
+
+def record(change: Change, state: State) -> State:
+    """Write the next state of a rotation that is still ours."""
+    return store(change, _mine(change, state))
+
+
+def promote(change: Change, state: State, now: float, grace: float, keep: int) -> tuple[VersionInfo, State]:
+    """Make the pending value current, and keep the previous one until it is retired.
+
+    Raises `RotationError` when the secret was written or deleted behind the rotation.
+    """
+    last, data = current(change, state.name)
+    if last.version != state.before:
+        raise RotationError(f"{state.name!r} has got version {last.version} meanwhile", name=state.name)
+    made = versions.put(change, state.name, state.data, now=now, cas=state.before, attributes=Attributes(), keep=keep)
+    state = state._replace(
+        step=PROMOTED, after=made.version, promoted=now, grace_ends=now + grace, data=data, error=None
+    )
+    return made, record(change, state)
+
+
+def let_go(change: Change, state: State, error: str | None) -> None:
+    """Leave a rotation to whoever resumes it, unless somebody has done that already."""
+    found = load(change, change.records, state.name)
+    if found is not None and found.owner is not None and state.owner and found.owner.token == state.owner.token:
+        store(change, found._replace(owner=None, error=error))
+
+
+def end(change: Change, state: State) -> None:
+    """Remove a rotation and what is left of processes that are gone; the attachment stays."""
+    state = _mine(change, state)
+    remains = state.ended()
+    if remains is None:
+        change.delete(path(state.name))
+    else:
+        store(change, remains)
+    for consumer in list(consumers(change, change.records, state.name)):
+        # One of another machine that did not report in this rotation is gone, or will report in the next.
+        silent = not consumer.process.is_here and consumer.time < (state.started or 0)
+        if remains is None or silent or not consumer.process.is_alive:
+            change.delete(consumer_path(state.name, consumer.id))
+
+
+def forget(change: Change, name: str) -> None:
+    """Remove the rotator and consumers of a secret that is forgotten; raises `ConflictError` during a rotation."""
+    state = load(change, change.records, name)
+    if state is not None and state.id:
+        raise ConflictError(
+            f"{name!r} is being rotated ({state.step}); finish that first, as `strongroom rotate status` says",
+            name=name,
+        )
+    change.delete(path(name))
+    for consumer in list(consumers(change, change.records, name)):
+        change.delete(consumer_path(name, consumer.id))

@@ -1,0 +1,49 @@
+"""What rotators share: options of a URL, and the value that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from strongroom.errors import ConfigError
+from strongroom.generate import ALPHABETS, generate_value
+
+POLICY = {"length", "alphabet"}
+
+
+class Policy(NamedTuple):
+    """How new values are drawn."""
+
+    length: int = 32
+    alphabet: str = "alphanumeric"
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Policy:
+        """Read `length` and `alphabet`; raises `ConfigError`."""
+        length, alphabet = given.get("length", "32"), given.get("alphabet", "alphanumeric")
+        if not (length.isascii() and length.isdigit() and len(length) < 5):
+            raise ConfigError("length is a whole number of characters")
+        if alphabet not in ALPHABETS:
+            raise ConfigError(f"alphabet is one of: {', '.join(ALPHABETS)}")
+        return cls(int(length), alphabet)
+
+    def draw(self) -> str:
+        """Return a new value; raises `InvalidInputError` when it would be too easy to guess."""
+        return generate_value(self.length, ALPHABETS[self.alphabet])
+
+
+def options(query: str, known: set[str], rotator: str) -> dict[str, str]:
+    """Read `a=1&b=2`; raises `ConfigError` for an unknown or repeated option, without showing its value."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    given = dict(pairs)
+    unknown = sorted(set(given) - known)
+    if unknown or len(given) != len(pairs) or (query and not pairs):
+        what = f"there is no option {unknown[0]!r}" if unknown else "options are written a=1&b=2, each once"
+        raise ConfigError(f"{rotator} {what}; it takes: {', '.join(sorted(known))}")
+    return given
+
+
+def password_field(data: Mapping[str, Any]) -> str:
+    """Return the field that holds the value to be rotated: `password` of several fields, else `value`."""
+    return "password" if "password" in data else "value"
