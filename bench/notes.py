@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _NOT_DURABLE = "it does not wait for the disk: a crash while it writes can lose every secret in the file"
-_NATIVE = "a native program; the start of Python and its imports alone take longer"
+_NATIVE = "a native program, and most of strongroom's time is the start of Python and its imports"
 
 WHY_NOT = {
     ("read-peers", "fernet-cached"): (
