@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -49,6 +50,22 @@ def test_a_connection_in_use_goes_on_and_is_replaced_when_it_is_next_taken(engin
     wait_until(lambda: pid(engine) != before)
     after = pid(engine)
     assert [pid(engine) for _ in range(3)] == [after] * 3
+
+
+def test_a_connection_that_was_being_made_during_a_change_is_replaced(engine, postgres, secrets, monkeypatch):
+    connect, made = engine.dialect.connect, []
+
+    def connect_and_change(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        made.append(connection.info.backend_pid)
+        if len(made) == 1:
+            rotate(postgres, secrets)
+            time.sleep(0.2)  # the callbacks have been called by then
+        return connection
+
+    monkeypatch.setattr(engine.dialect, "connect", connect_and_change)
+    assert [pid(engine) for _ in range(3)] == [made[-1]] * 3
+    assert len(made) == 2
 
 
 def test_a_refused_password_is_read_again(engine, secrets):

@@ -8,21 +8,21 @@ attach(engine, secrets, "POSTGRES_PASSWORD")
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from strongroom import MissingExtraError, SecretsManager
 from strongroom.integrations.credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh
 
 try:
-    from sqlalchemy import Engine, event, exc
+    from sqlalchemy import Engine, event
 except ImportError:
     raise MissingExtraError("this needs SQLAlchemy: pip install 'strongroom[sqlalchemy]'") from None
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from strongroom.live import LiveSecret
 
 
 def attach(engine: Engine | AsyncEngine, secrets: SecretsManager, name: str, *, grace: float = GRACE) -> None:
@@ -36,27 +36,45 @@ def attach(engine: Engine | AsyncEngine, secrets: SecretsManager, name: str, *, 
     """
     target = engine if isinstance(engine, Engine) else engine.sync_engine
     handle = secrets.secret(name)
-    newest = [handle.version]
+    connections = _Connections()
     mark = ("strongroom", name)
 
     def connect(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        # The number before the value: a change in between costs one connection more, never leaves an old one.
         handle()
+        # The number before the value: a change in between costs one connection more, never leaves an old one.
         record.info[mark] = handle.version
-        return with_refresh(
-            secrets,
-            name,
-            lambda value: dialect.connect(*args, **kwargs | credentials(value).arguments),
-            grace=grace,
-        )
 
-    def checkout(connection: Any, record: Any, proxy: Any) -> None:
-        if record.info.get(mark, 0) < newest[0]:
-            raise exc.DisconnectionError(f"{name!r} has changed since this connection was made")
+        def attempt(value: Any) -> Any:
+            return dialect.connect(*args, **kwargs | credentials(value).arguments)
 
-    def changed(changed: LiveSecret) -> None:
-        newest[0] = changed.version
+        return with_refresh(secrets, name, attempt, grace=grace)
+
+    def connected(connection: Any, record: Any) -> None:
+        connections.add(record)
+        # A change while it was being made came too early to mark it.
+        handle()
+        if record.info.get(mark) != handle.version:
+            record.invalidate(soft=True)
 
     event.listen(target, "do_connect", connect)
-    event.listen(target, "checkout", checkout)
-    handle.on_change(changed)
+    event.listen(target, "connect", connected)
+    handle.on_change(lambda _: connections.invalidate())
+
+
+class _Connections:
+    """The connections of a pool. Marking them is cheaper than a look at each when it is taken."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._records: WeakSet[Any] = WeakSet()
+
+    def add(self, record: Any) -> None:
+        with self._lock:
+            self._records.add(record)
+
+    def invalidate(self) -> None:
+        """Let each be replaced when it is next taken; this itself closes nothing, so any thread may call it."""
+        with self._lock:
+            records = list(self._records)
+        for record in records:
+            record.invalidate(soft=True)
