@@ -19,8 +19,12 @@ from strongroom.rotation.consumers import Consumer, consumers
 from strongroom.rotation.owner import LEASE, release
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State, load
 
-SETTLE = 0.5
-"""Seconds after promotion before the previous value is retired: time for a process that has just made its handle."""
+SETTLE = 1.0
+"""Seconds after promotion before the previous value is retired.
+
+A process with a live handle reports within some 50 ms of a rotation's begin. One that is stopped before it could is
+known only when a rotator was attached before, as it then reported when it made its handle.
+"""
 POLL = 0.05
 
 
@@ -116,8 +120,7 @@ class Run:
             return True
         known = self._consumers()
         # Where no process reports, some may hold the value without a live handle: they have the grace time.
-        settled = now >= (self.state.promoted or 0) + SETTLE
-        return settled and bool(known) and not any(consumer.lags(self.state) for consumer in known)
+        return self._is_settled() and bool(known) and not any(consumer.lags(self.state) for consumer in known)
 
     def check_ready(self) -> None:
         """Raise `ConflictError`, naming the laggards, unless the previous value may be retired."""
@@ -133,7 +136,10 @@ class Run:
         )
 
     def _may_be_ready(self, until: float) -> bool:
-        return until >= (self.state.grace_ends or 0) or bool(self._consumers())
+        return until >= (self.state.grace_ends or 0) or not self._is_settled() or bool(self._consumers())
+
+    def _is_settled(self) -> bool:
+        return self._clock.now() >= (self.state.promoted or 0) + SETTLE
 
     def _consumers(self) -> list[Consumer]:
         with self._access.engine.view() as (view, unlocked):

@@ -1,0 +1,195 @@
+"""A previous value is retired when every live process has switched, and not before, unless its grace time ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import strongroom
+from strongroom.errors import ConflictError
+from strongroom.rotation.rotation import Rotation
+
+from .source import Source
+
+SERVICE = """
+import sys, strongroom
+secrets = strongroom.open(sys.argv[1], audit="memory:", service=sys.argv[2])
+handle = secrets.secret("A")
+handle.on_change(lambda changed: print(changed.version, flush=True))
+print("ready", flush=True)
+sys.stdin.readline()
+secrets.close()
+"""
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 15
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "nothing happened for 15 s"
+        time.sleep(0.01)
+    return found
+
+
+@pytest.fixture(params=["sqlite", "file"])
+def secrets(request, make_manager):
+    manager = make_manager(request.param)
+    manager.set_secret("A", "first")
+    return manager
+
+
+@pytest.fixture
+def source(tmp_path):
+    source = Source(tmp_path / "source", "alternating")
+    source.accept("first")
+    return source
+
+
+@pytest.fixture
+def service(secrets):
+    started = []
+
+    def start(name):
+        url = secrets._access.engine.store.url
+        process = subprocess.Popen([sys.executable, "-c", SERVICE, url, name], stdin=-1, stdout=-1, text=True)
+        assert process.stdout.readline() == "ready\n"
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def entries(secrets):
+    return [path for path, _ in secrets._access.engine.store.scan("consumer/")]
+
+
+def stop(secrets, process, reports=1):
+    """Stop a process that has reported, and not while it holds the store's lock."""
+    wait_until(lambda: len(entries(secrets)) == reports)
+    secrets.set_secret("OTHER", "x")
+    os.kill(process.pid, signal.SIGSTOP)
+
+
+def test_the_previous_value_is_retired_as_soon_as_every_process_has_switched(secrets, source, service):
+    service("api")
+    service("worker")
+    secrets.rotation.rotate("A", source, wait=15)
+    assert source.accepted() == [secrets.get_secret("A")]
+    assert secrets.rotation.status("A")[0].step == "idle"
+    assert secrets.verify().ok
+
+
+def test_a_stopped_process_is_named_and_keeps_the_previous_value_alive_for_its_grace_time(secrets, source, service):
+    secrets.rotation.attach("A", "generate:")
+    service("api")
+    stopped = service("worker")
+    if secrets._access.engine.store.url.startswith("sqlite:"):
+        stop(secrets, stopped, 2)
+        secrets.rotation.rotate("A", source, wait=1.3)
+    else:
+        # A reader of a file reports from the begin of a rotation on.
+        source.test = lambda pending: stop(secrets, stopped, 2)
+        secrets.rotation.rotate("A", source, wait=1.3)
+    (status,) = secrets.rotation.status("A")
+    assert [(c.service, c.process.pid, c.version) for c in status.laggards] == [("worker", stopped.pid, 1)]
+    with pytest.raises(ConflictError, match=rf"still held by worker \(pid {stopped.pid}\)"):
+        secrets.rotation.retire("A", source)
+    assert "first" in source.accepted()
+    os.kill(stopped.pid, signal.SIGCONT)
+    secrets.rotation.resume("A", source, wait=15)
+    assert source.accepted() == [secrets.get_secret("A")]
+
+
+def test_the_end_of_the_grace_time_retires_whoever_lags(secrets, source, service):
+    class Later:
+        def now(self):
+            return time.time() + 3601
+
+        def sleep(self, seconds):
+            raise AssertionError
+
+    stopped = service("worker")
+    source.test = lambda pending: stop(secrets, stopped)
+    secrets.rotation.rotate("A", source, wait=0)
+    Rotation(secrets._access, None, 10, clock=Later()).retire("A", source)
+    assert source.accepted() == [secrets.get_secret("A")]
+
+
+def test_a_process_that_died_is_waited_for_by_nobody(secrets, source, service):
+    died = service("worker")
+    service("api")
+
+    def test(pending):
+        wait_until(lambda: len(entries(secrets)) == 2)
+        died.kill()
+        died.wait()
+
+    source.test = test
+    secrets.rotation.rotate("A", source, wait=15)
+    assert source.accepted() == [secrets.get_secret("A")]
+    assert len(entries(secrets)) == 0
+
+
+def test_a_process_that_closes_takes_its_report_back(make_manager, service):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    url = secrets._access.engine.store.url
+    with strongroom.open(url, audit="memory:") as other:
+        other.secret("A")
+        assert len(entries(secrets)) == 1
+    assert entries(secrets) == []
+
+
+def test_a_handle_of_a_secret_without_rotator_writes_nothing(secrets):
+    revision = secrets._access.engine.store.revision()
+    secrets.secret("A")
+    time.sleep(0.1)
+    assert secrets._access.engine.store.revision() == revision
+
+
+def test_a_handle_made_before_the_attachment_is_known(make_manager):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.secret("A")
+    secrets.rotation.attach("A", "generate:")
+    wait_until(lambda: entries(secrets))
+    assert [(c.process.pid, c.version) for c in secrets.rotation.status("A")[0].consumers] == [(os.getpid(), 1)]
+
+
+def test_a_child_of_fork_is_a_consumer_of_its_own(make_manager):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    secrets.secret("A")
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        wait_until(lambda: len(entries(secrets)) == 2)
+        assert {c.process.pid for c in secrets.rotation.status("A")[0].consumers} == {os.getpid(), pid}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert {c.process.pid for c in secrets.rotation.status("A")[0].consumers} == {os.getpid()}
+
+
+def test_a_forgotten_secret_leaves_no_rotator_and_no_consumer(make_manager):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    secrets.secret("A")
+    secrets.destroy_secret("A", with_history=True)
+    assert secrets._access.engine.store.scan("rotation/") == []
+    assert entries(secrets) == []
+    assert secrets.verify().ok
