@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -131,7 +132,7 @@ def test_a_file_of_another_size_is_refused_by_writers_and_ignored_by_readers(sto
 
 def test_what_is_kept_is_bounded(store, monkeypatch):
     monkeypatch.setattr(generation, "MOST_BYTES", 1000)
-    store._generation.look()
+    store._generation.close()
     for number in range(50):
         store.get(f"n{number}")
     assert len(store._generation.kept) <= 5
@@ -149,3 +150,22 @@ def test_the_file_has_the_mode_of_the_database(path):
         os.chmod(path, 0o660)
         put(store, b"1")
     assert os.stat(path + "-gen").st_mode & 0o777 == 0o660
+
+
+def test_a_database_that_was_overwritten_is_noticed_at_the_next_look(store, path):
+    assert store.get("a") == b"1"
+    with closing(sqlite3.connect(path)) as other:  # which knows nothing of the counter
+        other.execute("UPDATE entries SET value = ? WHERE path = 'a'", (b"2",))
+        other.execute("UPDATE store SET revision = revision + 1")
+        other.commit()
+    store._generation.look_at = 0.0  # the second is over
+    assert store.get("a") == b"2"
+
+
+def test_what_is_kept_is_not_read_again_because_a_second_is_over(store, monkeypatch):
+    store.get("a")
+    store._generation.look_at = 0.0
+    store.get("none")
+    reads = count_reads(store, monkeypatch)
+    assert store.get("a") == b"1"
+    assert reads == []

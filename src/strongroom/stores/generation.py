@@ -6,8 +6,8 @@ write lock, and sets the second after it. What a reader read while both were equ
 long as the first has not moved. A writer that dies in between leaves them different, which makes readers slower
 until the next commit, never stale.
 
-The file holds no secret. Whoever can write to it could keep readers from seeing a commit, and so could a careless
-`rm`; therefore nothing is believed for longer than `LOOK_EVERY`.
+The file holds no secret. A careless `rm` of it, or of the database, could keep readers from seeing a commit; therefore
+they look every `LOOK_EVERY` seconds whether the file is still at its path and the store at the revision that it had.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from strongroom.stores.placing import copy_owner_and_mode, make_new, os_error
 from strongroom.stores.sqlite_connection import Place
 
 LOOK_EVERY = 1.0
-"""Seconds after which what was read is read again, and the file is looked for at its path."""
-MOST_BYTES = 32 * 1024 * 1024
+"""Seconds after which the file is looked for at its path."""
+MOST_BYTES = 64 * 1024 * 1024
 LARGEST = 64 * 1024
 _cells = struct.Struct("=QQ")
 NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
@@ -34,12 +34,13 @@ NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
 class Generation:
     """The counter of one database, and what was read while it stood still. Usable from many threads."""
 
-    __slots__ = ("_inode", "_path", "_place", "_room", "cells", "kept", "look_at")
+    __slots__ = ("_inode", "_path", "_place", "_room", "_settled", "cells", "kept", "look_at")
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._path = place.path + "-gen"
         self._inode = (0, 0)
+        self._settled = (-1, -1)
         self.cells = NEVER_CLEAN
         self.look_at = 0.0
         self.kept: dict[str, tuple[int, bytes | None]] = {}
@@ -56,11 +57,18 @@ class Generation:
             self._forget()
         self.kept[path] = (begun, value)
 
-    def look(self) -> None:
-        """Forget everything, and follow the file to where it is now; without one nothing is kept."""
-        self._forget()
+    def look(self, revision: int) -> None:
+        """Follow the file to where it is now; without one nothing is kept.
+
+        Forgets everything when it is another file, or when the store has got another `revision` without a commit.
+        """
+        before = (self._inode, *self._settled)
         with suppress(StoreError, OSError):
             self._attach()
+        begun, ended = self.cells
+        self._settled = (begun, revision) if begun == ended else (-1, -1)
+        if before[0] != self._inode or (before[1] == begun and before[2] != revision):
+            self._forget()
         self.look_at = monotonic() + LOOK_EVERY
 
     def begin(self) -> int:

@@ -69,7 +69,7 @@ class SqliteStore:
     def _read(self, path: str) -> bytes | None:
         generation = self._generation
         if monotonic() >= generation.look_at:
-            generation.look()
+            generation.look(self.revision())
         begun, ended = generation.cells
         try:
             with self._reading:
@@ -98,7 +98,7 @@ class SqliteStore:
     def commits(self) -> Sequence[int] | None:
         """Return the shared counter; see `strongroom.protocols.Store.commits`."""
         if monotonic() >= self._generation.look_at:
-            self._generation.look()
+            self._generation.look(self.revision())
         return None if self._generation.cells is NEVER_CLEAN else self._generation.cells
 
     @contextmanager
