@@ -24,5 +24,5 @@ WHY_NOT = {
 
 MEMORY = (
     "strongroom's memory is that of Python, `cryptography` and `sqlite3`, which the floor shows, and its own code."
-    " A process that reads many secrets also holds pages of the database (up to 64 MiB) and ciphertext (up to 32 MiB)."
+    " A process that reads many secrets also holds pages of the database (up to 64 MiB) and ciphertext (up to 64 MiB)."
 )

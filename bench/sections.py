@@ -24,8 +24,8 @@ def read(plan: Plan, scratch: str) -> Section:
         text="`get_secret` on SQLite in a running process. The audit event is in the kernel before the value is"
         " returned. The floor is one prepared point read from a table of the same shape, one AES-256-GCM decryption"
         " and one `write(2)` of 300 bytes. Names are random and read in random order. strongroom keeps ciphertext"
-        " that it has read, up to 32 MiB and for up to a second, while the shared generation counter says that nobody"
-        " has begun to commit; with the largest number of secrets hardly any read finds its name kept.",
+        " that it has read, up to 64 MiB, for as long as the shared generation counter says that nobody has begun to"
+        " commit.",
     )
     return section._replace(targets=[*_against_floor(section, "`get_secret`", _READ_LIMIT), *_growth(section)])
 
