@@ -25,6 +25,7 @@ COMMANDS = {
     "undelete": Entry("removing", "show a hidden secret again"),
     "destroy": Entry("removing", "remove the ciphertext of a secret for good"),
     "run": Entry("running", "run a program with secrets in its environment"),
+    "render": Entry("rendering", "write secrets as files of a directory in memory"),
     "edit": Entry("editing", "change a secret in your editor"),
     "import": Entry("importing", "take secrets over from a file or the environment"),
     "export": Entry("exporting", "write secrets in the clear, for other tools"),
