@@ -49,7 +49,7 @@ def test_a_path_and_fields_are_nested(secrets):
 
 def test_a_prefix_chooses_the_secrets_and_is_taken_off(secrets):
     secrets.set_secret("billing/TOKEN", "that of billing")
-    settings = dynaconf.Dynaconf(loaders=LOADERS, STRONGROOM_PREFIX_FOR_DYNACONF="billing/")
+    settings = dynaconf.Dynaconf(loaders=LOADERS, SECRETS_PREFIX_FOR_DYNACONF="billing/")
     assert settings.TOKEN == "that of billing"
     assert "DB" not in settings
 

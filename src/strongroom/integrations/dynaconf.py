@@ -2,7 +2,7 @@
 
     settings = Dynaconf(loaders=["dynaconf.loaders.env_loader", "strongroom.integrations.dynaconf"])
 
-A later loader wins. The setting STRONGROOM_PREFIX_FOR_DYNACONF chooses the secrets whose names start with it, and is
+A later loader wins. The setting SECRETS_PREFIX_FOR_DYNACONF chooses the secrets whose names start with it, and is
 taken off. `auth/password` is the setting `AUTH.password`.
 """
 
@@ -28,7 +28,7 @@ def load(obj: Any, env: str | None = None, silent: bool = True, key: str | None 
     begins with one of dynaconf's converters (`@format`, `@jinja` …): dynaconf would evaluate it.
     """
     secrets = default_manager()
-    prefix = obj.get("STRONGROOM_PREFIX_FOR_DYNACONF", "")
+    prefix = obj.get("SECRETS_PREFIX_FOR_DYNACONF", "")
     for name in secrets.list_secrets(prefix):
         setting = name.removeprefix(prefix).strip("/").replace("/", "__")
         if setting and key in (None, setting):

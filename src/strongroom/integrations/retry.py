@@ -17,8 +17,8 @@ from strongroom.integrations.values import read
 Result = TypeVar("Result")
 Refused = Callable[[BaseException], bool]
 
-GRACE = 300.0
-"""Seconds after a change in which the version before is tried too."""
+GRACE = 3600.0
+"""Seconds after a change in which the version before is tried too: as long as a rotation keeps it valid."""
 _SQLSTATES = ("28P01", "28000")
 """PostgreSQL's invalid_password and invalid_authorization_specification."""
 _REDIS = ("redis.exceptions", "AuthenticationError")
