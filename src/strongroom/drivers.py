@@ -28,6 +28,9 @@ AUDIT_SINKS = {
 }
 ROTATORS = {
     "generate": "strongroom.rotators.generate",
+    "command": "strongroom.rotators.command",
+    "webhook": "strongroom.rotators.webhook",
+    "postgresql": "strongroom.rotators.postgresql",
 }
 _ENDINGS = {".db": "sqlite", ".enc": "file"}
 

@@ -1,0 +1,106 @@
+"""The conformance suite for rotators, and a clock that a test sets.
+
+class TestMyRotator(RotatorConformance):
+    @pytest.fixture
+    def rotator(self): return MyRotator(...)
+
+    @pytest.fixture
+    def current(self): return {"value": "what the source accepts at first"}
+
+    def accepts(self, data): return True when the source accepts these fields
+
+`VirtualClock` is for `strongroom.rotation.rotation.Rotation(…, clock=VirtualClock())`: a grace time passes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from strongroom.protocols import Rotator
+
+Fields = Mapping[str, Any]
+
+
+class VirtualClock:
+    """A clock that stands still unless it is told otherwise."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.time += seconds
+
+
+class RotatorConformance:
+    """What holds for every rotator; a subclass has the fixtures `rotator` and `current`, and says what is accepted."""
+
+    def accepts(self, data: Fields) -> bool:
+        """Ask the source itself, not the rotator, whether it accepts these fields."""
+        raise NotImplementedError
+
+    def test_create_touches_nothing(self, rotator: Rotator, current: Fields) -> None:
+        """What it returns is new each time, keeps the other fields, and is not accepted yet."""
+        before = dict(current)
+        pending = rotator.create(current)
+        assert dict(current) == before
+        assert set(pending) == set(current)
+        assert pending != current
+        assert rotator.create(current) != pending
+        assert self.accepts(current)
+        assert not self.accepts(pending)
+
+    def test_a_value_that_was_not_set_fails_its_test(self, rotator: Rotator, current: Fields) -> None:
+        """Or a rotation would promote a value that nobody accepts."""
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            rotator.test(rotator.create(current))
+
+    def test_what_was_set_is_accepted(self, rotator: Rotator, current: Fields) -> None:
+        """And passes its test."""
+        pending = rotator.create(current)
+        rotator.set(pending, current)
+        rotator.test(pending)
+        assert self.accepts(pending)
+
+    def test_every_step_may_be_repeated(self, rotator: Rotator, current: Fields) -> None:
+        """After a crash nobody knows whether the last one was done."""
+        pending = rotator.create(current)
+        for _ in range(3):
+            rotator.set(pending, current)
+        for _ in range(2):
+            rotator.test(pending)
+        for _ in range(3):
+            rotator.retire(current, pending)
+        rotator.test(pending)
+        assert self.accepts(pending)
+        assert not self.accepts(current)
+
+    def test_a_rotation_is_undone_by_the_same_steps(self, rotator: Rotator, current: Fields) -> None:
+        """Whether the source had taken the pending value, or not, or some of it twice."""
+        pending = rotator.create(current)
+        for taken in (False, True, True):
+            if taken:
+                rotator.set(pending, current)
+            rotator.set(current, pending)
+            rotator.test(current)
+            rotator.retire(pending, current)
+            assert self.accepts(current)
+            assert not self.accepts(pending)
+
+    def test_rotations_follow_each_other(self, rotator: Rotator, current: Fields) -> None:
+        """Each accepts the newest value and refuses the one before."""
+        for _ in range(4):
+            pending = rotator.create(current)
+            rotator.set(pending, current)
+            rotator.test(pending)
+            rotator.retire(current, pending)
+            assert self.accepts(pending)
+            assert not self.accepts(current)
+            current = pending

@@ -1,0 +1,115 @@
+"""A program of one's own as a rotator: values on standard input, never in its arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from strongroom import drivers
+from strongroom.errors import ConfigError, RotationError
+from strongroom.testing.rotators import RotatorConformance
+
+PROGRAM = f"""#!{sys.executable}
+import json, os, sys
+request, place = json.load(sys.stdin), os.path.dirname(os.path.abspath(__file__)) + "/accepted"
+accepted = json.load(open(place))
+step = sys.argv[1]
+assert len(sys.argv) == 2
+if step == "create":
+    print(json.dumps({{"value": os.urandom(8).hex()}}))
+elif step == "set":
+    json.dump([request["pending"]["value"]], open(place, "w"))
+elif step == "test":
+    sys.exit(request["pending"]["value"] not in accepted)
+elif step == "retire":
+    json.dump([value for value in accepted if value != request["previous"]["value"]], open(place, "w"))
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    def make(text=PROGRAM):
+        path = tmp_path / "rotate"
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    (tmp_path / "accepted").write_text('["first"]')
+    return make
+
+
+class TestCommand(RotatorConformance):
+    @pytest.fixture
+    def rotator(self, program):
+        path = program()
+        self.accepted = path.parent / "accepted"
+        return drivers.rotator(f"command:{path}", None)
+
+    @pytest.fixture
+    def current(self):
+        return {"value": "first"}
+
+    def accepts(self, data):
+        return data["value"] in json.loads(self.accepted.read_text())
+
+
+@pytest.mark.parametrize(
+    ("script", "phrase"),
+    [
+        ("exit 3", "ended with exit code 3"),
+        ("kill -9 $$", "killed by signal 9"),
+        ("echo hidden", "printed no JSON object"),
+        ("echo '[]'", "printed no JSON object"),
+        ("sleep 60", "did not end within 1 s"),
+    ],
+)
+def test_a_program_that_fails_is_an_error_that_shows_nothing_of_what_it_printed(program, script, phrase):
+    rotator = drivers.rotator(f"command:{program(f'#!/bin/sh{chr(10)}{script}')}?timeout=1", None)
+    with pytest.raises(RotationError, match=phrase) as caught:
+        rotator.create({"value": "hidden"})
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o644])
+def test_a_program_that_others_could_replace_is_not_run(program, mode):
+    path = program()
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod"):
+        drivers.rotator(f"command:{path}", None)
+
+
+def test_a_program_of_another_user_is_not_run(program):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path = program()
+    os.chown(path, 4711, -1)
+    with pytest.raises(ConfigError, match="other users"):
+        drivers.rotator(f"command:{path}", None)
+
+
+@pytest.mark.parametrize("rest", ["rotate", "/nowhere/rotate", "/", "/bin/sh?timeout=x", "/bin/sh?shell=1"])
+def test_a_url_that_cannot_be_is_refused(rest):
+    with pytest.raises(ConfigError):
+        drivers.rotator(f"command:{rest}", None)
+
+
+def test_bytes_are_refused(program):
+    with pytest.raises(RotationError, match="bytes"):
+        drivers.rotator(f"command:{program()}", None).create({"value": b"x"})
+
+
+def test_what_a_program_has_started_ends_with_it(program, tmp_path):
+    script = f"#!/bin/sh\n(sleep 2; touch {tmp_path}/late) &\necho '{{}}'; exec >/dev/null; sleep 60"
+    with pytest.raises(RotationError, match="was killed"):
+        drivers.rotator(f"command:{program(script)}?timeout=1", None).create({"value": "x"})
+    running = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            running.append(path.read_bytes())
+    assert running
+    assert not any(bytes(tmp_path) in line for line in running)

@@ -1,0 +1,130 @@
+"""A service as a rotator, with a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from strongroom import drivers
+from strongroom.errors import ConfigError, RotationError
+from strongroom.testing.rotators import RotatorConformance
+
+KEY = b"signing key"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, self.headers, body))
+        request, accepted, answer = json.loads(body), self.server.accepted, {}
+        step, status = request["step"], self.server.status
+        if step == "create":
+            answer = {"value": os.urandom(8).hex()}
+        elif step == "set":
+            accepted[:] = [request["pending"]["value"]]
+        elif step == "test" and request["pending"]["value"] not in accepted:
+            status = 409
+        elif step == "retire" and request["previous"]["value"] in accepted:
+            accepted.remove(request["previous"]["value"])
+        self.send_response(status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode() if self.server.answers else b"hidden")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.accepted, server.requests, server.status, server.answers = ["first"], [], 200, True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def read(name):
+    assert name == "hooks/key"
+    return {"value": KEY}
+
+
+def connect(server):
+    return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key", read)
+
+
+class TestWebhook(RotatorConformance):
+    @pytest.fixture
+    def rotator(self, server):
+        self.server = server
+        return connect(server)
+
+    @pytest.fixture
+    def current(self):
+        return {"value": "first"}
+
+    def accepts(self, data):
+        return data["value"] in self.server.accepted
+
+
+def test_the_body_is_signed_together_with_the_time(server):
+    connect(server).set({"value": "new"}, {"value": "old"})
+    ((path, headers, body),) = server.requests
+    stamp, signature = (part[2:] for part in headers["Strongroom-Signature"].replace("v1=", "v=").split(","))
+    assert path == "/rotate"
+    assert signature == hmac.digest(KEY, stamp.encode() + b"." + body, hashlib.sha256).hex()
+    assert json.loads(body) == {"step": "set", "pending": {"value": "new"}, "current": {"value": "old"}}
+
+
+@pytest.mark.parametrize("status", [500, 503, 404, 302, 307])
+def test_any_other_status_is_an_error_and_a_redirect_is_not_followed(server, status):
+    server.status = status
+    with pytest.raises(RotationError, match=f"answered set with status {status}"):
+        connect(server).set({"value": "hidden"}, {"value": "first"})
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_is_no_mapping_is_an_error_that_does_not_show_it(server):
+    server.answers = False
+    with pytest.raises(RotationError, match="JSON object") as caught:
+        connect(server).create({"value": "first"})
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_service_that_does_not_answer_is_an_error(server):
+    rotator = drivers.rotator("webhook:http://127.0.0.1:1/", read)
+    with pytest.raises(RotationError, match=r"127.0.0.1:1 did not answer test \(ConnectionRefusedError\)"):
+        rotator.test({"value": "x"})
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "http://example.org/", "https://user:hidden@example.org/", "ftp://example.org/", "example.org", "",
+        "https://[::1", "https://example.org/#secret=x",
+    ],
+)  # fmt: skip
+def test_a_url_that_would_send_values_in_the_clear_is_refused(rest):
+    with pytest.raises(ConfigError) as caught:
+        drivers.rotator(f"webhook:{rest}", read)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [500])
+def test_a_webhook_that_answers_500_leaves_the_current_value_working(server, make_manager, status):
+    manager = make_manager()
+    manager.set_secrets({"A": "first", "hooks/key": "k"})
+    manager.rotation.attach("A", f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key")
+    server.status = status
+    with pytest.raises(RotationError, match=r"nothing was changed: 127.0.0.1:.* answered create with status 500"):
+        manager.rotate_secret("A")
+    assert (manager.get_secret("A"), server.accepted) == ("first", ["first"])
