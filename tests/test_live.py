@@ -194,6 +194,56 @@ def test_closing_ends_the_thread(manager):
     assert not thread.is_alive()
 
 
+def test_a_child_of_a_process_that_has_closed_starts_no_thread(manager):
+    manager.secret("A")
+    manager.close()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if threading.active_count() == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_change_between_the_last_read_and_the_callback_is_told(manager):
+    handle = manager.secret("A")
+    manager.set_secret("A", "second")
+    stamp = manager._live._stamp()
+    wait_until(lambda: manager._live._before == stamp)
+    told = []
+    handle.on_change(lambda changed: told.append(changed.seen))
+    wait_until(lambda: told)
+    assert told == [2]
+
+
+def test_a_change_that_was_read_before_the_callback_is_not_told(manager):
+    handle = manager.secret("A")
+    manager.set_secret("A", "second")
+    assert handle.value == "second"
+    told = []
+    handle.on_change(lambda changed: told.append(changed.seen))
+    manager.set_secret("A", "third")
+    wait_until(lambda: told)
+    assert told == [3]
+
+
+def test_a_forged_record_silences_no_other_callback_and_is_not_read_again_and_again(manager):
+    manager.set_secret("B", "first")
+    told = []
+    for name in ("A", "B"):
+        manager.secret(name).on_change(lambda changed: told.append((changed.name, changed.seen)))
+    store = manager._access.engine.store
+    authentic = store.get("secret/B")
+    manager.set_secret("B", "second")
+    wait_until(lambda: told)
+    with store.transaction() as tx:
+        tx.put("secret/A", tx.get("secret/A")[:-1] + b"x")
+        tx.put("secret/B", authentic)
+    wait_until(lambda: len(told) == 2)
+    time.sleep(8 * live.TICK)
+    assert told == [("B", 2), ("B", 1)]
+    # Once while the commit is under way, and once after it.
+    assert len(manager.get_audit_logs(limit=None, name="A", outcome="failed")) <= 2
+
+
 def test_sixty_four_readers_see_no_value_of_an_earlier_version(manager):
     handle = manager.secret("A")
     manager.set_secret("A", "1")

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from strongroom.access import Access
 from strongroom.data import decode_value
-from strongroom.errors import SecretNotFoundError, StrongroomError
+from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.model import ROTATION
 from strongroom.secret import STARS
 
@@ -103,6 +103,7 @@ class Live:
         self._closed = threading.Event()
         self._pid = os.getpid()
         self._reporter: Reporter | None = None
+        self._before: object = None
         _all.add(self)
 
     def handle(self, name: str) -> LiveSecret:
@@ -139,7 +140,11 @@ class Live:
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""
         with self._lock:
+            if not handle._callbacks:
+                handle.seen = handle.version
             handle._callbacks.append(callback)
+            # A change since `value` was read last may have gone by while nobody was to be told.
+            self._before = None
             self._start()
 
     def close(self) -> None:
@@ -180,12 +185,11 @@ class Live:
 
     def _run(self) -> None:
         flush_at = monotonic() + FLUSH_EVERY
-        before: object = None
         while not self._closed.wait(TICK):
             try:
                 now = self._stamp()
-                if now != before:
-                    before = now
+                if now != self._before:
+                    self._before = now
                     self._notify()
                     self._report()
                 if monotonic() >= flush_at:
@@ -193,7 +197,7 @@ class Live:
                     self.flush()
             except StrongroomError:
                 # A store that cannot be read for a while, or an audit log that is full: the reader gets the error.
-                before = None
+                self._before = None
 
     def _stamp(self) -> object:
         store = self._access.engine.store
@@ -208,7 +212,8 @@ class Live:
                 continue
             try:
                 self.refresh(handle)
-            except SecretNotFoundError:
+            except (SecretNotFoundError, DeniedError, TamperedError):
+                # On record, and for whoever reads it. The handles after this one must be told all the same.
                 continue
             if handle.version != handle.seen:
                 handle.seen = handle.version
@@ -217,8 +222,11 @@ class Live:
 
     def _after_fork(self) -> None:
         # The thread did not come along, and the reads that the parent counted are the parent's to record.
-        self._lock, self._closed, self._pid = threading.RLock(), threading.Event(), os.getpid()
-        self._reporter = None
+        closed, self._closed = self._closed.is_set(), threading.Event()
+        if closed:
+            self._closed.set()
+        self._lock, self._pid = threading.RLock(), os.getpid()
+        self._reporter, self._before = None, None
         for handle in self._handles.values():
             handle._counted = handle._reads
         if self._thread is not None:
