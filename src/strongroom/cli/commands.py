@@ -19,7 +19,7 @@ COMMANDS = {
     "get": Entry("reading", "print the value of a secret"),
     "list": Entry("reading", "list the names of the secrets"),
     "history": Entry("reading", "list the versions of a secret"),
-    "rotate": Entry("writing", "replace the value of a secret, by a generated one or yours"),
+    "rotate": Entry("rotating", "replace the value of a secret, at its source too"),
     "rollback": Entry("writing", "make an older version the current one"),
     "rm": Entry("removing", "hide a secret; undelete shows it again"),
     "undelete": Entry("removing", "show a hidden secret again"),

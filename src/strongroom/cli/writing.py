@@ -1,4 +1,4 @@
-"""`set`, `rotate` and `rollback`."""
+"""`set` and `rollback`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def set_secret(args: Arguments, out: Output) -> None:
         made = secrets.set_secret(
             args.name, _data(args, out), args.cas, expires_in=expires, custom=custom, max_versions=args.max_versions
         )
-    _tell(out, args.name, made)
+    tell(out, args.name, made)
 
 
 def _data(args: Arguments, out: Output) -> Any:
@@ -84,35 +84,17 @@ def _only_on_a_terminal() -> None:
         raise InvalidInputError("only one field can be read from standard input; use --json-data for several")
 
 
-def rotate(args: Arguments, out: Output) -> None:
-    """Replace a value."""
-    values.one_of(args, "stdin", "prompt", "value", "generate", "file")
-    if args.prompt and not out.can_ask:
-        raise InvalidInputError("--prompt needs a terminal; pipe the new value in and say --stdin")
-    with session.manager(args) as secrets:
-        made = secrets.rotate_secret(args.name, _new_value(args, out), args.cas)
-    _tell(out, args.name, made)
-
-
-def _new_value(args: Arguments, out: Output) -> str | bytes | None:
-    """Return the value that the options ask for, None for a generated one of the usual kind."""
-    if args.stdin:
-        return values.from_stdin(args)
-    if args.prompt or args.value is not None or args.file is not None:
-        return values.from_source(args, out, f"New value of {args.name}")
-    return values.generated(args) if args.length is not None or args.alphabet is not None else None
-
-
 def rollback(args: Arguments, out: Output) -> None:
     """Make an older version current."""
     if not (args.version.isascii() and args.version.isdigit()):
         raise InvalidInputError("VERSION is a whole number; `strongroom history` shows them")
     with session.manager(args) as secrets:
         made = secrets.rollback(args.name, int(args.version), args.cas)
-    _tell(out, args.name, made)
+    tell(out, args.name, made)
 
 
-def _tell(out: Output, name: str, made: VersionInfo) -> None:
+def tell(out: Output, name: str, made: VersionInfo) -> None:
+    """Print what is known of a version that was made."""
     if out.json:
         out.document({"name": name, "version": made.version, "created": times.iso(made.created),
                       "expires": times.iso(made.expires)})  # fmt: skip
@@ -156,27 +138,6 @@ strongroom set POSTGRES_PASSWORD --generate            make one
 strongroom set TLS_KEY --file server.key               read it from a file
 strongroom set db --field user=@user.txt --field password=-   several fields
 strongroom set API_TOKEN --cas 0 --expires-in 30d      only if it is new, for 30 days""",
-    ),
-    "rotate": Command(
-        rotate,
-        "NAME",
-        (
-            Option("--stdin", "read the new value from standard input"),
-            Option("--prompt", "ask for the new value"),
-            *values.SOURCES,
-            CAS,
-        ),
-        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10),
-        excess=NO_VALUE,
-        description="""\
-Replaces the value of a secret and prints the number of the new version, never the value. Without an option a value is
-generated: 32 letters and digits. Every process that reads the secret from now on gets the new one; the one before stays
-readable as the previous version (`strongroom get NAME --version N`).""",
-        examples="""\
-strongroom rotate SESSION_KEY                    a generated value
-strongroom rotate SESSION_KEY --length 64        a longer one
-strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value
-new-password | strongroom rotate API_TOKEN --stdin   read it from a pipe""",
     ),
     "rollback": Command(
         rollback,

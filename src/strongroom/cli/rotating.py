@@ -1,0 +1,228 @@
+"""`rotate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from strongroom.cli import session, times, values
+from strongroom.cli.arguments import Arguments, Command, Option
+from strongroom.cli.output import Output
+from strongroom.cli.writing import CAS, NO_VALUE, tell
+from strongroom.errors import InvalidInputError, StrongroomError
+from strongroom.manager import SecretsManager
+from strongroom.model import check_name
+
+if TYPE_CHECKING:
+    from strongroom.rotation.consumers import Consumer
+    from strongroom.rotation.status import RotationStatus
+
+
+def rotate(args: Arguments, out: Output) -> int | None:
+    """Rotate one secret, several, or look after a rotation."""
+    if args.name is not None:
+        if args.what not in ACTIONS:
+            raise InvalidInputError(f"rotate takes one NAME, and {NO_VALUE}")
+        return ACTIONS[args.what](args, out)
+    if args.what in ("status", "resume"):
+        return ACTIONS[args.what](args, out)
+    if args.due or args.all:
+        return _several(args, out)
+    if args.what is None:
+        raise InvalidInputError("NAME is missing; --help shows how to call this command")
+    args.name = check_name(args.what)
+    if args.attach is not None or args.detach:
+        _attach(args, out)
+    else:
+        _one(args, out)
+    return None
+
+
+def _one(args: Arguments, out: Output) -> None:
+    values.one_of(args, "stdin", "prompt", "value", "generate", "file")
+    if args.prompt and not out.can_ask:
+        raise InvalidInputError("--prompt needs a terminal; pipe the new value in and say --stdin")
+    with session.manager(args) as secrets:
+        value = _new_value(args, out)
+        if args.wait is not None and secrets.rotation.has_rotator(args.name):
+            made = secrets.rotation.rotate(args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"))
+        else:
+            made = secrets.rotate_secret(args.name, value, args.cas)
+        tell(out, args.name, made)
+        if secrets.rotation.has_rotator(args.name):
+            _tell_what_is_left(secrets, args.name, out)
+
+
+def _new_value(args: Arguments, out: Output) -> str | bytes | None:
+    """Return the value that the options ask for, None for a generated one of the usual kind."""
+    if args.stdin:
+        return values.from_stdin(args)
+    if args.prompt or args.value is not None or args.file is not None:
+        return values.from_source(args, out, f"New value of {args.name}")
+    return values.generated(args) if args.length is not None or args.alphabet is not None else None
+
+
+def _several(args: Arguments, out: Output) -> int | None:
+    if args.what is not None:
+        raise InvalidInputError("--due and --all take no NAME")
+    with session.manager(args) as secrets:
+        names = secrets.rotation.due() if args.due else [status.name for status in secrets.rotation.status()]
+        return _each(names, lambda name: _finish_or_rotate(secrets, name, args, out), out)
+
+
+def _each(names: Iterable[str], work: Callable[[str], None], out: Output) -> int | None:
+    """Do the same for each, and let no failure keep the others from it; return the last one's exit code."""
+    code = None
+    for name in names:
+        try:
+            work(name)
+        except StrongroomError as error:
+            out.error(error)
+            code = error.exit_code
+    return code
+
+
+def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
+    unfinished = secrets.rotation.status(name)[0].step != "idle"
+    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
+    tell(out, name, act(name, wait=_span(args, "wait")))
+    _tell_what_is_left(secrets, name, out)
+
+
+def _tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
+    status = secrets.rotation.status(name)[0]
+    if status.step != "promoted":
+        return
+    late = ", ".join(consumer.label for consumer in status.laggards) or "processes without a live handle"
+    out.say(
+        f"the previous value stays valid until {times.iso(status.grace_ends)} for {late}; `strongroom rotate resume "
+        f"{name}` or --due retires it"
+    )
+
+
+def _attach(args: Arguments, out: Output) -> None:
+    if args.attach is not None and args.detach:
+        raise InvalidInputError("--attach and --detach exclude each other")
+    with session.manager(args) as secrets:
+        if args.detach:
+            secrets.rotation.detach(args.name)
+            out.say(f"{args.name}: no rotator")
+            return
+        every = None if args.every is None else times.span(args.every, "--every")
+        grace = None if args.grace is None else times.span(args.grace, "--grace")
+        secrets.rotation.attach(args.name, args.attach, every=every, grace=grace)
+    out.say(f"{args.name}: rotated by {args.attach}")
+
+
+def _span(args: Arguments, name: str) -> float:
+    text = getattr(args, name)
+    return 5.0 if text is None else times.span(text, f"--{name}")
+
+
+def _status(args: Arguments, out: Output) -> None:
+    with session.manager(args) as secrets:
+        found = secrets.rotation.status(args.name)
+    if out.json:
+        out.document([_document(status) for status in found])
+        return
+    heads = ("NAME", "STEP", "VERSION", "ROTATOR", "DUE", "GRACE ENDS", "LAGGARDS", "ERROR")
+    out.rows(heads, [
+        (s.name, s.step + (" (running)" if s.running else ""), s.version, s.rotator, times.iso(s.due),
+         times.iso(s.grace_ends), ", ".join(c.label for c in s.laggards) or None, s.error)
+        for s in found
+    ])  # fmt: skip
+
+
+def _document(status: RotationStatus) -> dict[str, Any]:
+    def shown(consumer: Consumer) -> dict[str, Any]:
+        process = consumer.process
+        return {"service": consumer.service, "pid": process.pid, "host": process.host, "version": consumer.version}
+
+    moments = {field: times.iso(getattr(status, field)) for field in ("due", "started", "grace_ends")}
+    people = {field: [shown(consumer) for consumer in getattr(status, field)] for field in ("consumers", "laggards")}
+    return status._asdict() | moments | people
+
+
+def _resume(args: Arguments, out: Output) -> int | None:
+    with session.manager(args) as secrets:
+        if args.name is not None:
+            _finish(secrets, args.name, args, out)
+            return None
+        left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
+        return _each(left, lambda name: _finish(secrets, name, args, out), out)
+
+
+def _finish(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
+    tell(out, name, secrets.rotation.resume(name, wait=_span(args, "wait")))
+    _tell_what_is_left(secrets, name, out)
+
+
+def _abort(args: Arguments, out: Output) -> None:
+    with session.manager(args) as secrets:
+        secrets.rotation.abort(args.name, force=args.force)
+    out.say(f"{args.name}: keeps its current value")
+
+
+def _retire(args: Arguments, out: Output) -> None:
+    with session.manager(args) as secrets:
+        secrets.rotation.retire(args.name, force=args.force)
+    out.say(f"{args.name}: the previous value is retired")
+
+
+ACTIONS: dict[str, Callable[[Arguments, Output], int | None]] = {
+    "status": _status,
+    "resume": _resume,
+    "abort": _abort,
+    "retire": _retire,
+}
+
+COMMANDS = {
+    "rotate": Command(
+        rotate,
+        "[WHAT] [NAME]",
+        (
+            Option("--stdin", "read the new value from standard input"),
+            Option("--prompt", "ask for the new value"),
+            *values.SOURCES,
+            CAS,
+            Option("--due", "rotate every secret whose period is over, and finish what was left"),
+            Option("--all", "rotate every secret that has a rotator"),
+            Option("--attach", "let this rotator rotate the secret from now on", "URL"),
+            Option("--detach", "let no rotator rotate the secret"),
+            Option("--every", "with --attach: how often it is due, such as 30d", "SPAN"),
+            Option("--grace", "with --attach: how long the previous value stays valid, such as 1h", "SPAN"),
+            Option("--wait", "how long to wait for running processes to switch (default 5s)", "SPAN"),
+            Option("--force", "abort: do not ask the source; retire: do not wait for processes"),
+        ),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+        excess=NO_VALUE,
+        description="""\
+`rotate NAME` replaces the value of a secret and prints the number of the new version, never the value. Without an
+option a value is generated: 32 letters and digits. Every process that reads the secret from now on gets the new one;
+the one before stays readable as the previous version (`strongroom get NAME --version N`).
+
+A secret with a rotator (--attach) is rotated at its source too, in stages: the new value is stored as pending, set at
+the source, tested, promoted to be the current one. The previous value is retired at the source when every running
+process with a live handle has taken the new one up, or when the grace time ends (1h unless --grace says otherwise).
+Killed at any moment, a rotation goes on with `rotate resume`.
+
+`rotate status [NAME]` shows rotators, steps, due times and the processes that still hold the previous value;
+`rotate resume [NAME]` finishes what was interrupted or waits for processes; `rotate abort NAME` gives the source the
+current value back; `rotate retire NAME` retires the previous value now. Secrets with the names of these four words are
+rotated by the library or by --due.""",
+        about="""\
+Rotators:
+  generate:length=32&alphabet=alphanumeric   a new value, without a source
+  command:/PATH                              a program: the step as argument, a JSON request on standard input
+  webhook:https://HOST/PATH#key=NAME         a service: a JSON request, signed with the secret NAME
+  postgresql://HOST/DATABASE?role=ROLE       a role's password""",
+        examples="""\
+strongroom rotate SESSION_KEY                    a generated value
+strongroom rotate SESSION_KEY --length 64        a longer one
+strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value
+new-password | strongroom rotate API_TOKEN --stdin   read it from a pipe
+strongroom rotate SESSION_KEY --attach generate: --every 30d   rotate it each month
+strongroom rotate --due                          for a timer: rotate what is due
+strongroom rotate status                         who still holds a previous value""",
+    ),
+}
