@@ -1,27 +1,42 @@
-"""`run`: resolve all secrets, then become the program."""
+"""`run`: resolve all secrets, then become the program, or stay with it."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from strongroom.cli import environment, process, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
+from strongroom.config import Config
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.manager import SecretsManager
+
+if TYPE_CHECKING:
+    from strongroom.watching import Watch
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
 
 def run(args: Arguments, out: Output) -> int:
-    """Replace this process by the program."""
+    """Replace this process by the program, or with `--watch` stay with it."""
     if args.pristine and args.preserve_env:
         raise InvalidInputError("--pristine and --preserve-env exclude each other; give one")
+    if args.on_change and not args.watch:
+        raise InvalidInputError("--on-change is for --watch")
     config = session.settings(args)
+    keys = environment.key_variables(config.key)
+    if args.watch:
+        return _supervise(args, config, keys, out)
     with session.open_with(config) as secrets:
         filled = environment.merge(_sources(args, secrets))
-    keys = environment.key_variables(config.key)
+    return _become(args.command, _variables(args, keys, filled, out.warn), out)
+
+
+def _variables(args: Arguments, keys: set[str], filled: dict[str, str], warn: Callable[[str], None]) -> dict[str, str]:
+    """Return the program's whole environment."""
     base = environment.base(os.environ, () if args.keep_key else keys, pristine=args.pristine)
     if args.keep_key and args.pristine:
         base |= {key: os.environ[key] for key in keys if key in os.environ}
@@ -29,11 +44,37 @@ def run(args: Arguments, out: Output) -> int:
     if args.preserve_env:
         filled = filled | {name: base[name] for name in changed}
     elif changed:
-        out.warn(f"the store's value replaces the environment's: {', '.join(changed)} (--preserve-env keeps it)")
-    return _become(args.command, base | filled, out)
+        warn(f"the store's value replaces the environment's: {', '.join(changed)} (--preserve-env keeps it)")
+    return base | filled
 
 
-def _sources(args: Arguments, secrets: SecretsManager) -> list[tuple[str, dict[str, str]]]:
+def _supervise(args: Arguments, config: Config, keys: set[str], out: Output) -> int:
+    from strongroom.cli import supervising
+    from strongroom.watching import Watch
+
+    on_change = supervising.reaction(args.on_change)
+    warned: set[str] = set()
+
+    def warn_once(text: str) -> None:
+        if text not in warned:
+            out.warn(text)
+        warned.add(text)
+
+    with session.open_with(config) as secrets:
+        supervising.hold_signals()
+        watch = Watch(secrets)
+
+        def resolve() -> dict[str, str]:
+            return _variables(args, keys, environment.merge(_sources(args, watch)), warn_once)
+
+        def start(command: Sequence[str], variables: Mapping[str, str]) -> int:
+            with _explained(command[0]):
+                return supervising.start(command, variables)
+
+        return supervising.Supervisor(args.command, start, resolve, watch, on_change, out).run()
+
+
+def _sources(args: Arguments, secrets: SecretsManager | Watch) -> list[tuple[str, dict[str, str]]]:
     """Return each secret that is asked for, and its variables."""
     prefix = args.prefix or ""
     names = [prefix + name for name in args.only.split(",") if name] if args.only is not None else None
@@ -46,7 +87,7 @@ def _sources(args: Arguments, secrets: SecretsManager) -> list[tuple[str, dict[s
     return sources + [_named(secrets, text) for text in args.env]
 
 
-def _named(secrets: SecretsManager, text: str) -> tuple[str, dict[str, str]]:
+def _named(secrets: SecretsManager | Watch, text: str) -> tuple[str, dict[str, str]]:
     variable, equals, rest = text.partition("=")
     name, _, field = rest.partition(":")
     if not (variable and equals and name):
@@ -59,7 +100,7 @@ def _named(secrets: SecretsManager, text: str) -> tuple[str, dict[str, str]]:
     return name, environment.variables_of(name, variable, {"value": data[field]})
 
 
-def _data(secrets: SecretsManager, name: str) -> dict[str, Any]:
+def _data(secrets: SecretsManager | Watch, name: str) -> dict[str, Any]:
     data = secrets.get_data(name)
     if data is None:
         raise SecretNotFoundError(f"there is no secret {name!r} (or it has expired); nothing was started", name=name)
@@ -74,15 +115,24 @@ def _become(command: list[str], variables: dict[str, str], out: Output) -> int:
     # Python ignores these two, and a program inherits what is ignored.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    try:
+    with _explained(command[0]):
         os.execvpe(command[0], command, variables)  # noqa: S606
+    return NOT_EXECUTABLE
+
+
+@contextmanager
+def _explained(program: str) -> Iterator[None]:
+    """Translate why the program cannot be started."""
+    try:
+        yield
+        return
     except FileNotFoundError:
         problem, code = "there is no such program; check its name and PATH", NOT_FOUND
     except OSError as error:
         problem, code = f"it cannot be executed: {error.strerror}", NOT_EXECUTABLE
     except ValueError:
         problem, code = "its name or arguments hold a NUL", NOT_EXECUTABLE
-    failure = StrongroomError(f"{command[0]}: {problem}")
+    failure = StrongroomError(f"{program}: {problem}")
     failure.exit_code = code
     raise failure
 
@@ -97,6 +147,8 @@ COMMANDS = {
             Option("--env", "this secret in this variable", "VARIABLE=SECRET[:FIELD]", many=True),
             Option("--preserve-env", "a variable that is set already keeps its value"),
             Option("--pristine", "start from an empty environment, except for PATH, HOME, LANG and such"),
+            Option("--watch", "stay with COMMAND, and restart it when one of its secrets changes"),
+            Option("--on-change", "with --watch: restart (default), or signal:NAME to send that", "REACTION"),
             Option("--keep-key", "pass the master key's variable on, for a program that uses strongroom itself"),
         ),
         exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 126, 127),
@@ -114,6 +166,12 @@ The store's value wins over one in the environment, with a warning. Two secrets 
 is a variable that steers how programs run: PATH, HOME, LD_*, PYTHON*, GIT_* and others. The master key
 (SECRETS_MASTER_KEY or the variable of --key, STRONGROOM_PASSPHRASE) is not passed on.""",
         about="""\
+With --watch:
+  The exit code is COMMAND's own, or 128 + n when signal n ended it. Every signal but those of job control is passed
+  on. A restart is SIGTERM, after 10 s SIGKILL, then a start with the new values. A COMMAND that fails within 5 s of
+  that is started again after 0.5, 1, 2, 4 and 8 s. While a secret is missing or the store cannot be read, COMMAND goes
+  on as it is. Only SIGKILL of strongroom itself leaves it behind.
+
 Who can see them:
   The environment of a process can be read by the same user and root (/proc/PID/environ), and its children inherit
   it. A program that can use the library or `strongroom get` need not have secrets there at all.""",
@@ -122,6 +180,8 @@ strongroom run -- python app.py                                    all secrets
 strongroom run --only POSTGRES_PASSWORD,API_TOKEN -- ./server      two of them
 strongroom run --prefix auth-service/ -- ./server                  those of one service
 strongroom run --env PGPASSWORD=POSTGRES_PASSWORD -- psql          another variable's name
+strongroom run --watch -- ./server                                 restart it after each change
+strongroom run --watch --on-change signal:HUP -- ./server          or tell it
 strongroom run --pristine -- env                                   see what a program would get""",
     ),
 }
