@@ -34,13 +34,13 @@ NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
 class Generation:
     """The counter of one database, and what was read while it stood still. Usable from many threads."""
 
-    __slots__ = ("_inode", "_path", "_place", "_room", "_settled", "cells", "kept", "look_at")
+    __slots__ = ("_ahead", "_inode", "_path", "_place", "_room", "cells", "kept", "look_at")
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._path = place.path + "-gen"
         self._inode = (0, 0)
-        self._settled = (-1, -1)
+        self._ahead = 0
         self.cells = NEVER_CLEAN
         self.look_at = 0.0
         self.kept: dict[str, tuple[int, bytes | None]] = {}
@@ -60,14 +60,14 @@ class Generation:
     def look(self, revision: int) -> None:
         """Follow the file to where it is now; without one nothing is kept.
 
-        Forgets everything when it is another file, or when the store has got another `revision` without a commit.
+        Forgets everything when it is another file, or when the counter and the store's `revision` have not grown by
+        the same number: then somebody has changed the store without the counter.
         """
-        before = (self._inode, *self._settled)
+        before = self._inode, self._ahead
         with suppress(StoreError, OSError):
             self._attach()
-        begun, ended = self.cells
-        self._settled = (begun, revision) if begun == ended else (-1, -1)
-        if before[0] != self._inode or (before[1] == begun and before[2] != revision):
+        self._ahead = self.cells[0] - revision
+        if before != (self._inode, self._ahead):
             self._forget()
         self.look_at = monotonic() + LOOK_EVERY
 
