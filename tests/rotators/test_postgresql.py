@@ -16,6 +16,7 @@ from strongroom import drivers
 from strongroom.errors import ConfigError, ConflictError, RotationError
 from strongroom.testing.rotators import RotatorConformance
 
+KILLS = int(os.environ.get("STRONGROOM_KILLS", "4"))
 PLACE = "host=127.0.0.1 dbname=postgres"
 
 
@@ -134,7 +135,7 @@ def test_a_rotation_that_is_killed_locks_nobody_out(server, make_manager, strate
     manager.set_secrets({"A": first, "pg/admin": ADMIN})
     manager.rotation.attach("A", url(server, strategy), grace=0)
     place, generator = manager._access.engine.store.url, random.Random(strategy)
-    for _ in range(int(os.environ.get("STRONGROOM_KILLS", "4"))):
+    for _ in range(KILLS):
         pid = os.fork()
         if pid == 0:
             try:
