@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?=
+MUTATION_ARGS ?=
 
 .PHONY: demo test bench lint docs coverage campaign mutation clean
 
@@ -44,8 +45,10 @@ coverage: $(VENV)/ready-test
 campaign: $(VENV)/ready-test
 	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto tests/campaign $(TEST_ARGS)
 
+# Begins where the last run ended; `make clean` forgets it. A mutant that survives is shown with its name.
 mutation: $(VENV)/ready-test $(VENV)/ready-mutation
-	$(BIN)/mutmut run
+	$(BIN)/mutmut run $(MUTATION_ARGS)
+	$(BIN)/mutmut results
 
 clean:
 	rm -rf $(VENV) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants

@@ -142,3 +142,53 @@ def test_what_is_no_time_is_refused(since):
 def test_a_filter_that_matches_nothing_ever_is_refused(memory, wrong):
     with pytest.raises(InvalidInputError):
         query(memory, **wrong)
+
+
+def test_a_hundred_events_are_found_unless_more_are_asked_for(memory, log):
+    for _ in range(100):
+        log.record("GET", "A", "ok")
+    assert len(query(memory)) == 100
+
+
+def test_an_answered_intent_does_not_end_the_search(memory, log):
+    log.record("GET", "A", "ok")
+    intent = log.record("SET", "B", "intent")
+    log.record("SET", "B", "ok", intent=intent)
+    assert names(query(memory)) == ["B", "A"]
+
+
+def test_torn_text_does_not_hide_the_event_before_it_on_the_line(memory, log):
+    log.record("GET", "A", "ok")
+    memory.texts[-1] += b'{"id":"torn'
+    assert names(query(memory)) == ["A"]
+
+
+def test_events_without_a_name_match_no_name(memory, log):
+    log.record("LIST", None, "ok")
+    for name in ("A", "A/", "A*", "*"):
+        assert query(memory, name=name) == []
+
+
+def test_a_pattern_spans_line_feeds(memory, log):
+    log.record("GET", "a\nb", "ok")
+    assert names(query(memory, name="a*b")) == ["a\nb"]
+
+
+def test_since_compares_with_the_fraction_of_a_second(memory, log):
+    log.record("GET", "A", "ok")
+    assert names(query(memory, since=NOW)) == ["A"]
+    assert names(query(memory, since=NOW + 0.000_001)) == []
+
+
+def test_a_moment_is_in_utc_whatever_the_zone_of_the_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "XYZ-5")
+    time.tzset()
+    try:
+        there = datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
+        assert moment(datetime(2026, 1, 31, 12)).isoformat() == "2026-01-31T12:00:00+00:00"
+        assert moment(there).isoformat() == "2026-01-31T10:00:00+00:00"
+        assert moment("1h").utcoffset() == timedelta(0)
+        assert moment("1h").timestamp() == pytest.approx(time.time() - 3600, abs=60)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -71,3 +71,27 @@ def test_a_torn_or_forged_line_is_no_error(memory, start):
     mine = b',"store":"%b"' % STORE.encode()
     memory.texts += [b'{"id":"x","revision":9' + mine, b'{"revision":"9"' + mine + b"}", b'["revision":' + mine]
     assert last_revision(memory, STORE) == 5
+
+
+def test_a_revision_behind_a_torn_line_counts(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=5)
+    log.record("SET", "B", "ok", revision=6)
+    memory.texts[-2:] = [memory.texts[-2][:70] + memory.texts[-1]]
+    assert last_revision(memory, STORE) == 6
+
+
+def test_lines_that_only_look_like_writes_are_no_revision(memory):
+    mine = b',"store":"%b"}' % STORE.encode()
+    memory.texts = [b'{"revision":"9"' + mine, b'{"revision":' + mine]
+    assert last_revision(memory, STORE) == 0
+
+
+def test_exactly_so_many_lines_more_are_read(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=8)
+    for _ in range(MORE_LINES):
+        log.record("SET", "B", "ok", revision=7)
+    assert last_revision(memory, STORE) == 8
+    log.record("SET", "B", "ok", revision=7)
+    assert last_revision(memory, STORE) == 7

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom.audit.log import AuditLog
+from strongroom.audit.parsing import is_torn
 from strongroom.audit.verify import verify
 from strongroom.audit_sinks.file import FileSink
 from strongroom.audit_sinks.memory import MemorySink
@@ -367,3 +368,38 @@ def test_no_changed_byte_is_accepted_silently(tmp_path_factory, data):
     except AuditError:
         return
     assert report.problems or report.notes
+
+
+def test_a_denied_open_without_authentication_is_a_note(memory, texts):
+    AuditLog(memory, None, store=STORE, actor="a", service="s").record("OPEN", None, "denied")
+    report = verify(memory, KEYS, {})
+    assert report.problems == ()
+    assert report.notes[0][:2] == (1, 7)
+
+
+def test_an_old_checkpoint_beside_the_newest_takes_nothing_from_it(memory):
+    first = fill(memory, 2)
+    old = first.checkpoint()[1]
+    second = fill(memory, 2)
+    first.record("GET", "LAST", "ok")
+    log, newest = second.checkpoint()
+    assert problems(memory, {log: newest, "old": old}) == []
+    del memory.texts[-1]
+    assert any("has seen event" in problem for problem in problems(memory, {log: newest, "old": old}))
+
+
+@pytest.mark.parametrize(
+    ("piece", "torn"),
+    [
+        (b'{"id":"00', True),
+        (b'{"i', True),
+        (b'\0\0{"id":"00\0', True),
+        (b"\0\0\0", True),
+        (b'{"id":"00"}', False),
+        (b"words", False),
+        (b' {"id":"00', False),
+        (b'X{"id":"00X', False),
+    ],
+)
+def test_only_the_beginning_of_an_event_is_taken_for_torn(piece, torn):
+    assert is_torn(piece) is torn
