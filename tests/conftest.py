@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -99,3 +100,13 @@ def events() -> Callable[..., list[tuple]]:
         return rows if count is None else rows[-count:]
 
     return events
+
+
+@pytest.fixture(autouse=True)
+def signals_as_they_were():
+    """Undo what `run` does to signals before it becomes the program, where a test keeps it from becoming one."""
+    numbers = (signal.SIGPIPE, signal.SIGXFSZ)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
