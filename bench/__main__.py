@@ -17,6 +17,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         found = [
             sections.read(chosen, scratch),
+            sections.read_first(chosen, scratch),
             sections.write(chosen, scratch),
             shell_sections.start(chosen, scratch),
             sections.read_beside_peers(chosen, scratch),

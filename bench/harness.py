@@ -11,6 +11,8 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
+from bench.steps import touch
+
 Samples = tuple[float, ...]
 """Seconds per step, one number for each round. The rounds of all contenders of a race go together."""
 
@@ -32,6 +34,8 @@ class Task(NamedTuple):
 
     step: Callable[[str], object]
     names: Sequence[str]
+    warm: bool = True
+    """Whether all names are touched before the race."""
 
 
 def race(tasks: Sequence[Task], pace: Pace) -> list[Samples]:
@@ -40,7 +44,8 @@ def race(tasks: Sequence[Task], pace: Pace) -> list[Samples]:
     samples: list[list[float]] = [[] for _ in tasks]
     with _without_garbage_collection():
         for task in tasks:
-            _warm_up(task, pace.warm_seconds)
+            if task.warm:
+                touch(task.step, task.names, pace.warm_seconds)
         loops = [_calibrate(task.step, feed, pace.slice_seconds) for task, feed in zip(tasks, feeds, strict=True)]
         for turn in turns(len(tasks), pace.rounds):
             pace.settle()
@@ -60,14 +65,6 @@ def turns(contenders: int, rounds: int) -> Iterator[int]:
 def ratio(of: Samples, to: Samples) -> float:
     """Return the median of the ratios within each round: what a slow moment does to both falls out."""
     return median(a / b for a, b in zip(of, to, strict=True))
-
-
-def _warm_up(task: Task, seconds: float) -> None:
-    end = perf_counter() + seconds
-    for name in task.names:
-        task.step(name)
-        if perf_counter() > end:
-            return
 
 
 def _calibrate(step: Callable[[str], object], feed: Iterator[str], slice_seconds: float) -> int:

@@ -21,17 +21,20 @@ class _Entry(NamedTuple):
     place: str
 
 
-def measure(kind: str, pairs: Sequence[tuple[str, int]], pace: harness.Pace, scratch: str) -> list[Row]:
+def measure(
+    kind: str, pairs: Sequence[tuple[str, int]], pace: harness.Pace, scratch: str, *, warm: bool = True
+) -> list[Row]:
     """Run the step `kind` for pairs of contender and number of secrets, all in one race."""
-    found = [_prepare(key, kind, size, os.path.join(scratch, f"{key}-{size}")) for key, size in pairs]
+    found = [_prepare(key, kind, size, warm, os.path.join(scratch, f"{key}-{size}")) for key, size in pairs]
     entries = [entry for entry in found if isinstance(entry, _Entry)]
     walls = iter(harness.race([entry.task for entry in entries], pace))
     return [
-        each if isinstance(each, Row) else each.row._replace(wall=next(walls), peak=_peak(each, kind)) for each in found
+        each if isinstance(each, Row) else each.row._replace(wall=next(walls), peak=_peak(each, kind, pace))
+        for each in found
     ]
 
 
-def _prepare(key: str, kind: str, size: int, place: str) -> _Entry | Row:
+def _prepare(key: str, kind: str, size: int, warm: bool, place: str) -> _Entry | Row:
     print(f"  {key}, {size} secrets", file=sys.stderr)
     try:
         contender = load(key)
@@ -41,7 +44,7 @@ def _prepare(key: str, kind: str, size: int, place: str) -> _Entry | Row:
     os.makedirs(place)
     contender.fill(place, values)
     _verify(contender, kind, place, values)
-    task = harness.Task(STEPS[kind](contender, place), list(values))
+    task = harness.Task(STEPS[kind](contender, place), list(values), warm)
     return _Entry(Row(key, contender.label, contender.keeps, size), task, place)
 
 
@@ -63,8 +66,11 @@ def _some(names: Sequence[str]) -> Sequence[str]:
     return names[:: max(1, len(names) // 5)][:5]
 
 
-def _peak(entry: _Entry, kind: str) -> int:
-    """Return the peak memory of a fresh process that does the step for a few secrets."""
-    child = (sys.executable, "-m", "bench.steps", entry.row.key, kind, entry.place, *_some(entry.task.names))
+def _peak(entry: _Entry, kind: str, pace: harness.Pace) -> int:
+    """Return the peak memory of a fresh process that touches the secrets as before a race."""
+    names = os.path.join(entry.place, "names")
+    with open(names, "w") as file:
+        file.writelines(f"{name}\n" for name in entry.task.names)
+    child = (sys.executable, "-m", "bench.steps", entry.row.key, kind, entry.place, names, str(pace.warm_seconds))
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return peak_memory(Command(child, environment(entry.place, PYTHONPATH=root)))

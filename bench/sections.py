@@ -30,6 +30,17 @@ def read(plan: Plan, scratch: str) -> Section:
     return section._replace(targets=[*_against_floor(section, "`get_secret`", _READ_LIMIT), *_growth(section)])
 
 
+def read_first(plan: Plan, scratch: str) -> Section:
+    """Compare `get_secret` with the floor where nothing is kept from an earlier read."""
+    keys, sizes, pace = (FLOOR, STRONGROOM), plan.sizes[-1:], plan.pace(plan.slow_rounds)
+    section = _race("read-first", "read", keys, sizes, pace, plan, scratch, warm=False)._replace(
+        title="Read a secret for the first time",
+        text="The same in a process that has just opened the store, each name only once: nothing is kept yet, neither"
+        " ciphertext nor pages of the database. After a commit to the store, ciphertext is read anew too.",
+    )
+    return section._replace(targets=_against_floor(section, "first `get_secret`", _READ_LIMIT))
+
+
 def write(plan: Plan, scratch: str) -> Section:
     """Compare `set_secret` with the floor."""
     pace = plan.pace(plan.rounds)._replace(settle=os.sync)
@@ -67,11 +78,19 @@ def write_beside_peers(plan: Plan, scratch: str) -> Section:
 
 
 def _race(
-    section: str, kind: str, keys: Sequence[str], sizes: Sequence[int], pace: Pace, plan: Plan, scratch: str
+    section: str,
+    kind: str,
+    keys: Sequence[str],
+    sizes: Sequence[int],
+    pace: Pace,
+    plan: Plan,
+    scratch: str,
+    *,
+    warm: bool = True,
 ) -> Section:
     print(f"{section} …", file=sys.stderr)
     pairs = [(key, size) for size in sizes for key in keys if plan.wants(section, key)]
-    return Section(section, "", "", measure(kind, pairs, pace, os.path.join(scratch, section)))
+    return Section(section, "", "", measure(kind, pairs, pace, os.path.join(scratch, section), warm=warm))
 
 
 def _against_floor(section: Section, what: str, limit: float) -> list[Target]:

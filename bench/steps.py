@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
+from time import perf_counter
 
 from bench.contenders import Contender, load
 
@@ -26,11 +27,19 @@ def writing(contender: Contender, place: str) -> Step:
 STEPS = {"read": reading, "write": writing}
 
 
-def main(key: str, kind: str, place: str, *names: str) -> None:
-    """Do the step `kind` of the contender `key` for each of the names."""
-    step = STEPS[kind](load(key), place)
+def touch(step: Step, names: Iterable[str], seconds: float) -> None:
+    """Do the step once for each name, or for `seconds` if that takes longer."""
+    end = perf_counter() + seconds
     for name in names:
         step(name)
+        if perf_counter() > end:
+            return
+
+
+def main(key: str, kind: str, place: str, names: str, seconds: str) -> None:
+    """Touch the secrets whose names are the lines of the file `names`."""
+    with open(names) as lines:
+        touch(STEPS[kind](load(key), place), map(str.rstrip, lines), float(seconds))
 
 
 if __name__ == "__main__":

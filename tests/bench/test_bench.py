@@ -23,7 +23,12 @@ def floor_report(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_command_writes_a_table_for_each_job_of_the_floor(floor_report: str) -> None:
     titles = re.findall(r"^## (.*)", floor_report, re.MULTILINE)
-    assert titles == ["Read one secret, on record", "Change one secret, durably, on record", "How soon it is up"]
+    assert titles == [
+        "Read one secret, on record",
+        "Read a secret for the first time",
+        "Change one secret, durably, on record",
+        "How soon it is up",
+    ]
     assert re.search(r"\| floor \| 100 \| [\d.]+ µs \| [\d.]+ µs \| \d+ MB \| 1\.00 \|", floor_report)
 
 
@@ -69,6 +74,13 @@ def test_a_race_gives_each_contender_a_sample_per_round() -> None:
     )
     assert (len(fast), len(slow)) == (4, 4)
     assert set(seen) == {"a", "b"}
+
+
+def test_a_cold_race_touches_nothing_before_it() -> None:
+    seen: list[str] = []
+    names = [str(number) for number in range(100_000)]
+    harness.race([harness.Task(seen.append, names, warm=False)], harness.Pace(2, 0.0001, 1.0))
+    assert len(seen) == len(set(seen))
 
 
 def _section(times: dict[str, float]) -> Section:
