@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -107,9 +108,18 @@ def test_what_a_program_has_started_ends_with_it(program, tmp_path):
     script = f"#!/bin/sh\n(sleep 2; touch {tmp_path}/late) &\necho '{{}}'; exec >/dev/null; sleep 60"
     with pytest.raises(RotationError, match="was killed"):
         drivers.rotator(f"command:{program(script)}?timeout=1", None).create({"value": "x"})
-    running = []
+    # A killed process is there until the kernel has got round to it.
+    deadline = time.monotonic() + 10
+    while any(bytes(tmp_path) in line for line in command_lines()):
+        assert time.monotonic() < deadline, "what the program has started is still running"
+        time.sleep(0.01)
+    assert not (tmp_path / "late").exists()
+
+
+def command_lines():
+    lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            running.append(path.read_bytes())
-    assert running
-    assert not any(bytes(tmp_path) in line for line in running)
+            lines.append(path.read_bytes())
+    assert lines
+    return lines
