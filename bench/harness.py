@@ -25,6 +25,8 @@ class Pace(NamedTuple):
     """What a turn takes about; one step at least is done in it."""
     warm_seconds: float
     """What a contender may take to touch all of its secrets before the race."""
+    warm_again: bool = False
+    """Whether to go on touching them until that time is over."""
     settle: Callable[[], object] = lambda: None
     """Called before each turn, outside the time."""
 
@@ -45,7 +47,7 @@ def race(tasks: Sequence[Task], pace: Pace) -> list[Samples]:
     with _without_garbage_collection():
         for task in tasks:
             if task.warm:
-                touch(task.step, task.names, pace.warm_seconds)
+                touch(task.step, cycle(task.names) if pace.warm_again else task.names, pace.warm_seconds)
         loops = [_calibrate(task.step, feed, pace.slice_seconds) for task, feed in zip(tasks, feeds, strict=True)]
         for turn in turns(len(tasks), pace.rounds):
             pace.settle()

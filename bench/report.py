@@ -19,9 +19,9 @@ Written by `make bench` (`python -m bench --output docs/benchmarks.md`); run it 
 
 All contenders of a table were measured in one run and in turns: each gets a short turn in each of many rounds.
 Compare the ratios: they are medians of the ratios within a round, so what slows the whole machine down falls out of
-them. "Fastest" is the best round. Each contender has first shown that it gives the right value, and has touched all
-of its secrets once or for two seconds. Peak memory is the largest resident size of a fresh process that does
-the same; less than about 9 MB cannot be told apart.
+them. "Fastest" is the best round. Each contender has first shown that it gives the right value, and has read all of
+its secrets once or for two seconds, or changed them for two seconds. Peak memory is the largest resident size of a
+fresh process that does as much; less than about 9 MB cannot be told apart.
 """
 
 
