@@ -403,3 +403,13 @@ def test_an_old_checkpoint_beside_the_newest_takes_nothing_from_it(memory):
 )
 def test_only_the_beginning_of_an_event_is_taken_for_torn(piece, torn):
     assert is_torn(piece) is torn
+
+
+@pytest.mark.parametrize("key", [b"null", b'"1"', b"true", b"[1]", b"1.0"])
+def test_a_stream_whose_first_line_names_no_key_is_a_problem(memory, key):
+    # Without a key there is nothing to check its lines against: whoever forges it must not get away with that.
+    fill(memory, 3)
+    memory.texts[:] = [text.replace(b'"key":1,', b'"key":' + key + b",") for text in memory.texts]
+    report = verify(memory, KEYS, {})
+    assert report.first_bad == (1, 1)
+    assert "does not begin with the line that opens it" in report.problems[0].message
