@@ -3,13 +3,15 @@
 import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.crypto.kdf import sha256
 from strongroom.errors import NewerFormatError, TamperedError, WrongKeyError
 from strongroom.model import HEADER
 from strongroom.places import FORMAT, context
-from strongroom.protocols import KeyProvider
+
+if TYPE_CHECKING:
+    from strongroom.protocols import KeyProvider
 
 _MAGIC = b"strongroom header "
 _HEX = frozenset("0123456789abcdef")
@@ -66,11 +68,11 @@ class Header(NamedTuple):
                 f"the entry {HEADER!r} is not one that strongroom wrote: restore it from a backup"
             ) from None
 
-    def wrap_root(self, root: bytes, recipient: int, provider: KeyProvider) -> bytes:
+    def wrap_root(self, root: bytes, recipient: int, provider: "KeyProvider") -> bytes:
         """Wrap the root key for one recipient of this store; another store or another root number refuses it."""
         return provider.wrap(root, self._context(recipient))
 
-    def unwrap_root(self, provider: KeyProvider) -> tuple[bytes, Recipient]:
+    def unwrap_root(self, provider: "KeyProvider") -> tuple[bytes, Recipient]:
         """Return the root key and the recipient whose wrap `provider` opened.
 
         Raises `WrongKeyError` when it opens none, `TamperedError` when its own is damaged.

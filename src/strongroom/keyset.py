@@ -4,7 +4,7 @@ import json
 import struct
 from binascii import a2b_base64, b2a_base64
 from os import urandom
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
@@ -13,23 +13,12 @@ from strongroom.errors import InvalidInputError, NewerFormatError, TamperedError
 from strongroom.model import KEYSET
 from strongroom.places import context
 
+if TYPE_CHECKING:
+    from strongroom.crypto.cipher import Cipher
+
 RECORD, MANIFEST_KEY, AUDIT_KEY = "record", "manifest", "audit"
 ALGORITHMS = ("aes-256-gcm", "fernet")
 _prefix = struct.Struct(">BI")
-
-
-class Cipher(Protocol):
-    """What both algorithms offer."""
-
-    algorithm: str
-
-    def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
-        """Return `plaintext` encrypted and bound to `context`."""
-        ...
-
-    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
-        """Return the plaintext or raise `Forged`."""
-        ...
 
 
 class Key(NamedTuple):
@@ -61,7 +50,7 @@ class Keyset:
     def __repr__(self) -> str:
         return f"Keyset({list(self.keys.values())})"
 
-    def cipher(self, id: int) -> Cipher:
+    def cipher(self, id: int) -> "Cipher":
         """Return the cipher of the record key `id`; raises `UnknownKeyIdError`."""
         try:
             return self._ciphers[id]
@@ -147,7 +136,7 @@ def _usable(key: Key) -> bool:
     return key.purpose == RECORD and key.state in ("primary", "enabled")
 
 
-def _cipher(key: Key) -> Cipher:
+def _cipher(key: Key) -> "Cipher":
     if key.algorithm == "aes-256-gcm":
         return AesGcm(key.secret)
     from strongroom.crypto.fernet import FernetPerRecord

@@ -5,7 +5,9 @@ Drivers translate the exceptions of their library into `StrongroomError`s, and n
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from strongroom.model import LogLine, Position
 
 
 class Reader(Protocol):
@@ -108,24 +110,6 @@ class KeyProvider(Protocol):
         made by this one and is damaged, `NewerFormatError`, `NoKeyError` and `InvalidKeyError`.
         """
         ...
-
-
-class Position(NamedTuple):
-    """Where in an audit log a line begins."""
-
-    log: str
-    """The random id (16 hex digits) that the log got when it was made."""
-    segment: int
-    """1 for the first file of the log, one more for each rotation."""
-    offset: int
-    """Bytes from the start of that segment."""
-
-
-class LogLine(NamedTuple):
-    """One line of an audit log as it was read back, without its line feed."""
-
-    position: Position
-    text: bytes
 
 
 class AuditSink(Protocol):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
 from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
-from strongroom.protocols import Reader
 from strongroom.records import Records
 
 if TYPE_CHECKING:
     from strongroom.change import Change
+    from strongroom.protocols import Reader
 
 
 class Attributes:

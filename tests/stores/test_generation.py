@@ -12,7 +12,8 @@ import pytest
 
 from strongroom.errors import StoreError
 from strongroom.stores import generation
-from strongroom.stores.sqlite import SqliteStore
+from strongroom.stores.generation import NEVER_CLEAN
+from strongroom.stores.sqlite import _FEW, SqliteStore
 
 OTHER = """
 import sys
@@ -34,6 +35,8 @@ def path(tmp_path):
 def store(path):
     with closing(SqliteStore(path, create=True)) as store:
         put(store, b"1")
+        for _ in range(_FEW):
+            store.get("few")
         yield store
 
 
@@ -53,6 +56,15 @@ def count_reads(store, monkeypatch):
 
     monkeypatch.setattr(store, "_execute", execute)
     return reads
+
+
+def test_a_process_that_reads_little_does_not_map_the_counter(path, store):
+    with closing(SqliteStore(path)) as short:
+        for _ in range(_FEW):
+            assert short.get("a") == b"1"
+        assert short._generation.cells is NEVER_CLEAN
+        assert short.get("a") == b"1"
+        assert short._generation.cells is not NEVER_CLEAN
 
 
 def test_what_was_read_is_not_read_again_while_nobody_commits(store, monkeypatch):

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from strongroom.crypto import Forged
 from strongroom.crypto.mac import Mac
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
-from strongroom.protocols import AuditSink, Position
+from strongroom.model import Position
+from strongroom.protocols import AuditSink
 
 FORMAT = 1
 _TAIL = len(b',"check":""}') + 64

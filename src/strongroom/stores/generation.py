@@ -12,7 +12,6 @@ they look every `LOOK_EVERY` seconds whether the file is still at its path and t
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import struct
@@ -106,6 +105,8 @@ class Generation:
             found = os.stat(self._path)
         if (found.st_dev, found.st_ino) == self._inode and not (writing and self.cells.readonly):
             return
+        import mmap
+
         descriptor = os.open(self._path, os.O_CLOEXEC | (os.O_RDWR if writing or os.access(self._path, os.W_OK) else 0))
         try:
             opened = os.fstat(descriptor)
