@@ -95,7 +95,7 @@ class FileSink:
         if self._open is None:
             self.segment()
         assert self._open is not None
-        log, segment = self._open.header
+        log, segment = self._open.header.log, self._open.header.segment
         with self._errors("read"):
             if self._last:
                 # With O_APPEND the kernel leaves the offset of the descriptor behind the line that it wrote.

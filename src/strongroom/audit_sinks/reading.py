@@ -49,7 +49,7 @@ def newest_first(path: str) -> Iterator[Segment]:
 
 def forwards(segment: Segment) -> Iterator[LogLine]:
     """Read one segment from its start."""
-    (log, number), size = segment.header, segment.size
+    log, number, size = segment.header.log, segment.header.segment, segment.size
     offset = 0
     with open(_open(segment), "rb") as file:
         while offset < size and (line := file.readline(size - offset)):
@@ -59,7 +59,7 @@ def forwards(segment: Segment) -> Iterator[LogLine]:
 
 def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
     """Read one segment from its end."""
-    (log, number), start = segment.header, segment.size
+    log, number, start = segment.header.log, segment.header.segment, segment.size
     fd = _open(segment)
     try:
         rest = b""

@@ -115,7 +115,11 @@ class Place:
         known = [header for header in map(header_of, older.values()) if header]
         if now:
             known.append(now.header)
-        return max(known).next() if known else Header(os.urandom(8).hex(), 1)
+        return (
+            max(known, key=lambda header: (header.log, header.segment)).next()
+            if known
+            else Header(os.urandom(8).hex(), 1)
+        )
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
