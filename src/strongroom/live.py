@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -13,7 +14,7 @@ from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
-from strongroom.model import ROTATION
+from strongroom.model import ROTATION, SECRET
 
 if TYPE_CHECKING:
     from strongroom.rotation.reporting import Reporter
@@ -48,10 +49,8 @@ class Live:
     def refresh(self, handle: LiveSecret) -> Any:
         """Read the secret unless nobody has committed since it was read; return its value."""
         with self._lock:
-            cells = self._access.engine.store.commits()
-            # Taken before the read: a commit in between makes the two differ, and the next call reads again.
-            begun, ended = cells if cells is not None else NOTHING
-            handle._cells, handle._begun = NOTHING, -1
+            handle._marked = -1
+            handle._mark, marked = self._marks(handle.name)
             taken = self._access.take_up(handle.name, handle._stored)
             if taken is None:
                 handle._reads += 1
@@ -59,9 +58,29 @@ class Live:
                 handle._value, handle.version = decode_value(taken.data), taken.version
                 # One that expires is taken up anew by each read, because no commit says when it does.
                 handle._stored = None if taken.expires else taken.stored
-            if cells is not None and begun == ended and handle._stored is not None:
-                handle._cells, handle._begun = cells, begun
+            if handle._stored is not None:
+                handle._marked = marked
             return handle._value
+
+    def _marks(self, name: str) -> tuple[Sequence[int], int]:
+        """Return the store's mark of a secret, and what it shows; -1 when what is read now must be read again.
+
+        To be called before the read: a commit in between then makes the two differ, and the next call reads again.
+        """
+        store = self._access.engine.store
+        numbers = store.commits()
+        if numbers is None:
+            return NOTHING, -1
+        mark = store.mark(SECRET + name) or numbers
+        marked = mark[0]
+        begun, ended = numbers
+        return mark, marked if begun == ended else -1
+
+    def follow(self) -> None:
+        """Let each handle be read again: the store's numbers go on at another place."""
+        with self._lock:
+            for handle in self.handles.values():
+                handle._marked = -1
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""

@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from strongroom.live import Live
 
 Callback = Callable[["LiveSecret"], None]
-NOTHING: Sequence[int] = (0, 1)
+NOTHING: Sequence[int] = (0,)
 
 
 class LiveSecret:
     """One secret, always current. `str(handle)` and `handle()` are its value; its repr is not.
 
-    `value` costs about five dictionary look-ups while nobody commits to the store. A version is on record (GET) when
+    `value` costs about five dictionary look-ups while nobody changes the secret. A version is on record (GET) when
     this process takes it up; further reads are counted, and put on record once a minute and at exit.
 
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_begun", "_callbacks", "_cells", "_counted", "_live", "_reads", "_stored", "_value",
+    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_reads", "_stored", "_value",
                  "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Live, name: str) -> None:
@@ -34,7 +34,8 @@ class LiveSecret:
         """The number of the version that `value` returned last."""
         self._value: Any = None
         self._stored: bytes | None = None
-        self._cells, self._begun = NOTHING, -1
+        self._mark, self._marked = NOTHING, -1
+        """A number that moves when the secret may have changed, and what it showed when the value was read."""
         self._reads = self._counted = 0
         self._callbacks: list[Callback] = []
         self.seen = 0
@@ -59,7 +60,7 @@ class LiveSecret:
 
         Raises `SecretNotFoundError` when there is none, and what `SecretsManager.get_secret` raises.
         """
-        if self._cells[0] == self._begun:
+        if self._mark[0] == self._marked:
             self._reads += 1
             return self._value
         return self._live.refresh(self)
