@@ -123,6 +123,8 @@ class FileStore:
             except BaseException:
                 os.close(descriptor)
                 raise
+            if self._loaded is not None:
+                document.take_over(self._loaded.document)
             self._keep(_Loaded(document, signature, descriptor))
             return document
 
