@@ -124,7 +124,7 @@ def test_only_what_changed_is_read_after_a_commit(manager, monkeypatch, url):
     manager.set_secret("N7", "second")
     wait_until(lambda: "N7" in names)
     settle(manager)
-    # With marks, a secret may share one with another that changed, or with the store's own entries: 1 in 4,096.
+    # With marks, a secret may share one with another that changed, or with the store's own entries: 1 in 16,384.
     assert len(set(names)) <= (15 if url.startswith("sqlite") else 1)
 
 

@@ -85,11 +85,10 @@ class Live:
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""
         with self._lock:
-            if not handle._callbacks:
-                handle.seen = handle.version
             handle._callbacks.append(callback)
-            # A change since `value` was read last may have gone by while nobody was to be told.
-            self._watcher.look_again()
+            if len(handle._callbacks) == 1:
+                handle.seen = handle.version
+                self._watcher.watch(handle)
             self._watcher.start()
 
     def close(self) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
 from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
@@ -27,7 +27,7 @@ TICK = 0.025
 LONGEST = 0.05
 """Seconds of the longest pause between two looks."""
 REST = 4
-"""A look is followed by a pause of this many times what it took, so that many commits do not keep a core busy."""
+"""A look is followed by a pause of this many times the processor time that it took: many commits keep no core busy."""
 UNSETTLED = 1.0
 """Seconds after which to look again while a commit has begun and not ended: its writer may have died after it."""
 FLUSH_EVERY = 60.0
@@ -43,11 +43,17 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._pid = os.getpid()
+        self._watched: list[LiveSecret] = []
         self._numbers: Sequence[int] | None = None
         self._before: object = None
         self._unsettled_until = 0.0
         self._looked: dict[str, object] = {}
         """Name → the state of the secret for which the handle has been looked at."""
+
+    def watch(self, handle: LiveSecret) -> None:
+        """Look at a handle from now on; at all, in case something has changed while nobody was to be told."""
+        self._watched.append(handle)
+        self._before = None
 
     def start(self) -> None:
         """Start the thread, unless it runs or has been stopped."""
@@ -62,10 +68,6 @@ class Watcher:
         if thread is not None and thread is not threading.current_thread() and self._pid == os.getpid():
             thread.join(timeout=2)
 
-    def look_again(self) -> None:
-        """Look at every handle although nobody has committed."""
-        self._before = None
-
     def after_fork(self) -> None:
         """Start a thread in the child, as the parent's did not come along."""
         closed, self._closed = self._closed.is_set(), threading.Event()
@@ -79,16 +81,16 @@ class Watcher:
     def _run(self) -> None:
         flush_at, pause = monotonic() + FLUSH_EVERY, TICK
         while not self._closed.wait(pause):
-            begun = monotonic()
+            now, used = monotonic(), thread_time()
             try:
-                self._look(begun)
-                if begun >= flush_at:
-                    flush_at = begun + FLUSH_EVERY
+                self._look(now)
+                if now >= flush_at:
+                    flush_at = now + FLUSH_EVERY
                     self._live.flush()
             except StrongroomError:
                 # A store that cannot be read for a while, or an audit log that is full: the reader gets the error.
-                self.look_again()
-            pause = min(max(TICK, REST * (monotonic() - begun)), LONGEST)
+                self._before = None
+            pause = min(max(TICK, REST * (thread_time() - used)), LONGEST)
 
     def _look(self, now: float) -> None:
         numbers = self._store.commits()
@@ -96,26 +98,33 @@ class Watcher:
             self._numbers = numbers
             self._live.follow()
             self._looked.clear()
-            self.look_again()
+            self._before = None
         stamp: object = self._store.revision() if numbers is None else tuple(numbers)
         if stamp == self._before and (self._is_settled() or now < self._unsettled_until):
             return
         self._before, self._unsettled_until = stamp, now + UNSETTLED
-        for handle, state, known in self._states([*self._live.handles.values()]):
-            if handle.version != handle.seen or state not in (known, self._looked.get(handle.name)):
+        for handle, state in self._suspects():
+            if handle.version != handle.seen or state != self._looked.get(handle.name):
                 self._tell(handle, state)
         self._live.report()
 
-    def _states(self, handles: list[LiveSecret]) -> Iterator[tuple[LiveSecret, object, object]]:
-        """Yield what moves when a watched secret may have changed, and what it was when the handle took it up."""
-        watched = [handle for handle in handles if handle._callbacks]
+    def _suspects(self) -> list[tuple[LiveSecret, object]]:
+        """Return the watched handles whose secret may have changed, each with what moves when it does."""
+        watched = self._watched.copy()
         if self._numbers is not None and self._store.mark(SECRET) is not None:
-            yield from ((handle, handle._mark[0], handle._marked) for handle in watched)
-        elif watched:
-            # One view for all: to read each by itself would ask the operating system for the file each time.
-            with self._store.view() as view:
-                states = [_bytes_at(view, SECRET + handle.name) for handle in watched]
-            yield from ((handle, state, handle._stored) for handle, state in zip(watched, states, strict=True))
+            return [
+                (each, each._mark[0]) for each in watched if each._mark[0] != each._marked or each.version != each.seen
+            ]
+        if not watched:
+            return []
+        # One view for all: to read each by itself would ask the operating system for the file each time.
+        with self._store.view() as view:
+            states = [_bytes_at(view, SECRET + each.name) for each in watched]
+        return [
+            (each, state)
+            for each, state in zip(watched, states, strict=True)
+            if state != each._stored or each.version != each.seen
+        ]
 
     def _is_settled(self) -> bool:
         return self._numbers is None or self._numbers[0] == self._numbers[1]

@@ -15,7 +15,7 @@ from strongroom.stores import generation
 from strongroom.stores.generation import place_of_mark
 from strongroom.stores.sqlite import SqliteStore
 
-PLACES = [2775, 3373, 389]
+PLACES = [10967, 3373, 12677]
 OTHER = """
 import sys
 from strongroom.stores.sqlite import SqliteStore

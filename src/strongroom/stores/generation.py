@@ -33,9 +33,9 @@ LOOK_EVERY = 1.0
 """Seconds after which the file is looked for at its path."""
 MOST_BYTES = 64 * 1024 * 1024
 LARGEST = 64 * 1024
-MARKS = 4096
+MARKS = 16_384
 _cells = struct.Struct(f"={2 + MARKS}Q")
-NEVER_CLEAN = memoryview(_cells.pack(0, 1, *[0] * MARKS)).cast("Q")
+NEVER_CLEAN = memoryview(struct.pack("=QQ", 0, 1) + bytes(8 * MARKS)).cast("Q")
 
 
 class Generation:
