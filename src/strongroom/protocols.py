@@ -66,6 +66,15 @@ class Store(Reader, Protocol):
         """
         ...
 
+    def mark(self, path: str) -> Sequence[int] | None:
+        """Return one number that stays up to date by itself: it moves before a commit that changes `path` can be seen.
+
+        It may move for other paths too. What was read from `path` after it, and after both numbers of `commits` were
+        equal, is what the store holds there for as long as it has not moved. When `commits` returns another object
+        than before, ask for it again. None when there is no such number; then `commits` tells.
+        """
+        ...
+
     def view(self) -> AbstractContextManager[Reader]:
         """Return a consistent snapshot: every read in it sees the same revision."""
         ...

