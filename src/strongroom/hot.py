@@ -51,6 +51,7 @@ class HotSecretsManager(SecretsManager):
         self._may_keep = _threads_take_turns and (policy is None or getattr(policy, "is_fixed", False))
         self._reads = reads or HotReads(self._access)
         self._reads.managers.add(self)
+        self._seen: set[str] = set()
         self.forget()
 
     def get_secret(
@@ -66,8 +67,9 @@ class HotSecretsManager(SecretsManager):
                 return value
         except (KeyError, TypeError):
             pass  # not kept; or no name at all, which is told below
-        except ValueError:
-            self._reads.make_room(ring)
+        except ValueError:  # the ring is full, or closed
+            if make_room(ring):
+                return self.get_secret(name, default)
         if version is None and field is None and type(name) is str and name in self._seen:
             return self._read_and_keep(name, default)
         value = super().get_secret(name, default, version=version, field=field)
@@ -76,11 +78,6 @@ class HotSecretsManager(SecretsManager):
             self._seen.clear()
         self._seen.add(name)
         return value
-
-    def get_audit_logs(self, *given: Any, **more: Any) -> list[dict[str, Any]]:
-        """See `SecretsManager.get_audit_logs`."""
-        self._reads.drain()
-        return super().get_audit_logs(*given, **more)
 
     def bind(self, actor: str) -> HotSecretsManager:
         """See `SecretsManager.bind`."""
@@ -98,13 +95,17 @@ class HotSecretsManager(SecretsManager):
 
     def forget(self) -> None:
         """Keep nothing of what was read."""
-        # New ones: another thread may be about to keep something that is out of date, in those that it has in hand.
+        # A new one: another thread may be about to keep something that is out of date in the one that it has in hand.
         self._kept: dict[str, Kept] = {}
-        self._seen: set[str] = set()
         self._room = MOST
 
+    def _collect(self) -> None:
+        self._reads.drain()
+        super()._collect()
+
     def _read_and_keep(self, name: str, default: Any) -> Any:
-        kept = self._kept
+        # In this order: what is kept under a counter that was given up later is forgotten with it.
+        kept, ring = self._kept, self._reads.ring()
         # Taken before the read: a commit in between makes the two differ, and then nothing is kept.
         cells = self._access.engine.store.commits()
         begun, ended = cells or _NOTHING
@@ -112,12 +113,11 @@ class HotSecretsManager(SecretsManager):
             taken = self._access.take_up(name, None)
         except SecretNotFoundError:
             return default
+        assert taken is not None, "nothing was held"
         value = single_value(name, taken.data)
-        if cells and begun == ended and not taken.expires and self._is_keepable(value):
-            ring = self._reads.ring()
-            with suppress(StrongroomError, OSError, ValueError):
-                if ring is not None:
-                    kept[name] = value, cells, begun, ring.token(self._access.actor, name, taken.version), ring
+        if ring and cells and begun == ended and not taken.expires and self._is_keepable(value):
+            with suppress(StrongroomError, OSError):
+                kept[name] = value, cells, begun, ring.token(self._access.actor, name, taken.version), ring
         return value
 
     def _is_keepable(self, value: Any) -> bool:
@@ -131,6 +131,15 @@ class HotSecretsManager(SecretsManager):
         return True
 
 
+def make_room(ring: Ring) -> bool:
+    """Drain a full ring; False when that cannot be: then the caller's event goes into the log itself, or nowhere."""
+    try:
+        ring.make_room()
+    except (StrongroomError, OSError, ValueError):
+        return False
+    return True
+
+
 class HotReads:
     """The ring of a store's audit log in this process, and the thread that drains it. Shared by bound managers."""
 
@@ -139,7 +148,7 @@ class HotReads:
         self._access = access
         self._ring: Ring | None = None
         self._try_at = 0.0
-        self._stamp: tuple[Sequence[int] | None, int] = (None, 0)
+        self._stamp: tuple[Sequence[int] | None, int] | None = None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -158,13 +167,9 @@ class HotReads:
                 with suppress(OSError):
                     self._ring = Ring(self._access.audit, self._access.audit.sink.rings)  # type: ignore[attr-defined]
                     self._try_at = 0.0
+                    self._look()
                     self._start()
             return self._ring
-
-    def make_room(self, ring: Ring) -> None:
-        """Drain a ring that is full; when that cannot be, the caller's event goes into the log itself, or nowhere."""
-        with suppress(StrongroomError, OSError, ValueError):
-            ring.make_room()
 
     def drain(self) -> None:
         """Write all events to the log; raises `AuditError`."""
@@ -194,10 +199,10 @@ class HotReads:
             self._thread.start()
 
     def _run(self) -> None:
-        look_at = collect_at = 0.0
+        look_at, collect_at = monotonic() + LOOK_EVERY, 0.0
         try:
             while not self._closed.wait(TICK):
-                with suppress(StrongroomError):
+                with suppress(StrongroomError, OSError):
                     self.drain()
                     if monotonic() >= look_at:
                         look_at = monotonic() + LOOK_EVERY
@@ -206,18 +211,19 @@ class HotReads:
                         collect_at = monotonic() + COLLECT_EVERY
                         self._access.audit.collect(only_dead=True)
         finally:
-            # Without this thread nobody would notice that the counter has moved to another file.
+            # Without this thread nobody would notice that the counter has moved to another file: no ring any more.
             self._closed.set()
-            self._forget()
+            with self._lock:
+                self._let_go()
 
     def _look(self) -> None:
         """Forget what was read when the counter lies in another file now, or the store was changed without it."""
         store = self._access.engine.store
         cells = store.commits()
         stamp = cells, 0 if cells is None else cells[0] - store.revision()
-        if stamp[0] is not self._stamp[0] or stamp[1] != self._stamp[1]:
+        before, self._stamp = self._stamp, stamp
+        if before is not None and (stamp[0] is not before[0] or stamp[1] != before[1]):
             self._forget()
-        self._stamp = stamp
         if self._access.audit.checkpoint_due:
             self._access.checkpoint()
 

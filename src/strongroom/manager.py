@@ -161,7 +161,7 @@ class SecretsManager:
         from strongroom.audit.query import query
 
         self._access.authorize("AUDIT", "list", "")
-        self._access.audit.collect()
+        self._collect()
         found = query(
             self._access.audit.sink, limit=limit, name=name, action=action, outcome=outcome, actor=actor, since=since
         )
@@ -223,7 +223,7 @@ class SecretsManager:
             sink, keys = self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY)
             return verify(sink, keys, checkpoints, store=unlocked.header.store, progress=progress)
 
-        self._access.audit.collect()
+        self._collect()
         report = self._access.view("AUDIT", "list", "", check)
         if report.ok:
             self._access.ok("AUDIT", None, reason="verify")
@@ -362,6 +362,10 @@ class SecretsManager:
             done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
         self._access.engine.store.scrub()
         return done
+
+    def _collect(self) -> None:
+        """Let the log hold what was answered until now, by any process."""
+        self._access.audit.collect()
 
     def _put(
         self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes

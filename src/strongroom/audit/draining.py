@@ -107,7 +107,7 @@ def _last_in(sink: AuditSink, ring: str, after: tuple[int, int]) -> int:
             for _, piece in reversed(list(pieces(text))):
                 event = parse(piece)
                 if event and str(event.get("ring")).startswith(ring + "-"):
-                    return int(event["ring"].partition("-")[2])
+                    return int(str(event["ring"])[len(ring) + 1 :])
         if (position.segment, position.offset) < after:
             break
     return 0

@@ -26,12 +26,12 @@ from strongroom.audit.ring_file import (
     FIRST,
     MAGIC,
     MAGIC_CELL,
-    PAGE,
     RECORD,
     RingFile,
     State,
     Table,
     counted,
+    place_of,
 )
 
 RECORDS: Final = 1 << 17
@@ -52,7 +52,7 @@ class Ring:
         self._drained = [0, 0]
         self._first = [1, 1 + capacity]
         size = capacity * RECORD.size
-        self._halves = [mmap.mmap(file.records, size, offset=PAGE + half * size) for half in (0, 1)]
+        self._halves = [mmap.mmap(file.records, size, offset=place_of(half, capacity)) for half in (0, 1)]
         self.write: Callable[[bytes], int] = self._halves[0].write
         """Puts a record on record. Raises `ValueError` when there is no room (`make_room`) or the ring is closed."""
 
@@ -168,7 +168,7 @@ def _create(log: AuditLog, directory: str, capacity: int) -> RingFile:
         fcntl.flock(file.names, fcntl.LOCK_EX | fcntl.LOCK_NB)
         file.records = os.open(base + ".ring", flags, 0o600)
         # A full disk must be an error here, for it would be a signal (SIGBUS) later.
-        os.posix_fallocate(file.records, 0, PAGE + 2 * capacity * RECORD.size)
+        os.posix_fallocate(file.records, 0, place_of(2, capacity))
         _write_counters(file, capacity, [1, 1 + capacity], [0, 0])
         owner = {"strongroom_ring": 1, "ring": file.id, "key": max(log.keys), **log.process()}
         line = json.dumps(owner, separators=(",", ":")).encode() + b"\n"

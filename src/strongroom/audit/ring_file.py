@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import struct
 import threading
@@ -29,7 +30,7 @@ from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
 
 RECORD = struct.Struct("=QQ")
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 MAGIC = int.from_bytes(b"strring\1", "little")
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for another process that drains the same ring; it lets go after each batch."""
@@ -38,6 +39,11 @@ _cell = struct.Struct("=Q")
 _LOW = 0xFFFF_FFFF
 MAGIC_CELL, CAPACITY, FIRST, DRAINED, SEGMENT, OFFSET, PENDING = 0, 1, 2, 3, 6, 7, 8
 """Where the counters lie. `FIRST` and `DRAINED` are those of the first half; those of the second follow after two."""
+
+
+def place_of(half: int, capacity: int) -> int:
+    """Return where a half begins, and for the half 2 where the file ends: each has whole pages."""
+    return PAGE + half * -(-capacity * RECORD.size // PAGE) * PAGE
 
 
 def counted(records: int) -> int:
@@ -51,11 +57,12 @@ class State:
     __slots__ = ("after", "capacity", "drained", "first", "good", "pending")
 
     def __init__(self, stored: bytes) -> None:
-        magic, self.capacity, first, count, first2, count2, segment, offset, self.pending = _cells.unpack(stored)
+        cells: tuple[int, ...] = _cells.unpack(stored)
+        magic, self.capacity, first, count, first2, count2, segment, offset, self.pending = cells
         drained, drained2 = count & _LOW, count2 & _LOW
-        self.first = [first, first2]
+        self.first: list[int] = [first, first2]
         """The number of the record that each half begins with; the records of a ring are numbered from 1."""
-        self.drained = [drained, drained2]
+        self.drained: list[int] = [drained, drained2]
         """How many records of each half are in the log."""
         self.after = (segment, offset)
         """Where in the log the lines of the newest batch lie, or later."""
@@ -147,7 +154,7 @@ class RingFile:
         """Return the counters; see `State.good`."""
         state = State(os.pread(self.records, _cells.size, 0).ljust(_cells.size, b"\0"))
         size = os.fstat(self.records).st_size
-        state.good = state.good and size == PAGE + 2 * state.capacity * RECORD.size
+        state.good = state.good and size == place_of(2, state.capacity)
         return state
 
     def put(self, cell: int, *values: int) -> None:
@@ -156,12 +163,12 @@ class RingFile:
 
     def read(self, half: int, capacity: int, start: int, stop: int) -> bytes:
         """Return the records `start` to `stop` of a half."""
-        place = PAGE + (half * capacity + start) * RECORD.size
+        place = place_of(half, capacity) + start * RECORD.size
         return os.pread(self.records, (stop - start) * RECORD.size, place)
 
     def clear(self, half: int, capacity: int) -> None:
         """Overwrite a half with zeros."""
-        os.pwrite(self.records, bytes(capacity * RECORD.size), PAGE + half * capacity * RECORD.size)
+        os.pwrite(self.records, bytes(capacity * RECORD.size), place_of(half, capacity))
 
     def lines(self) -> list[bytes]:
         """Return the whole lines of `<id>.names`."""
