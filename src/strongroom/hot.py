@@ -24,7 +24,7 @@ from strongroom.audit.ring_file import RECORD
 from strongroom.errors import SecretNotFoundError, StrongroomError
 from strongroom.manager import SecretsManager, single_value
 
-TICK = 0.05
+TICK = 0.1
 """Seconds between two drains."""
 LOOK_EVERY = 1.0
 """Seconds between two looks whether the store's counter is still the one that counts."""

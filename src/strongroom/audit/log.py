@@ -62,7 +62,6 @@ class AuditLog:
         self._written = self._length = 0
         self._second = ""
         self._stamp = ""
-        self._read_second, self._read_stamp = -1, ""
         self._segment: int | None = None
         self._stream = ""
         self._seq = 0
@@ -142,17 +141,23 @@ class AuditLog:
             if self._segment != self.sink.segment():
                 self._begin()
             self._since_checkpoint += len(reads)
-            stream, mac, lines = self._stream, self._mac, []
+            stream, mac, seq, last = self._stream, self._mac, self._seq, self._last
             assert mac is not None, "without keys there is no ring"
+            digest, lines, second, stamp = mac.digest, [], -1, ""
             try:
                 for now, fields in reads:
-                    self._seq += 1
+                    seq += 1
+                    now = (now or self._clock()) // 1000
+                    if now // 1_000_000 != second:
+                        second = now // 1_000_000
+                        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
                     body = (
-                        f'{{"id":"{stream}-{self._seq}","ts":"{self._timestamp(now or self._clock())}"'
-                        f',"seq":{self._seq},"stream":"{stream}","action":{fields}'
+                        f'{{"id":"{stream}-{seq}","ts":"{stamp}.{now % 1_000_000:06d}Z"'
+                        f',"seq":{seq},"stream":"{stream}","action":{fields}'
                     ).encode()
-                    self._last = last = mac.digest(self._last, body)
+                    last = digest(last, body)
                     lines.append(b'%b,"mac":"%b"}\n' % (body, hexlify(last)))
+                self._seq, self._last = seq, last
                 # The last one by itself: a checkpoint says where the last line begins, and a sink knows its writes.
                 newest = lines.pop()
                 for part in (b"".join(lines), newest):
@@ -163,13 +168,6 @@ class AuditLog:
             except BaseException:
                 self._segment = self._mac = None
                 raise
-
-    def _timestamp(self, now: int) -> str:
-        second, rest = divmod(now, 1_000_000_000)
-        if second != self._read_second:
-            self._read_second = second
-            self._read_stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._read_stamp}.{rest // 1000:06d}Z"
 
     def collect(self, *, only_dead: bool = False) -> None:
         """Write the events that processes have left in their rings, or only those of processes that are gone.

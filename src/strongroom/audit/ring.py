@@ -34,8 +34,8 @@ from strongroom.audit.ring_file import (
     place_of,
 )
 
-RECORDS: Final = 1 << 17
-"""Records of each half: 2 MiB, a tenth of a second of nothing but reads."""
+RECORDS: Final = 1 << 16
+"""Records of each half: 1 MiB, or some 25 milliseconds of nothing but reads."""
 
 
 class Ring:
@@ -78,10 +78,13 @@ class Ring:
     def make_room(self) -> None:
         """Let `write` go on in a half that has room; raises `AuditError` and `OSError` when nothing can be drained."""
         if not self._choose():
-            self.drain()
+            self.drain(halves=1)
 
-    def drain(self) -> None:
-        """Write every event to the log; raises `AuditError` and `OSError`, and then nothing is lost."""
+    def drain(self, *, halves: int = 2) -> None:
+        """Write every event to the log, or those of the older half; raises `AuditError` and `OSError`.
+
+        Nothing is lost then.
+        """
         written = self._written()
         if written == self._drained and not self._is_full():
             return
@@ -89,6 +92,9 @@ class Ring:
             # Taken again: what was written while we waited is drained too.
             written = self._written()
             self._check(written)
+            if halves == 1:
+                younger = max((0, 1), key=self._first.__getitem__)
+                written[younger] = self._drained[younger]
             state = drain(self._file, self._log, self.table, written)
             self._drained = state.drained
             self._begin_anew(state)
