@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -220,6 +221,23 @@ def test_closing_leaves_no_ring_and_answers_nothing_more(secrets, open_hot, tmp_
     with pytest.raises(StoreError, match="closed"):
         secrets.get_secret(NAME)
     assert reads(open_hot()) == 3
+
+
+@pytest.mark.parametrize("command", [["log", "--limit", "1000"], ["export"], ["verify", "--json"]])
+def test_the_command_line_shows_at_once_what_was_answered(secrets, tmp_path, command, capsys, monkeypatch):
+    from strongroom.cli import main
+
+    monkeypatch.setattr(hot, "TICK", 3600)
+    for _ in range(100):
+        secrets.get_secret(NAME)
+    given = ["--store", f"sqlite:{tmp_path}/store.db", "--audit", f"file:{tmp_path}/audit.log"]
+    assert main([*given, "audit", *command]) == 0
+    out = capsys.readouterr().out
+    if command[0] == "verify":
+        # Three of the set, two of openings and the first reads are there in any case.
+        assert json.loads(out)["events"] > 100
+    else:
+        assert out.count('"GET"') == 100
 
 
 def test_a_process_that_reads_once_makes_no_ring(secrets, tmp_path):

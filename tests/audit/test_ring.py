@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.audit.draining import left_over
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import DRAINED, RECORD, RingFile, counted, place_of
 from strongroom.audit.verify import verify
@@ -211,6 +212,27 @@ def test_no_changed_byte_of_a_record_or_a_name_passes(ring, sink, start, tmp_pat
         assert any("damaged" in problem for problem in problems(sink))
         log.close()
         os.unlink(tmp_path / "audit.log")
+        names.write_bytes(whole[0])
+        records.write_bytes(whole[1])
+
+
+def test_no_changed_byte_of_what_a_ring_says_of_its_process_passes(ring, sink, start, tmp_path):
+    put(ring, 3)
+    ring.abandon()
+    names, records = file_of(sink, "names"), file_of(sink, "ring")
+    whole = names.read_bytes(), records.read_bytes()
+    for at in range(whole[0].index(b"\n") + 1):
+        content = bytearray(whole[0])
+        content[at] ^= 1 << at % 8
+        names.write_bytes(content)
+        log = other_process(start, sink)
+        log.collect()
+        log.close()
+        # A ring of another store, or under an unknown key, stays where it is, and `doctor` tells of it.
+        left = left_over(sink.rings)
+        assert [event["reason"] for event in events(sink)] == ([] if left == (1, 0) else ["ring_damaged"]), at
+        for path in [tmp_path / "audit.log", *Path(sink.rings).iterdir()]:
+            path.unlink(missing_ok=True)
         names.write_bytes(whole[0])
         records.write_bytes(whole[1])
 

@@ -127,6 +127,21 @@ def drain_all(log: AuditLog, directory: str, *, only_dead: bool) -> None:
                 _remove_unfinished(os.path.join(directory, name))
 
 
+def left_over(directory: str) -> tuple[int, int]:
+    """Return how many rings of processes that are gone nobody has drained, and how many damaged ones were put aside."""
+    undrained = damaged = 0
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in os.listdir(directory):
+            name, _, ending = entry.partition(".")
+            damaged += ending == "names.damaged"
+            if ending == "names":
+                with suppress(OSError):
+                    file = RingFile.open(os.path.join(directory, name))
+                    undrained += file.owner_is_gone()
+                    file.close()
+    return undrained, damaged
+
+
 def _drain_other(log: AuditLog, base: str, *, only_dead: bool) -> None:
     try:
         file = RingFile.open(base)
