@@ -164,7 +164,7 @@ class HotReads:
                 self._let_go()
             if self._ring is None and not self._closed.is_set() and monotonic() >= self._try_at:
                 self._try_at = monotonic() + COLLECT_EVERY
-                with suppress(OSError):
+                with suppress(OSError, ValueError):
                     self._ring = Ring(self._access.audit, self._access.audit.sink.rings)  # type: ignore[attr-defined]
                     self._try_at = 0.0
                     self._look()

@@ -10,10 +10,12 @@ that was interrupted just before its write still finds a place that will be drai
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import mmap
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -45,12 +47,14 @@ class Ring:
         """Make a ring in `directory`; raises `OSError` when there is no room for it or no right to."""
         self._log = log
         self._capacity = capacity
-        self._file = file = _create(log, directory, capacity)
-        self._names = os.fstat(file.names).st_size
-        self.table = Table(log.keys[max(log.keys)], file.lines()[0])
-        self._tokens: dict[tuple[str, str, int], int] = {}
         self._drained = [0, 0]
         self._first = [1, 1 + capacity]
+        key, audit_key = max(log.keys.items())
+        self._file = file = _create(directory, capacity, {"key": key, **log.process()})
+        self._names_end = os.fstat(file.names).st_size
+        self._naming = threading.Lock()
+        self._tokens: dict[tuple[str, str, int], int] = {}
+        self._table = Table(audit_key, file.lines()[0])
         size = capacity * RECORD.size
         self._halves = [mmap.mmap(file.records, size, offset=place_of(half, capacity)) for half in (0, 1)]
         self.write: Callable[[bytes], int] = self._halves[0].write
@@ -62,12 +66,12 @@ class Ring:
         found = self._tokens.get(key)
         if found is None:
             line = json.dumps({"actor": actor, "name": name, "version": version}, separators=(",", ":")).encode()
-            with self._file.locked():
+            with self._naming:
                 # In the file first: a record whose meaning is not there would be lost with this process.
-                if os.pwrite(self._file.names, line + b"\n", self._names) != len(line) + 1:
-                    raise OSError(28, "no room for a name")
-                self._names += len(line) + 1
-                found = self._tokens[key] = self.table.add(line)
+                if os.pwrite(self._file.names, line + b"\n", self._names_end) != len(line) + 1:
+                    raise OSError(errno.ENOSPC, "no room for a name")
+                self._names_end += len(line) + 1
+                found = self._tokens[key] = self._table.add(line)
         return found
 
     @property
@@ -76,26 +80,29 @@ class Ring:
         return len(self._tokens)
 
     def make_room(self) -> None:
-        """Let `write` go on in a half that has room; raises `AuditError` and `OSError` when nothing can be drained."""
-        if not self._choose():
-            self.drain(halves=1)
+        """Let `write` go on in a half that has room, after draining the older one when there is none.
 
-    def drain(self, *, halves: int = 2) -> None:
+        Raises `AuditError` when the log cannot be written, and at once when somebody is draining; and `OSError`.
+        """
+        if not self._choose():
+            self.drain(halves=1, timeout=0)
+
+    def drain(self, *, halves: int = 2, timeout: float | None = None) -> None:
         """Write every event to the log, or those of the older half; raises `AuditError` and `OSError`.
 
-        Nothing is lost then.
+        Then nothing is lost. For `timeout` see `RingFile.locked`.
         """
         written = self._written()
         if written == self._drained and not self._is_full():
             return
-        with self._file.locked():
+        with self._file.locked(timeout):
             # Taken again: what was written while we waited is drained too.
             written = self._written()
             self._check(written)
             if halves == 1:
                 younger = max((0, 1), key=self._first.__getitem__)
                 written[younger] = self._drained[younger]
-            state = drain(self._file, self._log, self.table, written)
+            state = drain(self._file, self._log, self._table, written)
             self._drained = state.drained
             self._begin_anew(state)
         self._choose()
@@ -108,13 +115,15 @@ class Ring:
         # A thread may have written after that was taken, before the closing.
         tail = [self._file.read(h, self._capacity, n, self._capacity).rstrip(b"\0") for h, n in enumerate(written)]
         written = [n + -(-len(more) // RECORD.size) for n, more in zip(written, tail, strict=True)]
-        try:
-            with self._file.locked():
+        # When somebody is draining for too long, the files stay open: that thread has their descriptors in hand.
+        with self._file.locked():
+            try:
                 self._check(written)
-                drain(self._file, self._log, self.table, written)
+                drain(self._file, self._log, self._table, written)
                 self._file.remove()
-        finally:
-            self._file.close()
+            finally:
+                with self._naming:
+                    self._file.close()
 
     def abandon(self) -> None:
         """Let go of a ring that is the parent's; its records are the parent's to drain."""
@@ -162,8 +171,8 @@ def _write_counters(file: RingFile, capacity: int, first: list[int], drained: li
     file.put(MAGIC_CELL, MAGIC, capacity, first[0], counted(drained[0]), first[1], counted(drained[1]), 0, 0, 0)
 
 
-def _create(log: AuditLog, directory: str, capacity: int) -> RingFile:
-    """Make the files of a ring; others see it complete or not at all."""
+def _create(directory: str, capacity: int, owner: dict[str, object]) -> RingFile:
+    """Make the files of the ring of `owner`; others see it complete or not at all."""
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
     base = os.path.join(directory, os.urandom(8).hex())
@@ -176,10 +185,9 @@ def _create(log: AuditLog, directory: str, capacity: int) -> RingFile:
         # A full disk must be an error here, for it would be a signal (SIGBUS) later.
         os.posix_fallocate(file.records, 0, place_of(2, capacity))
         _write_counters(file, capacity, [1, 1 + capacity], [0, 0])
-        owner = {"strongroom_ring": 1, "ring": file.id, "key": max(log.keys), **log.process()}
-        line = json.dumps(owner, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps({"strongroom_ring": 1, "ring": file.id, **owner}, separators=(",", ":")).encode() + b"\n"
         if os.write(file.names, line) != len(line):
-            raise OSError(28, "no room for a ring")
+            raise OSError(errno.ENOSPC, "no room for a ring")
         os.rename(base + ".names.new", base + ".names")
     except BaseException:
         file.remove_unfinished()

@@ -32,8 +32,8 @@ from strongroom.errors import AuditError
 RECORD = struct.Struct("=QQ")
 PAGE = mmap.PAGESIZE
 MAGIC = int.from_bytes(b"strring\1", "little")
-LOCK_TIMEOUT = 2.0
-"""Seconds to wait for another process that drains the same ring; it lets go after each batch."""
+LOCK_TIMEOUT = 5.0
+"""Seconds to wait for whoever drains the same ring; a full one takes a quarter of a second."""
 _cells = struct.Struct("=9Q")
 _cell = struct.Struct("=Q")
 _LOW = 0xFFFF_FFFF
@@ -130,10 +130,14 @@ class RingFile:
         return True
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let no other thread or process drain this ring meanwhile; raises `AuditError` when one does for too long."""
-        deadline = time.monotonic() + LOCK_TIMEOUT
-        if not self._lock.acquire(timeout=LOCK_TIMEOUT):
+    def locked(self, timeout: float | None = None) -> Iterator[None]:
+        """Let no other thread or process drain this ring meanwhile; raises `AuditError` when one does for too long.
+
+        `timeout` is in seconds; None for `LOCK_TIMEOUT`.
+        """
+        timeout = LOCK_TIMEOUT if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=timeout):
             raise AuditError(f"{self.base}.ring: another thread drains it for too long")
         try:
             while True:
@@ -146,7 +150,8 @@ class RingFile:
             try:
                 yield
             finally:
-                fcntl.flock(self.records, fcntl.LOCK_UN)
+                if self.records >= 0:
+                    fcntl.flock(self.records, fcntl.LOCK_UN)
         finally:
             self._lock.release()
 

@@ -184,7 +184,7 @@ class _Walk:
             elif seq == 1:
                 self._opened(event, position)
             elif "ring" in event:
-                wrong = self._rings.add(event, from_start=self._first == 1)
+                wrong = self._rings.add(event)
                 if wrong:
                     self._found.problem(wrong)
             elif event.get("reason") == DAMAGED:

@@ -15,12 +15,13 @@ class Rings:
         self._next: dict[str, int] = {}
         self._gaps: dict[str, list[tuple[int, int]]] = {}
 
-    def add(self, event: Event, *, from_start: bool) -> str | None:
-        """Take an authentic event in; return what is wrong with it. `from_start`: nothing of the log was removed."""
+    def add(self, event: Event) -> str | None:
+        """Take an authentic event in; return what is wrong with it."""
         ring, _, number = str(event["ring"]).partition("-")
         last, count = int(number), event.get("count", 1)
         first = last - count + 1
-        expected = self._next.get(ring, 1 if from_start else first)
+        # A process may have been there before the log was: after an older one was moved away.
+        expected = self._next.get(ring, first)
         self._next[ring] = max(expected, last + 1)
         if first > expected:
             self._gaps.setdefault(ring, []).append((expected, first - 1))
