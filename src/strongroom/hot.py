@@ -63,7 +63,8 @@ class HotSecretsManager(SecretsManager):
             # Nobody has begun to commit since the value was read, so it is what the store holds now.
             if cells[0] == begun and version is None and field is None:
                 now = time_ns()
-                ring.write(_pack(now, now ^ token))
+                write = ring.write  # not a call of `ring.write(…)`: to look for a method costs more
+                write(_pack(now, now ^ token))
                 return value
         except (KeyError, TypeError):
             pass  # not kept; or no name at all, which is told below
