@@ -39,7 +39,7 @@ def test_an_unknown_scheme_is_refused_and_credentials_are_not_shown(connect, url
     assert "tiger" not in str(caught.value)
 
 
-@pytest.mark.parametrize("table", [drivers.STORES, drivers.KEY_PROVIDERS, drivers.AUDIT_SINKS])
+@pytest.mark.parametrize("table", [drivers.STORES, drivers.KEY_PROVIDERS, drivers.AUDIT_SINKS, drivers.ROTATORS])
 def test_every_named_driver_can_be_imported(table):
     from importlib import import_module
 

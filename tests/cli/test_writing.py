@@ -77,7 +77,10 @@ def test_generated_values_have_the_length_and_alphabet_asked_for(store: Cli) -> 
     value = store("get", "A", "-n").out
     assert len(value) == 20
     assert set(value) <= set("0123456789abcdef")
+    store("set", "A", "--generate", "--length", "8", "--alphabet", "words")
+    assert store("get", "A", "-n").out.count("-") >= 7
     assert store("set", "A", "--generate", "--length", "3").code == 2
+    assert store("set", "A", "--generate", "--length", "4", "--alphabet", "words").code == 2
     assert store("set", "A", "--length", "30", stdin="x").code == 2
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from integrations import server
 
+from .proxy import Proxy
 from .servers import MariaDb
 
 
@@ -27,3 +28,17 @@ def mariadb() -> Iterator[MariaDb]:
     mariadb = MariaDb()
     yield mariadb
     mariadb.stop()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[int], Proxy]]:
+    """Put a proxy before the server on a port; closed at the end."""
+    made: list[Proxy] = []
+
+    def put(port: int) -> Proxy:
+        made.append(Proxy(port))
+        return made[-1]
+
+    yield put
+    for one in made:
+        one.close()

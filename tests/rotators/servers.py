@@ -111,8 +111,11 @@ class Redis:
 
     def accepts(self, user: str, password: str) -> bool:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
-        with redis.Redis(port=self.port, username=user, password=password) as connection:
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=self.port, username=user, password=password, retry=once) as connection:
             try:
                 connection.get("nothing")
             except (redis.AuthenticationError, redis.ConnectionError):

@@ -1,15 +1,19 @@
-"""The rotator against a real MariaDB server; what only MySQL understands is compared with MySQL's own grammar."""
+"""The rotator against a real MariaDB server, and for MySQL against a model of what its manual says."""
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
+from strongroom.rotators.accounts import Refused
+from strongroom.rotators.mysql import MysqlRotator
 from strongroom.testing.rotators import RotatorConformance
 
+from .mysql_manual import Account
 from .servers import ADMIN
 
 TWO = {"username": "app_a", "password": "first"}
@@ -127,3 +131,35 @@ def test_a_url_that_cannot_be_is_refused(rest):
     with pytest.raises(ConfigError) as caught:
         drivers.rotator(f"mysql:{rest}", read)
     assert "hidden" not in str(caught.value)
+
+
+class TestMysqlByItsManual(RotatorConformance):
+    @pytest.fixture(params=["caching_sha2_password", "mysql_native_password"])
+    def rotator(self, request, monkeypatch):
+        self.account = Account(request.param, "first")
+        monkeypatch.setattr(MysqlRotator, "_connected", self.connected)
+        plugin = f"&plugin={request.param}" if request.param.startswith("mysql") else ""
+        return drivers.rotator(f"mysql://admin@host?user=app&admin_secret=mysql/admin{plugin}", read)
+
+    @contextmanager
+    def connected(self, login):
+        if login.user == "app" and not self.account.accepts(login.password):
+            raise Refused("no")
+        yield self.account
+
+    @pytest.fixture
+    def current(self):
+        return {"value": "first"}
+
+    def accepts(self, data):
+        return self.account.accepts(data["value"])
+
+    def test_the_current_password_is_accepted_until_it_is_retired_however_often_it_is_set(self, rotator, current):
+        pending = rotator.create(current)
+        for _ in range(3):
+            rotator.set(pending, current)
+            assert self.accepts(current)
+            assert self.accepts(pending)
+        assert len(self.account.statements) == 1
+        rotator.set(current, pending)
+        assert self.accepts(current)

@@ -76,6 +76,9 @@ class Server:
         if self._save is None:
             return
         try:
+            # With an aclfile, CONFIG REWRITE says that all is well, and leaves the users out.
+            if self._save == SAVE["config"] and connection.config_get("aclfile").get("aclfile"):
+                raise RotationError("Redis has its users in an aclfile: say save=aclfile")
             connection.execute_command(self._save)
         except redis.ResponseError:
             raise RotationError(
