@@ -8,15 +8,17 @@ import threading
 
 
 class Proxy:
-    """Listens on `port` of the loopback interface. With `lose`, the connection that sends these bytes is cut.
+    """Listens on `port` of the loopback interface. With `lose`, the answer to a request with these bytes is lost, once.
 
-    That is done when the server has answered, so that it has done what it was asked to; the answer is not passed on.
+    The server has answered then, so that it has done what it was asked to. The client sees its connection end, or with
+    `silent` nothing at all.
     """
 
     def __init__(self, server: int) -> None:
         self.sent = b""
         self.lose: bytes | None = None
-        self.lost = 0
+        self.silent = False
+        self._closing = threading.Event()
         self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -24,6 +26,9 @@ class Proxy:
         self._thread.start()
 
     def close(self) -> None:
+        self._closing.set()
+        if self._listener.fileno() < 0:
+            return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -44,8 +49,12 @@ class Proxy:
             while True:
                 for ready in select.select([client, server], [], [])[0]:
                     data = ready.recv(1 << 16)
-                    if not data or (ready is server and loses):
-                        self.lost += loses
+                    if data and ready is server and loses:
+                        self.lose = None
+                        if self.silent:
+                            self._closing.wait(60)
+                        data = b""
+                    if not data:
                         return
                     if ready is client:
                         self.sent += data
