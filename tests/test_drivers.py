@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 
 from strongroom import drivers
-from strongroom.errors import ConfigError, StoreNotFoundError
+from strongroom.errors import ConfigError, MissingExtraError, StoreNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,13 @@ def test_a_log_is_a_file_by_its_ending(tmp_path):
 def test_options_reach_the_sink(tmp_path):
     with pytest.raises(ConfigError, match="sync"):
         drivers.audit_sink(f"file:{tmp_path}/audit.log", sync="sometimes")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "extra"),
+    [("postgresql", "psycopg", "psycopg"), ("mysql", "pymysql", "mysql"), ("redis", "redis.backoff", "redis")],
+)
+def test_a_rotator_without_its_library_names_the_pip_line(scheme, library, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'strongroom\[{extra}\]'"):
+        drivers.rotator(f"{scheme}://admin@host?user=a&role=a&admin_secret=b", None)
