@@ -113,11 +113,14 @@ class Live:
     def report(self, name: str = "") -> None:
         """Report to rotations what this process holds; costs one look into the store where there are none."""
         if self._access.engine.store.scan(ROTATION + name, limit=1):
-            if self._reporter is None:
-                from strongroom.rotation.reporting import Reporter
+            # One for the process: what a second one had said, nobody would take back.
+            with self._lock:
+                if self._reporter is None:
+                    from strongroom.rotation.reporting import Reporter
 
-                self._reporter = Reporter(self._access, self.refresh)
-            self._reporter.report(self.handles)
+                    self._reporter = Reporter(self._access, self.refresh)
+                reporter = self._reporter
+            reporter.report(self.handles)
 
     def _after_fork(self) -> None:
         # The reads that the parent counted are the parent's to record.

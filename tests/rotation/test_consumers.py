@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import strongroom
 from strongroom.errors import ConflictError
+from strongroom.rotation.reporting import Reporter
 from strongroom.rotation.rotation import Rotation
 
 from .source import Source
@@ -164,6 +166,26 @@ def test_a_handle_made_before_the_attachment_is_known(make_manager):
     secrets.rotation.attach("A", "generate:")
     wait_until(lambda: entries(secrets))
     assert [(c.process.pid, c.version) for c in secrets.rotation.status("A")[0].consumers] == [(os.getpid(), 1)]
+
+
+def test_threads_that_report_at_once_are_one_consumer(make_manager, monkeypatch):
+    secrets = make_manager("sqlite")
+    secrets.set_secrets({"A": "first", "OTHER": "x"})
+    secrets.secret("OTHER")
+    secrets.rotation.attach("A", "generate:")
+    make = Reporter.__init__
+
+    def slowly(self, *arguments):
+        time.sleep(0.2)
+        make(self, *arguments)
+
+    monkeypatch.setattr(Reporter, "__init__", slowly)
+    threads = [threading.Thread(target=secrets.secret, args=("A",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(entries(secrets)) == 1
 
 
 def test_a_child_of_fork_is_a_consumer_of_its_own(make_manager):
