@@ -44,6 +44,12 @@ def test_a_checkpoint_is_due_after_so_many_events_and_some_time(memory, start, c
     assert not log.checkpoint_due
 
 
+def test_without_keys_no_checkpoint_is_ever_due(memory, start, clock):
+    log = start(memory, None, checkpoint_every=1)
+    log.record("OPEN", None, "failed", reason="wrong_key")
+    assert not log.checkpoint_due
+
+
 def test_a_log_that_nobody_else_writes_to_is_not_read_again_for_a_checkpoint(memory, start):
     log = start(memory)
     log.record("GET", "A", "ok")
