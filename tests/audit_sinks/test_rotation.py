@@ -80,7 +80,7 @@ def test_a_new_segment_is_not_written_through_a_symlink(path, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_what_a_killed_process_left_of_a_new_segment_is_not_taken_over(path, tmp_path):
+def test_what_a_dead_process_left_of_a_new_segment_is_not_taken_over(path, tmp_path):
     (tmp_path / ".audit.log.new").write_bytes(b"x" * 1000)
     FileSink(str(path)).append(b'{"n":1}\n')
     assert path.read_bytes().splitlines()[1:] == [b'{"n":1}']
