@@ -302,3 +302,74 @@ def test_a_store_without_ring_is_a_manager_without_ring(master_key, tmp_path):
         assert type(secrets) is strongroom.SecretsManager
     with strongroom.init(f"sqlite:{tmp_path}/s", audit=f"file:{tmp_path}/a.log") as secrets:
         assert type(secrets) is strongroom.SecretsManager
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_process_that_only_reads_puts_checkpoints_into_the_store(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "LOOK_EVERY", 0.05)
+    warm(secrets)
+    store = secrets._access.engine.store
+    secrets._access.audit._checkpoint_at = float("-inf")
+    before = store.revision()
+    for _ in range(1500):
+        secrets.get_secret(NAME)
+    wait_for(lambda: store.revision() > before)
+    assert secrets.get_secret(NAME) == "first"
+    assert secrets.verify_audit().problems == ()
+
+
+def test_a_living_process_drains_what_a_killed_one_left(secrets, open_hot, tmp_path, monkeypatch):
+    monkeypatch.setattr(hot, "COLLECT_EVERY", 0.05)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(hot, "TICK", 3600)
+        for _ in range(50):
+            secrets.get_secret(NAME)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    assert len(rings(tmp_path)) == 2
+    warm(secrets)
+    wait_for(lambda: len(rings(tmp_path)) == 2 and secrets._reads._ring.id in rings(tmp_path)[0])
+    assert [event["pid"] for event in secrets.get_audit_logs(None, action="GET")].count(child) == 50
+
+
+def test_where_threads_do_not_take_turns_nothing_is_kept(open_hot, monkeypatch):
+    monkeypatch.setattr(hot, "_threads_take_turns", False)
+    secrets = open_hot()
+    secrets.set_secret(NAME, "first")
+    for _ in range(5):
+        assert secrets.get_secret(NAME) == "first"
+    assert secrets._kept == {}
+
+
+def test_a_ring_with_too_many_names_is_followed_by_another(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "NAMES_OF_A_RING", 3)
+    for number in range(10):
+        secrets.set_secret(f"n{number}", f"value {number}")
+    for number in range(10):
+        for _ in range(4):
+            assert secrets.get_secret(f"n{number}") == f"value {number}"
+    events = secrets.get_audit_logs(None, action="GET")
+    assert len(events) == 40
+    assert len({event["ring"].partition("-")[0] for event in events if "ring" in event}) > 2
+    assert secrets.verify_audit().problems == ()
+
+
+def test_values_beyond_the_room_are_not_kept(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "LARGEST", 100)
+    monkeypatch.setattr(hot, "MOST", 3000)
+    secrets.forget()
+    secrets.set_secret("large", "x" * 101)
+    for _ in range(4):
+        assert secrets.get_secret("large") == "x" * 101
+    assert secrets._kept == {}
+    for number in range(50):
+        secrets.set_secret(f"n{number}", "x" * 50)
+        warm(secrets, f"n{number}") if number < 1 else [secrets.get_secret(f"n{number}") for _ in range(3)]
+    assert len(secrets._kept) <= 12

@@ -45,8 +45,9 @@ Kept = tuple[Any, Sequence[int], int, int, Ring]
 class HotSecretsManager(SecretsManager):
     """A `SecretsManager` whose `get_secret` costs about ten dictionary look-ups where nothing has changed."""
 
-    def __init__(self, *arguments: Any, reads: HotReads | None = None, **more: Any) -> None:
-        super().__init__(*arguments, **more)
+    def __init__(self, *given: Any, reads: HotReads | None = None, **more: Any) -> None:
+        """Made by `strongroom.open()`; `reads` is for managers of the same store that `bind` makes."""
+        super().__init__(*given, **more)
         policy = self._access.policy
         self._may_keep = _threads_take_turns and (policy is None or getattr(policy, "is_fixed", False))
         self._reads = reads or HotReads(self._access)
