@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import hot
+from strongroom import hot, hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.errors import AuditError, DeniedError, InvalidNameError, InvalidValueError, StoreError
 
@@ -156,8 +156,8 @@ def test_each_bound_actor_is_on_record_by_its_own_name(secrets):
 
 
 def test_a_full_ring_is_drained_by_whoever_finds_it_full(secrets, monkeypatch):
-    monkeypatch.setattr(hot, "TICK", 3600)
-    monkeypatch.setattr(hot, "Ring", lambda log, directory: Ring(log, directory, capacity=7))
+    monkeypatch.setattr(hot_ring, "TICK", 3600)
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=7))
     for _ in range(300):
         assert secrets.get_secret(NAME) == "first"
     assert reads(secrets) == 300
@@ -166,7 +166,7 @@ def test_a_full_ring_is_drained_by_whoever_finds_it_full(secrets, monkeypatch):
 
 
 def test_eight_threads_lose_no_read_and_share_no_number(secrets, monkeypatch):
-    monkeypatch.setattr(hot, "Ring", lambda log, directory: Ring(log, directory, capacity=500))
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=500))
     secrets.set_secret("other", "second")
     warm(secrets)
     warm(secrets, "other")
@@ -227,7 +227,7 @@ def test_closing_leaves_no_ring_and_answers_nothing_more(secrets, open_hot, tmp_
 def test_the_command_line_shows_at_once_what_was_answered(secrets, tmp_path, command, capsys, monkeypatch):
     from strongroom.cli import main
 
-    monkeypatch.setattr(hot, "TICK", 3600)
+    monkeypatch.setattr(hot_ring, "TICK", 3600)
     for _ in range(100):
         secrets.get_secret(NAME)
     given = ["--store", f"sqlite:{tmp_path}/store.db", "--audit", f"file:{tmp_path}/audit.log"]
@@ -254,7 +254,7 @@ def test_where_no_ring_can_be_made_each_read_is_written_to_the_log(secrets, tmp_
 
 
 def test_a_log_that_takes_nothing_stops_the_answers_once_the_ring_is_full(secrets, monkeypatch):
-    monkeypatch.setattr(hot, "Ring", lambda log, directory: Ring(log, directory, capacity=50))
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=50))
     warm(secrets)
     answered = ["first"] * 3
 
@@ -287,7 +287,7 @@ def test_the_files_of_a_ring_are_private_and_hold_no_value(secrets, tmp_path):
 
 def test_logs_rotated_while_rings_are_drained_still_verify(open_hot, monkeypatch):
     secrets = open_hot(audit_max_bytes=20_000)
-    monkeypatch.setattr(hot, "Ring", lambda log, directory: Ring(log, directory, capacity=100))
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=100))
     secrets.set_secret(NAME, "first")
     for _ in range(3000):
         secrets.get_secret(NAME)
@@ -302,3 +302,74 @@ def test_a_store_without_ring_is_a_manager_without_ring(master_key, tmp_path):
         assert type(secrets) is strongroom.SecretsManager
     with strongroom.init(f"sqlite:{tmp_path}/s", audit=f"file:{tmp_path}/a.log") as secrets:
         assert type(secrets) is strongroom.SecretsManager
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_process_that_only_reads_puts_checkpoints_into_the_store(secrets, monkeypatch):
+    monkeypatch.setattr(hot_ring, "LOOK_EVERY", 0.05)
+    warm(secrets)
+    store = secrets._access.engine.store
+    secrets._access.audit._checkpoint_at = float("-inf")
+    before = store.revision()
+    for _ in range(1500):
+        secrets.get_secret(NAME)
+    wait_for(lambda: store.revision() > before)
+    assert secrets.get_secret(NAME) == "first"
+    assert secrets.verify_audit().problems == ()
+
+
+def test_a_living_process_drains_what_a_killed_one_left(secrets, open_hot, tmp_path, monkeypatch):
+    monkeypatch.setattr(hot_ring, "COLLECT_EVERY", 0.05)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(hot_ring, "TICK", 3600)
+        for _ in range(50):
+            secrets.get_secret(NAME)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    assert len(rings(tmp_path)) == 2
+    warm(secrets)
+    wait_for(lambda: len(rings(tmp_path)) == 2 and secrets._reads._ring.id in rings(tmp_path)[0])
+    assert [event["pid"] for event in secrets.get_audit_logs(None, action="GET")].count(child) == 50
+
+
+def test_where_threads_do_not_take_turns_nothing_is_kept(open_hot, monkeypatch):
+    monkeypatch.setattr(hot, "_threads_take_turns", False)
+    secrets = open_hot()
+    secrets.set_secret(NAME, "first")
+    for _ in range(5):
+        assert secrets.get_secret(NAME) == "first"
+    assert secrets._kept == {}
+
+
+def test_a_ring_with_too_many_names_is_followed_by_another(secrets, monkeypatch):
+    monkeypatch.setattr(hot_ring, "NAMES_OF_A_RING", 3)
+    for number in range(10):
+        secrets.set_secret(f"n{number}", f"value {number}")
+    for number in range(10):
+        for _ in range(4):
+            assert secrets.get_secret(f"n{number}") == f"value {number}"
+    events = secrets.get_audit_logs(None, action="GET")
+    assert len(events) == 40
+    assert len({event["ring"].partition("-")[0] for event in events if "ring" in event}) > 2
+    assert secrets.verify_audit().problems == ()
+
+
+def test_values_beyond_the_room_are_not_kept(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "LARGEST", 100)
+    monkeypatch.setattr(hot, "MOST", 3000)
+    secrets.forget()
+    secrets.set_secret("large", "x" * 101)
+    for _ in range(4):
+        assert secrets.get_secret("large") == "x" * 101
+    assert secrets._kept == {}
+    for number in range(50):
+        secrets.set_secret(f"n{number}", "x" * 50)
+        warm(secrets, f"n{number}") if number < 1 else [secrets.get_secret(f"n{number}") for _ in range(3)]
+    assert len(secrets._kept) <= 12

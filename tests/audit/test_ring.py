@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.audit.draining import left_over
+from strongroom.audit.collecting import left_over
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import DRAINED, RECORD, RingFile, counted, place_of
 from strongroom.audit.verify import verify

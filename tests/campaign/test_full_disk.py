@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import hot
+from strongroom import hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.audit_sinks import file as audit_file
 from strongroom.errors import AuditError, StoreError
@@ -157,8 +157,8 @@ def test_opening_with_a_full_audit_disk_answers_nothing(kind, small_disk, tmp_pa
 
 @pytest.fixture
 def small_rings(monkeypatch):
-    monkeypatch.setattr(hot, "Ring", lambda log, directory: Ring(log, directory, capacity=100))
-    monkeypatch.setattr(hot, "COLLECT_EVERY", 0.0)
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=100))
+    monkeypatch.setattr(hot_ring, "COLLECT_EVERY", 0.0)
 
 
 def read_until_full(secrets: strongroom.SecretsManager, answered: list[object]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import hot
+from strongroom import hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import RingFile
 
@@ -20,8 +20,8 @@ from . import kill, size
 
 NAME = "shop/db"
 THREADS = 4
-KILLS = size(4, 300)
-SYSCALLS = size(30, 1200)
+KILLS = size(4, 40)
+SYSCALLS = size(30, 600)
 DRAINS = size(60, 350)
 
 
@@ -42,8 +42,8 @@ def answered(place):
 
 def small(capacity: int, tick: float) -> None:
     """Let rings fill up often."""
-    hot.TICK = tick
-    hot.Ring = lambda log, directory: Ring(log, directory, capacity)
+    hot_ring.TICK = tick
+    hot_ring.Ring = lambda log, directory: Ring(log, directory, capacity)
 
 
 def open_hot(store: str, place: Path) -> strongroom.SecretsManager:
@@ -147,7 +147,7 @@ def test_a_drainer_thread_and_other_processes_write_every_read_once(store, place
         reader.join()
     finally:
         secrets.close()
-        hot.TICK, hot.Ring = 0.05, Ring
+        hot_ring.TICK, hot_ring.Ring = 0.05, Ring
     with strongroom.open(store, audit=f"file:{place}/audit.log") as other:
         events = other.get_audit_logs(None, action="GET", actor="reader")
         assert other.verify_audit().problems == ()

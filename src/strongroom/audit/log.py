@@ -179,9 +179,9 @@ class AuditLog:
         """
         rings = getattr(self.sink, "rings", None)
         if rings and self._keys is not None and os.path.isdir(rings):
-            from strongroom.audit.draining import drain_all
+            from strongroom.audit.collecting import collect
 
-            drain_all(self, rings, only_dead=only_dead)
+            collect(self, rings, only_dead=only_dead)
 
     def position(self) -> Position:
         """Return a place in the log that what is written from now on lies behind."""

@@ -75,6 +75,11 @@ class Ring:
         return found
 
     @property
+    def id(self) -> str:
+        """What the ring is called in events."""
+        return self._file.id
+
+    @property
     def names(self) -> int:
         """How many tokens there are."""
         return len(self._tokens)
@@ -175,6 +180,10 @@ def _create(directory: str, capacity: int, owner: dict[str, object]) -> RingFile
     """Make the files of the ring of `owner`; others see it complete or not at all."""
     with suppress(FileExistsError):
         os.mkdir(directory, 0o700)
+        # When root is the first to come, whoever owns the log's directory must be able to make rings too.
+        above = os.stat(os.path.dirname(directory))
+        with suppress(PermissionError):
+            os.chown(directory, above.st_uid, above.st_gid)
     base = os.path.join(directory, os.urandom(8).hex())
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     file = RingFile(base, os.open(base + ".names.new", flags, 0o600), -1)

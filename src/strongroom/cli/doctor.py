@@ -101,7 +101,7 @@ def _check_log(secrets: SecretsManager, config: Config) -> Finding:
 
 def _check_rings(config: Config) -> Iterator[Finding]:
     """Look for reads that never came into the log; to open the store has drained the rings that belong to it."""
-    from strongroom.audit.draining import left_over
+    from strongroom.audit.collecting import left_over
 
     rings = getattr(opening.sink_of(config), "rings", "")
     undrained, damaged = left_over(rings)
