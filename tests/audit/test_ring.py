@@ -373,3 +373,19 @@ def test_an_old_event_that_was_drained_late_does_not_hide_newer_ones(ring, sink,
     other_process(start, sink).collect()
     assert [event["action"] for event in query(sink, since="1d", action="LIST")] == ["LIST"]
     assert query(sink, since="1d", action="GET") == []
+
+
+def test_what_is_read_while_another_looks_for_the_end_is_drained_in_order(ring, log, sink, monkeypatch):
+    read = RingFile.read
+
+    def read_and_be_overtaken(file, *place):
+        found = read(file, *place)
+        monkeypatch.undo()
+        put(ring, 2 * CAPACITY)
+        return found
+
+    monkeypatch.setattr(RingFile, "read", read_and_be_overtaken)
+    log.collect()
+    ring.drain()
+    assert numbers(sink) == list(range(1, 2 * CAPACITY + 1))
+    assert problems(sink) == []

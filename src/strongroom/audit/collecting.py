@@ -80,10 +80,13 @@ def _drain_locked(log: AuditLog, file: RingFile, *, gone: bool) -> None:
             log.record("AUDIT", None, "failed", reason=DAMAGED)
             file.put_aside()
         return
-    for line in lines[1:]:
+    written = [0, 0]
+    for half in state.youngest_first():
+        written[half] = _find_end(file, half, state, gone=gone)
+    # After the records: whatever they mean was there before them.
+    for line in file.lines()[1:]:
         with suppress(ValueError, KeyError, TypeError):
             table.add(line)
-    written = [_find_end(file, half, state, gone=gone) for half in (0, 1)]
     drain(file, log, table, written, foreign=gone or owner["pid"] != os.getpid())
     if gone:
         file.remove()

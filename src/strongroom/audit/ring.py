@@ -137,7 +137,11 @@ class Ring:
         self._file.close()
 
     def _written(self) -> list[int]:
-        return [half.tell() // RECORD.size for half in self._halves]
+        written = [0, 0]
+        # In this order for the reason that `State.youngest_first` gives.
+        for half in sorted((0, 1), key=self._first.__getitem__, reverse=True):
+            written[half] = self._halves[half].tell() // RECORD.size
+        return written
 
     def _is_full(self) -> bool:
         return max(self._written()) == self._capacity

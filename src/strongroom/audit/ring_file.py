@@ -71,6 +71,13 @@ class State:
         ) == self.capacity >= max(drained, drained2)
         """False when somebody else has changed one of these numbers, or the size of the file."""
 
+    def youngest_first(self) -> list[int]:
+        """Return the halves in the order in which to look where they end.
+
+        The younger one begins when the older one is full, so whatever it holds by then follows what is found after.
+        """
+        return sorted((0, 1), key=self.first.__getitem__, reverse=True)
+
 
 class Table:
     """What the records of one ring mean: token → parts of the event."""
