@@ -112,8 +112,9 @@ warning. They are left when it ends.""",
         about="""\
 With systemd and containers:
   RuntimeDirectory=app, RuntimeDirectoryMode=0700 and ExecStartPre=strongroom render /run/app/secrets give a service
-  its files; LoadCredential=NAME:/run/strongroom/NAME or ImportCredential=NAME (from /run/credstore) passes on what a
-  service before it has rendered. A container gets the whole directory as a volume, --mount
+  its files. From what a unit before it has rendered, LoadCredential=NAME:DIR/NAME takes one file, and the service does
+  not start without it; LoadCredential=ID:DIR/..data takes all, as ID_NAME; ImportCredential=NAME takes one from
+  DIR=/run/credstore, if it is there. A container gets the whole directory as a volume, --mount
   type=bind,source=DIR,target=/run/secrets: a mount of one file would not follow its link.""",
         examples="""\
 strongroom render /run/app/secrets                              every secret
