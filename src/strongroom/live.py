@@ -17,6 +17,7 @@ from strongroom.model import ROTATION
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:
+    from strongroom.previous import Previous
     from strongroom.rotation.reporting import Reporter
 
 TICK = 0.025
@@ -36,8 +37,8 @@ class LiveSecret:
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_begun", "_callbacks", "_cells", "_counted", "_live", "_reads", "_stored", "_value",
-                 "name", "seen", "version")  # fmt: skip
+    __slots__ = ("__weakref__", "_begun", "_callbacks", "_cells", "_counted", "_live", "_previous", "_reads", "_stored",
+                 "_value", "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Live, name: str) -> None:
         """Made by `SecretsManager.secret`."""
@@ -50,6 +51,7 @@ class LiveSecret:
         self._cells, self._begun = _NOTHING, -1
         self._reads = self._counted = 0
         self._callbacks: list[Callback] = []
+        self._previous: Previous | None = None
         self.seen = 0
         """The version that callbacks were last called for."""
 
@@ -81,6 +83,14 @@ class LiveSecret:
     def stage(self) -> str:
         """The stage of the version that `value` returns: always `current`."""
         return "current"
+
+    def accepted(self, grace: float | None = None) -> list[Any]:
+        """Return the values to accept from others, such as the keys of tokens: the current one, then the one before.
+
+        The one before is left out `grace` seconds after it was replaced (by default the grace time of the secret's
+        rotation, else an hour), and when it is deleted, destroyed or expired. Raises what `value` raises.
+        """
+        return self._live.accepted(self, grace)
 
     def on_change(self, callback: Callback) -> Callback:
         """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
@@ -136,6 +146,15 @@ class Live:
             if cells is not None and begun == ended and handle._stored is not None:
                 handle._cells, handle._begun = cells, begun
             return handle._value
+
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
+        """See `LiveSecret.accepted`."""
+        from strongroom.previous import take_up
+
+        with self._lock:
+            value = handle.value
+            handle._previous = previous = take_up(self._access, handle.name, handle.version, handle._previous)
+        return [value, *previous.values(grace)]
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""
