@@ -101,6 +101,10 @@ class LiveSecret:
         self._live.watch(self, callback)
         return callback
 
+    def off_change(self, callback: Callback) -> None:
+        """Call this callback no more; one that was never given is no error."""
+        self._live.unwatch(self, callback)
+
 
 class Live:
     """The live handles of one manager, and the thread that calls their callbacks."""
@@ -165,6 +169,12 @@ class Live:
             # A change since `value` was read last may have gone by while nobody was to be told.
             self._before = None
             self._start()
+
+    def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Remove a callback."""
+        with self._lock:
+            if callback in handle._callbacks:
+                handle._callbacks.remove(callback)
 
     def close(self) -> None:
         """End the thread, and put the counted reads on record."""
