@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,66 @@ def test_due_rotates_what_is_due_and_finishes_what_was_left(store: Cli, program:
     (project / "fails").write_text("")
     assert store("rotate", "--due").code == 0
     assert [status["version"] for status in json.loads(store("rotate", "status", "--json").out)] == [2, 1, 2]
+
+
+def test_resume_finishes_what_a_failure_left(store: Cli, program: Path, project: Path) -> None:
+    for name in ("A", "B"):
+        store("set", name, stdin="x")
+        store("rotate", name, "--attach", f"command:{program}", "--grace", "0s")
+        (project / "fails").write_text("test")
+        assert store("rotate", name).code == 11
+    (project / "fails").write_text("")
+    result = store("rotate", "resume", "A")
+    assert (result.code, result.err) == (0, "A: version 2\n")
+    assert [row["step"] for row in json.loads(store("rotate", "status", "--json").out)] == ["idle", "set"]
+    assert store("rotate", "resume").code == 0
+    assert len(store("get", "B").out) == 17
+    assert store("rotate", "resume").code == 0
+
+
+def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
+    store: Cli, program: Path, project: Path
+) -> None:
+    broken = project / "broken"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    for name, rotator in (("A", f"command:{broken}"), ("B", f"command:{program}"), ("PLAIN", None)):
+        store("set", name, stdin="x")
+        if rotator:
+            store("rotate", name, "--attach", rotator, "--grace", "0s")
+    result = store("rotate", "--all")
+    assert result.code == 11
+    assert "'A' was not rotated, and nothing was changed" in result.err
+    assert [store("get", name).out == "x\n" for name in ("A", "B", "PLAIN")] == [True, False, True]
+
+
+HOLD = """
+import sys, time, strongroom
+handle = strongroom.open().secret("A")
+handle.on_change(lambda changed: sys.stdin.readline())
+print("holds", flush=True)
+time.sleep(60)
+"""
+
+
+def test_status_names_the_process_that_still_holds_the_previous_value(store: Cli, program: Path) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}", "--grace", "1h")
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=-1, stdout=-1, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "holds\n"
+            # Its callback does not return, so it has not switched.
+            result = store("rotate", "A", "--wait", "0s")
+            assert f"(pid {holder.pid})" in result.err
+            assert f"(pid {holder.pid})" in store("rotate", "status").out
+            refused = store("rotate", "retire", "A")
+            assert (refused.code, f"(pid {holder.pid})" in refused.err) == (7, True)
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            assert store("rotate", "resume", "A", "--wait", "30s").code == 0
+            assert step(store) == "idle"
+        finally:
+            holder.kill()
 
 
 def test_detach_leaves_a_plain_secret(store: Cli) -> None:
