@@ -77,7 +77,7 @@ class LiveSecret:
         if self._cells[0] == self._begun:
             self._reads += 1
             return self._value
-        return self._live.refresh(self)
+        return self._live.refresh(self, asked=True)
 
     @property
     def stage(self) -> str:
@@ -133,8 +133,11 @@ class Live:
         self._report(name)
         return handle
 
-    def refresh(self, handle: LiveSecret) -> Any:
-        """Read the secret unless nobody has committed since it was read; return its value."""
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
+        """Read the secret unless nobody has committed since it was read; return its value.
+
+        Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
+        """
         with self._lock:
             cells = self._access.engine.store.commits()
             # Taken before the read: a commit in between makes the two differ, and the next call reads again.
@@ -142,7 +145,7 @@ class Live:
             handle._cells, handle._begun = _NOTHING, -1
             taken = self._access.take_up(handle.name, handle._stored)
             if taken is None:
-                handle._reads += 1
+                handle._reads += asked
             else:
                 handle._value, handle.version = decode_value(taken.data), taken.version
                 # One that expires is taken up anew by each read, because no commit says when it does.
