@@ -100,7 +100,8 @@ def test_airflow_asks_no_other_backend_after_a_damaged_record(home, stored, monk
         stored.set_secret(name, "value")
     for name in damaged:
         with stored._access.engine.store.transaction() as tx:
-            tx.put(f"secret/{name}", tx.get(f"secret/{name}")[:-1] + b"x")
+            record = tx.get(f"secret/{name}")
+            tx.put(f"secret/{name}", record[:-1] + bytes([record[-1] ^ 1]))
     _, core, _, _, variable, _, sdk = ask(home)
     for answer in (core, variable, sdk):
         assert answer.startswith("AirflowSecretsBackendAccessDenied: strongroom: ")
