@@ -40,7 +40,7 @@ def test_a_good_store_verifies(store: Cli) -> None:
     store("set", "A", stdin=VALUE)
     result = store("verify")
     assert (result.code, result.out) == (0, "")
-    assert "1 secrets in 1 versions" in result.err
+    assert "1 secret in 1 version, 5 entries" in result.err
     assert json.loads(store("verify", "--json").out)["ok"] is True
 
 

@@ -9,7 +9,7 @@ from strongroom import rendering
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.memory_file import IN_MEMORY, file_system_of
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.watching import TICK, Watch
 
@@ -29,7 +29,7 @@ def render(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         watch = Watch(secrets)
         files = _rendered(args, watch, mode, None)
-        out.say(f"{args.dir}: {len(files)} files")
+        out.say(f"{args.dir}: {counted(len(files), 'file')}")
         if args.watch:
             _follow(args, watch, mode, files, out)
 
