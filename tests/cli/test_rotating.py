@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,36 @@ def test_status_names_the_process_that_still_holds_the_previous_value(store: Cli
             assert step(store) == "idle"
         finally:
             holder.kill()
+
+
+SLOW = """#!/bin/sh
+cat > input
+case $1 in
+create) echo '{"value":"new"}' ;;
+set) touch setting; exec sleep 60 ;;
+esac
+"""
+
+
+def test_ctrl_c_says_what_it_has_left(store: Cli, project: Path) -> None:
+    slow = project / "slow"
+    slow.write_text(SLOW)
+    slow.chmod(0o755)
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{slow}")
+    argv = [sys.executable, "-m", "strongroom", "rotate", "A"]
+    with subprocess.Popen(argv, stderr=-1, text=True, start_new_session=True) as rotating:
+        deadline = time.monotonic() + 60
+        while not (project / "setting").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(rotating.pid, signal.SIGINT)
+        said = rotating.communicate(timeout=60)[1]
+    assert rotating.returncode == 130
+    assert "a rotation of 'A' is not finished (pending): `strongroom rotate resume A` finishes it" in said
+    slow.write_text("#!/bin/sh\ncat > input\n")
+    assert store("rotate", "abort", "A").code == 0
+    assert store("get", "A").out == "x\n"
 
 
 def test_detach_leaves_a_plain_secret(store: Cli) -> None:
