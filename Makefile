@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?=
 MUTATION_ARGS ?=
+AIRFLOW := .venv-airflow
 
-.PHONY: demo test bench lint docs coverage campaign mutation clean
+.PHONY: demo test airflow bench lint docs coverage campaign mutation clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +24,16 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready-test
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+
+# Airflow brings a hundred packages with bounds of their own, so it stays apart.
+$(AIRFLOW)/ready: pyproject.toml
+	$(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check --editable . --group airflow
+	touch $@
+
+airflow: $(AIRFLOW)/ready
+	$(AIRFLOW)/bin/python -m pytest tests/integrations/test_airflow.py
 
 lint: $(VENV)/ready-lint
 	$(BIN)/ruff check .
@@ -51,4 +62,4 @@ mutation: $(VENV)/ready-test $(VENV)/ready-mutation
 	$(BIN)/mutmut results
 
 clean:
-	rm -rf $(VENV) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(AIRFLOW) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants

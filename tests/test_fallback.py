@@ -49,7 +49,8 @@ def silent():
 
 def damage(project):
     with strongroom.open() as manager, manager._access.engine.store.transaction() as tx:
-        tx.put("secret/DB", tx.get("secret/DB")[:-1] + b"\0")
+        stored = tx.get("secret/DB")
+        tx.put("secret/DB", stored[:-1] + bytes([stored[-1] ^ 1]))
 
 
 def log(project) -> bytes:

@@ -115,6 +115,20 @@ def test_a_version_is_on_record_when_it_is_taken_up_and_further_reads_are_counte
     assert [pair for pair in gets(manager) if pair[1]] == [(2, 10)]
 
 
+def test_looks_for_callbacks_are_no_reads(manager):
+    handle, told = manager.secret("A"), []
+    handle.on_change(told.append)
+    for number in range(3):
+        manager.set_secret("another", str(number))
+        store, watcher = manager._access.engine.store, manager._live._watcher
+        commits = store.commits()
+        stamp = store.revision() if commits is None else tuple(commits)
+        wait_until(lambda stamp=stamp, watcher=watcher: watcher._before == stamp)
+    assert handle.value == "first"
+    manager._live.flush()
+    assert gets(manager) == [(1, None), (1, 1)]
+
+
 def test_counted_reads_are_on_record_when_the_program_ends(manager, url, tmp_path):
     program = (
         "import sys, strongroom\n"
@@ -165,7 +179,8 @@ def test_a_forged_record_raises(manager):
     handle = manager.secret("A")
     store = manager._access.engine.store
     with store.transaction() as tx:
-        tx.put("secret/A", tx.get("secret/A")[:-1] + b"x")
+        stored = tx.get("secret/A")
+        tx.put("secret/A", stored[:-1] + bytes([stored[-1] ^ 1]))
     with pytest.raises(TamperedError):
         _ = handle.value
 
@@ -237,7 +252,8 @@ def test_a_forged_record_silences_no_other_callback_and_is_not_read_again_and_ag
     manager.set_secret("B", "second")
     wait_until(lambda: told)
     with store.transaction() as tx:
-        tx.put("secret/A", tx.get("secret/A")[:-1] + b"x")
+        stored = tx.get("secret/A")
+        tx.put("secret/A", stored[:-1] + bytes([stored[-1] ^ 1]))
         tx.put("secret/B", authentic)
     wait_until(lambda: len(told) == 2)
     time.sleep(8 * live_watcher.TICK)

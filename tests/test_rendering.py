@@ -38,6 +38,18 @@ def test_files_are_written_replaced_and_removed(directory):
     assert len(os.listdir(directory)) == 4
 
 
+def test_data_holds_what_systemd_takes_from_a_directory(directory):
+    """`LoadCredential=ID:DIR/..data` takes regular files at any depth, and no links."""
+    render(directory, {"A": b"1", "app/db/password": b"2"})
+    taken = {}
+    for place, _, files in os.walk(directory / "..data"):
+        for file in files:
+            path = Path(place, file)
+            assert stat.S_ISREG(path.lstat().st_mode)
+            taken[str(path.relative_to(directory / "..data")).replace("/", "_")] = path.read_bytes()
+    assert taken == {"A": b"1", "app_db_password": b"2"}
+
+
 @pytest.mark.parametrize(("mode", "of_directories"), [(0o400, 0o700), (0o440, 0o750), (0o444, 0o755)])
 def test_modes_are_as_asked_whatever_the_umask(directory, mode, of_directories):
     before = os.umask(0o027)

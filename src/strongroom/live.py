@@ -46,14 +46,17 @@ class Live:
         self.report(name)
         return handle
 
-    def refresh(self, handle: LiveSecret) -> Any:
-        """Read the secret unless nobody has committed since it was read; return its value."""
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
+        """Read the secret unless nobody has committed since it was read; return its value.
+
+        Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
+        """
         with self._lock:
             handle._marked = -1
             handle._mark, marked = self._marks(handle.name)
             taken = self._access.take_up(handle.name, handle._stored)
             if taken is None:
-                handle._reads += 1
+                handle._reads += asked
             else:
                 handle._value, handle.version = decode_value(taken.data), taken.version
                 # One that expires is taken up anew by each read, because no commit says when it does.
@@ -76,6 +79,15 @@ class Live:
         begun, ended = numbers
         return mark, marked if begun == ended else -1
 
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
+        """See `LiveSecret.accepted`."""
+        from strongroom.previous import take_up
+
+        with self._lock:
+            value = handle.value
+            handle._previous = previous = take_up(self._access, handle.name, handle.version, handle._previous)
+        return [value, *previous.values(grace)]
+
     def follow(self) -> None:
         """Let each handle be read again: the store's numbers go on at another place."""
         with self._lock:
@@ -90,6 +102,14 @@ class Live:
                 handle.seen = handle.version
                 self._watcher.watch(handle)
             self._watcher.start()
+
+    def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Remove a callback."""
+        with self._lock:
+            if callback in handle._callbacks:
+                handle._callbacks.remove(callback)
+                if not handle._callbacks:
+                    self._watcher.unwatch(handle)
 
     def close(self) -> None:
         """End the thread, and put the counted reads on record."""

@@ -9,6 +9,7 @@ from strongroom.secret import STARS
 
 if TYPE_CHECKING:
     from strongroom.live import Live
+    from strongroom.previous import Previous
 
 Callback = Callable[["LiveSecret"], None]
 NOTHING: Sequence[int] = (0,)
@@ -23,8 +24,8 @@ class LiveSecret:
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_reads", "_stored", "_value",
-                 "name", "seen", "version")  # fmt: skip
+    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_previous", "_reads",
+                 "_stored", "_value", "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Live, name: str) -> None:
         """Made by `SecretsManager.secret`."""
@@ -38,6 +39,7 @@ class LiveSecret:
         """A number that moves when the secret may have changed, and what it showed when the value was read."""
         self._reads = self._counted = 0
         self._callbacks: list[Callback] = []
+        self._previous: Previous | None = None
         self.seen = 0
         """The version that callbacks were last called for."""
 
@@ -63,12 +65,20 @@ class LiveSecret:
         if self._mark[0] == self._marked:
             self._reads += 1
             return self._value
-        return self._live.refresh(self)
+        return self._live.refresh(self, asked=True)
 
     @property
     def stage(self) -> str:
         """The stage of the version that `value` returns: always `current`."""
         return "current"
+
+    def accepted(self, grace: float | None = None) -> list[Any]:
+        """Return the values to accept from others, such as the keys of tokens: the current one, then the one before.
+
+        The one before is left out `grace` seconds after it was replaced (by default the grace time of the secret's
+        rotation, else an hour), and when it is deleted, destroyed or expired. Raises what `value` raises.
+        """
+        return self._live.accepted(self, grace)
 
     def on_change(self, callback: Callback) -> Callback:
         """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
@@ -78,3 +88,7 @@ class LiveSecret:
         """
         self._live.watch(self, callback)
         return callback
+
+    def off_change(self, callback: Callback) -> None:
+        """Call this callback no more; one that was never given is no error."""
+        self._live.unwatch(self, callback)

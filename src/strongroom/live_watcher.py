@@ -55,6 +55,10 @@ class Watcher:
         self._watched.append(handle)
         self._before = None
 
+    def unwatch(self, handle: LiveSecret) -> None:
+        """Look at a handle no more."""
+        self._watched.remove(handle)
+
     def start(self) -> None:
         """Start the thread, unless it runs or has been stopped."""
         if self._thread is None and not self._closed.is_set():

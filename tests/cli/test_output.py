@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from strongroom.cli.arguments import Arguments
-from strongroom.cli.output import Output, printable, styled
+from strongroom.cli.output import Output, counted, printable, styled
 
 
 class Terminal(io.StringIO):
@@ -101,3 +101,8 @@ def test_a_human_is_asked_only_when_stdin_and_stderr_are_terminals(show: Show, m
     assert not output().can_ask
     monkeypatch.setattr(sys, "stdin", None)
     assert not output().can_ask
+
+
+def test_one_thing_is_counted_as_one():
+    assert [counted(number, "entry") for number in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
+    assert [counted(number, "file") for number in (1, 1000)] == ["1 file", "1,000 files"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +78,96 @@ def test_due_rotates_what_is_due_and_finishes_what_was_left(store: Cli, program:
     (project / "fails").write_text("")
     assert store("rotate", "--due").code == 0
     assert [status["version"] for status in json.loads(store("rotate", "status", "--json").out)] == [2, 1, 2]
+
+
+def test_resume_finishes_what_a_failure_left(store: Cli, program: Path, project: Path) -> None:
+    for name in ("A", "B"):
+        store("set", name, stdin="x")
+        store("rotate", name, "--attach", f"command:{program}", "--grace", "0s")
+        (project / "fails").write_text("test")
+        assert store("rotate", name).code == 11
+    (project / "fails").write_text("")
+    result = store("rotate", "resume", "A")
+    assert (result.code, result.err) == (0, "A: version 2\n")
+    assert [row["step"] for row in json.loads(store("rotate", "status", "--json").out)] == ["idle", "set"]
+    assert store("rotate", "resume").code == 0
+    assert len(store("get", "B").out) == 17
+    assert store("rotate", "resume").code == 0
+
+
+def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
+    store: Cli, program: Path, project: Path
+) -> None:
+    broken = project / "broken"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    for name, rotator in (("A", f"command:{broken}"), ("B", f"command:{program}"), ("PLAIN", None)):
+        store("set", name, stdin="x")
+        if rotator:
+            store("rotate", name, "--attach", rotator, "--grace", "0s")
+    result = store("rotate", "--all")
+    assert result.code == 11
+    assert "'A' was not rotated, and nothing was changed" in result.err
+    assert [store("get", name).out == "x\n" for name in ("A", "B", "PLAIN")] == [True, False, True]
+
+
+HOLD = """
+import sys, time, strongroom
+handle = strongroom.open().secret("A")
+handle.on_change(lambda changed: sys.stdin.readline())
+print("holds", flush=True)
+time.sleep(60)
+"""
+
+
+def test_status_names_the_process_that_still_holds_the_previous_value(store: Cli, program: Path) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}", "--grace", "1h")
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=-1, stdout=-1, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "holds\n"
+            # Its callback does not return, so it has not switched.
+            result = store("rotate", "A", "--wait", "0s")
+            assert f"(pid {holder.pid})" in result.err
+            assert f"(pid {holder.pid})" in store("rotate", "status").out
+            refused = store("rotate", "retire", "A")
+            assert (refused.code, f"(pid {holder.pid})" in refused.err) == (7, True)
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            assert store("rotate", "resume", "A", "--wait", "30s").code == 0
+            assert step(store) == "idle"
+        finally:
+            holder.kill()
+
+
+SLOW = """#!/bin/sh
+cat > input
+case $1 in
+create) echo '{"value":"new"}' ;;
+set) touch setting; exec sleep 60 ;;
+esac
+"""
+
+
+def test_ctrl_c_says_what_it_has_left(store: Cli, project: Path) -> None:
+    slow = project / "slow"
+    slow.write_text(SLOW)
+    slow.chmod(0o755)
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{slow}")
+    argv = [sys.executable, "-m", "strongroom", "rotate", "A"]
+    with subprocess.Popen(argv, stderr=-1, text=True, start_new_session=True) as rotating:
+        deadline = time.monotonic() + 60
+        while not (project / "setting").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(rotating.pid, signal.SIGINT)
+        said = rotating.communicate(timeout=60)[1]
+    assert rotating.returncode == 130
+    assert "a rotation of 'A' is not finished (pending): `strongroom rotate resume A` finishes it" in said
+    slow.write_text("#!/bin/sh\ncat > input\n")
+    assert store("rotate", "abort", "A").code == 0
+    assert store("get", "A").out == "x\n"
 
 
 def test_detach_leaves_a_plain_secret(store: Cli) -> None:

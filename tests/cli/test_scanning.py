@@ -8,11 +8,13 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .conftest import Cli, Result
 
@@ -140,6 +142,41 @@ def test_a_hook_stops_a_commit(scan, store: Cli, project: Path, process):
     (project / "a").write_text("clean")
     git("add", "a")
     assert process("scan", "--staged").returncode == 0
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("how", [("-m", "x"), ("-am", "x"), ("-m", "x", "a")], ids=["staged", "all", "one file"])
+def test_the_hook_of_this_repository_stops_each_kind_of_commit_of_git(scan, project: Path, monkeypatch, how):
+    """`git commit -a` and `git commit FILE` have an index of their own, which git names to the hook."""
+    manifest = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    program, *words = manifest[0]["entry"].split()
+    assert program == "strongroom"
+    git("init", "-q", ".")
+    (project / "a").write_text("clean")
+    before = commit("begin")
+    hook = project / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m strongroom {" ".join(words)}\n')
+    hook.chmod(0o755)
+    (project / "a").write_text(VALUE)
+    if how == ("-m", "x"):
+        git("add", "a")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        git("commit", "-q", *how)
+    assert "DB" in refused.value.stdout + refused.value.stderr
+    assert VALUE not in refused.value.stdout + refused.value.stderr
+    assert git("rev-parse", "HEAD")[:12] == before
+    (project / "a").write_text("clean again")
+    git("commit", "-q", "-a", "-m", "x")
+
+
+def test_a_log_is_looked_through(scan, project: Path):
+    lines = ("2026-01-01 INFO started", f"2026-01-01 ERROR refused: {ENCODED['json']}", "2026-01-01 INFO goes on")
+    (project / "app.log").write_text("\n".join(lines))
+    with gzip.open(project / "app.log.1.gz", "wt") as older:
+        older.write(f"{lines[0]}\n{ENCODED['url']}\n")
+    assert scan("app.log", "app.log.1.gz") == [("json", "app.log:2"), ("url", "app.log.1.gz:2")]
 
 
 def test_without_a_repository_the_error_says_so(scan, store: Cli):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
+from struct import pack
 from urllib.parse import quote
 
 import pytest
@@ -40,7 +42,7 @@ def test_a_good_store_verifies(store: Cli) -> None:
     store("set", "A", stdin=VALUE)
     result = store("verify")
     assert (result.code, result.out) == (0, "")
-    assert "1 secrets in 1 versions" in result.err
+    assert "1 secret in 1 version, 5 entries" in result.err
     assert json.loads(store("verify", "--json").out)["ok"] is True
 
 
@@ -103,6 +105,21 @@ def test_doctor_finds_what_is_wrong(store: Cli, project: Path, harm: Callable[[P
     project.chmod(0o755)
     assert result.code == 1
     assert any(words in line for line in failures(result.out)), result.out
+
+
+def test_doctor_takes_a_key_that_an_access_control_list_gives_to_this_user_alone(store: Cli, project: Path) -> None:
+    key = project / "master.key"
+    key.chmod(0o400)
+    me = os.geteuid()
+    listed = ((0x01, 4, 2**32 - 1), (0x02, 4, me), (0x04, 0, 2**32 - 1), (0x10, 4, 2**32 - 1), (0x20, 0, 2**32 - 1))
+    try:
+        os.setxattr(key, "system.posix_acl_access", b"\x02\0\0\0" + b"".join(pack("<HHI", *entry) for entry in listed))
+    except OSError as error:
+        pytest.skip(f"no access control lists here: {error.strerror}")
+    assert key.stat().st_mode & 0o777 == 0o440
+    result = store("doctor")
+    assert (result.code, failures(result.out)) == (0, [])
+    assert "(mode 0440) can be read by its owner and this user only" in result.out
 
 
 def damage_log(project: Path) -> None:

@@ -32,7 +32,7 @@ def test_an_integration_imports_the_public_api_only(module):
         ("asyncpg", "asyncpg"), ("psycopg", "psycopg"), ("sqlalchemy", "sqlalchemy"), ("redis", "redis"),
         ("httpx", "httpx"), ("requests", "requests"), ("pydantic", "pydantic_settings"),
         ("fastapi", "starlette"), ("flask", "flask"), ("keyring", "keyring"), ("dynaconf", "dynaconf"),
-        ("celery", "celery"),
+        ("celery", "celery"), ("airflow", "airflow"),
     ],
 )  # fmt: skip
 def test_a_missing_library_is_told_with_the_pip_line_to_type(module, library):

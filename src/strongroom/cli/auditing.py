@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import StrongroomError, TamperedError
 from strongroom.model import ACTIONS, AUDIT, HEADER, OUTCOMES
 
@@ -75,7 +75,10 @@ def verify(args: Arguments, out: Output) -> None:
         for kind, findings in (("", report.problems), ("note: ", report.notes)):
             for segment, line, message in findings:
                 out.data(f"{kind}{_place(segment, line)}{message}")
-        out.say(f"{report.events:,} events in {report.streams:,} streams and {report.segments:,} files")
+        out.say(
+            f"{counted(report.events, 'event')} in {counted(report.streams, 'stream')} "
+            f"and {counted(report.segments, 'file')}"
+        )
     if report.problems:
         segment, line, message = report.problems[0]
         raise TamperedError(f"the audit log is not as it was written: {_place(segment, line)}{message}")

@@ -10,7 +10,7 @@ from strongroom import opening
 from strongroom.audit.query import moment
 from strongroom.cli import session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.cli.surroundings import FAIL, OK, WARN, Finding
 from strongroom.config import Config
 from strongroom.errors import StrongroomError
@@ -86,8 +86,9 @@ def _check_contents(secrets: SecretsManager, config: Config) -> Iterator[Finding
 def _check_records(secrets: SecretsManager) -> Finding:
     report = secrets.verify()
     if report.ok:
-        return Finding(OK, f"{report.secrets:,} secrets in {report.versions:,} versions: all as strongroom wrote them")
-    what = f"{len(report.problems)} problems in the store, first: {report.problems[0]}"
+        read = f"{counted(report.secrets, 'secret')} in {counted(report.versions, 'version')}"
+        return Finding(OK, f"{read}: all as strongroom wrote them")
+    what = f"{counted(len(report.problems), 'problem')} in the store, first: {report.problems[0]}"
     return Finding(FAIL, what, "look with `strongroom verify`, and restore a backup")
 
 
@@ -95,7 +96,7 @@ def _check_log(secrets: SecretsManager, config: Config) -> Finding:
     report = secrets.verify_audit()
     if not report.problems:
         return Finding(OK, f"the audit log {config.audit} takes events, and its chain verifies")
-    what = f"{len(report.problems)} problems in the audit log, first: {report.problems[0].message}"
+    what = f"{counted(len(report.problems), 'problem')} in the audit log, first: {report.problems[0].message}"
     return Finding(FAIL, what, "look with `strongroom audit verify`")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.manager import SecretsManager
 
@@ -32,7 +32,8 @@ def export(args: Arguments, out: Output) -> None:
         return
     _write(args.output, text.encode(), force=args.force)
     out.say(
-        f"{len(found)} secrets are in {args.output} in the clear; only you can read it. Delete it when it has served"
+        f"{counted(len(found), 'secret')} in the clear in {args.output}; only you can read it. "
+        "Delete it when it has served"
     )
 
 

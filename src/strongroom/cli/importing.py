@@ -7,7 +7,7 @@ from typing import Any
 
 from strongroom.cli import session, values
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import ConflictError, InvalidInputError
 from strongroom.manager import SecretsManager
 
@@ -117,11 +117,11 @@ def _tell(
     if args.dry_run:
         for name in new:
             out.say(f"{name}: {'would get a new version' if name in existing else 'would be made'}")
-        out.say(f"{len(new)} secrets would be imported; nothing was changed")
+        out.say(f"{counted(len(new), 'secret')} would be imported; nothing was changed")
         return
     for name, version in written.items():
         out.say(f"{name}: version {version}")
-    out.say(f"{len(written)} secrets imported")
+    out.say(f"{counted(len(written), 'secret')} imported")
     if written and args.format not in ("env", "fernet-json") and args.source != ["-"]:
         out.say(
             f"\n{args.source[0]} still holds them in the clear. Try your program with `strongroom run`, delete the "

@@ -165,6 +165,11 @@ def styled(style: str, text: str, stream: TextIO | None) -> str:
     return f"\x1b[{STYLES[style]}m{text}\x1b[0m"
 
 
+def counted(count: int, thing: str) -> str:
+    """Return `1 file`, `2 files`, `1,000 files`."""
+    return f"{count:,} {thing if count == 1 else 'entries' if thing == 'entry' else thing + 's'}"
+
+
 def printable(text: str) -> str:
     """Return `text` on one line and without what a terminal would obey."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from strongroom import drivers
 from strongroom.cli import session, times
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError
 
 EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
@@ -41,7 +41,7 @@ def data(args: Arguments, out: Output) -> None:
     if out.json:
         out.document({"reencrypted": done})
     else:
-        out.say(f"{done:,} records were encrypted anew")
+        out.say(f"encrypted anew: {counted(done, 'record')}")
 
 
 def add(args: Arguments, out: Output) -> None:
@@ -65,7 +65,7 @@ def remove(args: Arguments, out: Output) -> None:
     if out.json:
         out.document({"removed": int(args.id), "could_read": readable, "reencrypted": done})
         return
-    out.say(f"recipient {args.id} is shut out, and {done:,} records were encrypted anew")
+    out.say(f"recipient {args.id} is shut out, and {counted(done, 'record')} encrypted anew")
     out.say("it could read these secrets, and may have kept them; rotate each:")
     for name in readable:
         out.data(name)

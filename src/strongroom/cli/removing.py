@@ -85,7 +85,7 @@ strongroom undelete API_TOKEN --version 3   show one version again""",
         destroy,
         "NAME",
         (
-            VERSIONS,
+            Option("--version", "this version instead of all", "N", number=True, many=True),
             Option("--with-history", "remove the versions' numbers and times too, as if the secret had never been"),
             Option("--yes", "do not ask", short="-y"),
         ),

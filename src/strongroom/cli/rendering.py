@@ -9,7 +9,7 @@ from strongroom import rendering
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.memory_file import IN_MEMORY, file_system_of
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.watching import TICK, Watch
 
@@ -29,7 +29,7 @@ def render(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         watch = Watch(secrets)
         files = _rendered(args, watch, mode, None)
-        out.say(f"{args.dir}: {len(files)} files")
+        out.say(f"{args.dir}: {counted(len(files), 'file')}")
         if args.watch:
             _follow(args, watch, mode, files, out)
 
@@ -112,8 +112,9 @@ warning. They are left when it ends.""",
         about="""\
 With systemd and containers:
   RuntimeDirectory=app, RuntimeDirectoryMode=0700 and ExecStartPre=strongroom render /run/app/secrets give a service
-  its files; LoadCredential=NAME:/run/strongroom/NAME or ImportCredential=NAME (from /run/credstore) passes on what a
-  service before it has rendered. A container gets the whole directory as a volume, --mount
+  its files. From what a unit before it has rendered, LoadCredential=NAME:DIR/NAME takes one file, and the service does
+  not start without it; LoadCredential=ID:DIR/..data takes all, as ID_NAME; ImportCredential=NAME takes one from
+  DIR=/run/credstore, if it is there. A container gets the whole directory as a volume, --mount
   type=bind,source=DIR,target=/run/secrets: a mount of one file would not follow its link.""",
         examples="""\
 strongroom render /run/app/secrets                              every secret

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from strongroom.cli import session, times, values
@@ -44,10 +45,11 @@ def _one(args: Arguments, out: Output) -> None:
         raise InvalidInputError("--prompt needs a terminal; pipe the new value in and say --stdin")
     with session.manager(args) as secrets:
         value = _new_value(args, out)
-        if args.wait is not None and secrets.rotation.has_rotator(args.name):
-            made = secrets.rotation.rotate(args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"))
-        else:
-            made = secrets.rotate_secret(args.name, value, args.cas)
+        with _told_when_stopped(secrets, args.name, out):
+            if args.wait is not None and secrets.rotation.has_rotator(args.name):
+                made = secrets.rotation.rotate(args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"))
+            else:
+                made = secrets.rotate_secret(args.name, value, args.cas)
         tell(out, args.name, made)
         if secrets.rotation.has_rotator(args.name):
             _tell_what_is_left(secrets, args.name, out)
@@ -85,8 +87,24 @@ def _each(names: Iterable[str], work: Callable[[str], None], out: Output) -> int
 def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
     unfinished = secrets.rotation.status(name)[0].step != "idle"
     act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
-    tell(out, name, act(name, wait=_span(args, "wait")))
+    with _told_when_stopped(secrets, name, out):
+        tell(out, name, act(name, wait=_span(args, "wait")))
     _tell_what_is_left(secrets, name, out)
+
+
+@contextmanager
+def _told_when_stopped(secrets: SecretsManager, name: str, out: Output) -> Iterator[None]:
+    """Say what Ctrl-C has left, since the source may have the new value already."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        step = secrets.rotation.status(name)[0].step
+        if step != "idle":
+            out.warn(
+                f"a rotation of {name!r} is not finished ({step}): `strongroom rotate resume {name}` finishes it"
+                + ("" if step == "promoted" else f", `strongroom rotate abort {name}` undoes it")
+            )
+        raise
 
 
 def _tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
@@ -153,7 +171,8 @@ def _resume(args: Arguments, out: Output) -> int | None:
 
 
 def _finish(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
-    tell(out, name, secrets.rotation.resume(name, wait=_span(args, "wait")))
+    with _told_when_stopped(secrets, name, out):
+        tell(out, name, secrets.rotation.resume(name, wait=_span(args, "wait")))
     _tell_what_is_left(secrets, name, out)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.config import path_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def scan(args: Arguments, out: Output) -> int:
     looked = matcher.Matcher(wanted)
     found = list(_search(args, looked, tree.own_files(path_of(config.store)), trouble))
     _show(found, out)
-    out.say(f"Looked through {looked.scanned:,} bytes for the values of {wanted.secrets} secrets: {len(found)} found.")
+    looked_through, values = counted(looked.scanned, "byte"), counted(wanted.secrets, "secret")
+    out.say(f"Looked through {looked_through} for the values of {values}: {len(found)} found.")
     return FOUND if found or unread else 0
 
 

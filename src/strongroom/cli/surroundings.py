@@ -10,6 +10,7 @@ from typing import NamedTuple
 from strongroom.cli import git, process
 from strongroom.cli.memory_file import file_system_of
 from strongroom.config import Config, path_of
+from strongroom.key_providers import acl
 
 OK, WARN, FAIL = "ok", "warn", "FAIL"
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs")
@@ -45,7 +46,10 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
     found = os.stat(path)
     mode = stat.S_IMODE(found.st_mode)
     shown = f"the {what} {path} (mode {mode:04o})"
-    if mode & 0o022 or (secret and mode & 0o077):
+    shared = mode & 0o077
+    if secret and shared and acl.is_private(path, mode):
+        return Finding(OK, f"{shown} can be read by its owner and this user only")
+    if mode & 0o022 or (secret and shared):
         can = "written" if mode & 0o022 else "read"
         return Finding(FAIL, f"{shown} can be {can} by others", f"chmod 600 {path}")
     if found.st_uid not in (0, os.geteuid()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
 from strongroom.errors import TamperedError
 
 
@@ -20,15 +20,16 @@ def verify(args: Arguments, out: Output) -> None:
         for problem in report.problems:
             out.data(problem)
         out.say(
-            f"{report.secrets:,} secrets in {report.versions:,} versions, {report.entries:,} entries, revision "
+            f"{counted(report.secrets, 'secret')} in {counted(report.versions, 'version')}, "
+            f"{counted(report.entries, 'entry')}, revision "
             f"{report.revision:,}: {'all as strongroom wrote them' if report.ok else 'NOT as strongroom wrote them'}"
         )
     if accepted is not None:
         out.say(f"accepted as it is: the store is at revision {accepted:,} now")
     elif not report.ok:
         raise TamperedError(
-            f"{len(report.problems)} problems. Restore the store from a backup; after a restore or merge of your own, "
-            "`strongroom verify --accept`"
+            f"{counted(len(report.problems), 'problem')}. Restore the store from a backup; after a restore or merge of "
+            "your own, `strongroom verify --accept`"
         )
 
 

@@ -9,10 +9,9 @@ secret("API_TOKEN").value  # in a request
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.integrations.values import read
 
 if TYPE_CHECKING:
     from strongroom.live import LiveSecret
@@ -32,28 +31,20 @@ def secret(name: str) -> LiveSecret:
 
 
 class LiveSessions(SecureCookieSessionInterface):
-    """Signs session cookies with the current value of a secret, and takes those signed with the version before."""
+    """Signs session cookies with the current value of a secret, and takes those signed with the version before.
+
+    These are taken for as long as Flask takes a session (`PERMANENT_SESSION_LIFETIME`) after the change.
+    """
 
     def __init__(self, secrets: SecretsManager, name: str) -> None:
-        self._secrets = secrets
         self._handle = secrets.secret(name)
-        self._previous: tuple[int, Any] = (0, None)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer:
         """Return the serializer of cookies. Raises what `LiveSecret.value` raises."""
-        current = self._handle.value
-        previous = self._before(self._handle.version)
+        keys = self._handle.accepted(grace=app.permanent_session_lifetime.total_seconds())
         return URLSafeTimedSerializer(
-            [current] if previous is None else [previous, current],
+            keys[::-1],  # it signs with the last one
             salt=self.salt,
             serializer=self.serializer,
             signer_kwargs={"key_derivation": self.key_derivation, "digest_method": self.digest_method},
         )
-
-    def _before(self, version: int) -> Any:
-        """Return the value of the version before, read once for each version."""
-        of, value = self._previous
-        if of != version:
-            value = read(self._secrets, self._handle.name, version - 1) if version > 1 else None
-            self._previous = (version, value)
-        return value

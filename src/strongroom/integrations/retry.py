@@ -7,12 +7,10 @@ connection = with_refresh(secrets, "POSTGRES_PASSWORD", lambda password: psycopg
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from strongroom import SecretsManager
-from strongroom.integrations.values import read
 
 Result = TypeVar("Result")
 Refused = Callable[[BaseException], bool]
@@ -107,14 +105,4 @@ def _values(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
 def _others(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
     handle = secrets.secret(name)
     yield handle.value
-    yield _previous(secrets, name, handle.version, grace)
-
-
-def _previous(secrets: SecretsManager, name: str, current: int, grace: float) -> Any:
-    """Return the value before the current one, or None when there is none or the grace time is over."""
-    now = time.time()
-    older = [info for info in secrets.history(name) if info.version < current and info.readable_at(now)]
-    changed = [info.created for info in secrets.history(name) if info.version == current]
-    if not older or not changed or now - changed[0] > grace:
-        return None
-    return read(secrets, name, older[-1].version)
+    yield from handle.accepted(grace)[1:]

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
-from strongroom.key_providers import master
+from strongroom.key_providers import acl, master
 
 _TOO_LONG = 4096
 
@@ -45,7 +45,7 @@ class FileKeyProvider:
 
 
 def read_private(path: str) -> bytes:
-    """Return the contents of a small file that nobody but its owner (or root) may read or write.
+    """Return the contents of a small file that nobody but its owner, root or the user of this process may read.
 
     Raises `NoKeyError` when it is not there and `InvalidKeyError` when it is open to others or not a small file.
     """
@@ -59,7 +59,7 @@ def read_private(path: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidKeyError(f"{path} is not a regular file, so it is not taken as a master key")
-        if status.st_mode & 0o077:
+        if not acl.is_private(descriptor, status.st_mode):
             raise InvalidKeyError(
                 f"{path} can be read or written by others (mode {status.st_mode & 0o777:04o}); "
                 f"run `chmod 600 {path}`, and make a new key if others may have read it"
