@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?=
 MUTATION_ARGS ?=
+PLATFORM_ARGS ?=
 
-.PHONY: demo test bench lint docs coverage campaign mutation clean
+.PHONY: demo platform test bench lint docs coverage campaign mutation clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +21,9 @@ $(VENV)/ready-%: $(VENV)/ready
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo/demo.py
+
+platform: $(VENV)/ready-platform
+	$(BIN)/python examples/platform/run.py $(PLATFORM_ARGS)
 
 test: $(VENV)/ready-test
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)

@@ -48,11 +48,12 @@ def start(admin_password: str) -> Server:
     if os.getuid() == 0:
         for path in (server.directory, password):
             os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+    locale = ("--locale=C", "-E", "UTF8")
     options = f"-p {server.port} {OPTIONS}"
     commands = (
-        ("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password, "--locale=C", "-E", "UTF8"),
+        ("initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password, *locale),
         ("pg_ctl", "-D", data, "-w", "-l", f"{server.directory}/log", "-o", options, "start"),
-    )  # fmt: skip
+    )
     try:
         for name, *arguments in commands:
             done = run_as_nobody(tool(name), *arguments)
