@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 
+import postgres
 import rotating
 from loading import RATE, Counts, Load
 from running import SERVICES, WITH_POOLS, Platform
@@ -35,6 +36,9 @@ def main() -> int:
             Story(platform, options.grace).tell(options.rotations, options.rate)
     except NotAsTold as problem:
         print(f"\nNOT AS TOLD: {problem}", flush=True)
+        return 1
+    except postgres.NotAvailable as problem:
+        print(f"\n{problem}", flush=True)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running", flush=True)

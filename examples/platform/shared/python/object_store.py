@@ -13,7 +13,7 @@ REGION = "us-east-1"
 def signed_headers(
     method: str, url: str, body: bytes, user: str, password: str, at: float | None = None
 ) -> dict[str, str]:  # fmt: skip
-    """Return the headers that authorize a request; its path must need no quoting, and it has no query.
+    """Return the headers that authorize a request; its path and query are in canonical form.
 
     `at` is when it is signed, seconds since 1970; the store takes it for 15 minutes.
     """
@@ -23,8 +23,8 @@ def signed_headers(
         "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
         "x-amz-date": time.strftime("%Y%m%dT%H%M%SZ", now),
     }
-    names = ";".join(headers)
-    lines = [method, urlsplit(url).path, "", *(f"{name}:{value}" for name, value in headers.items()), "", names]
+    names, parts = ";".join(headers), urlsplit(url)
+    lines = [method, parts.path, parts.query, *(f"{name}:{value}" for name, value in headers.items()), "", names]
     canonical = "\n".join([*lines, headers["x-amz-content-sha256"]])
     scope = f"{time.strftime('%Y%m%d', now)}/{REGION}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
