@@ -172,11 +172,12 @@ class Live:
     def _report(self, name: str = "") -> None:
         """Report to rotations what this process holds; costs one look into the store where there are none."""
         if self._access.engine.store.scan(ROTATION + name, limit=1):
-            if self._reporter is None:
-                from strongroom.rotation.reporting import Reporter
+            from strongroom.rotation.reporting import Reporter
 
-                self._reporter = Reporter(self._access, self.refresh)
-            self._reporter.report(self._handles)
+            # One for all threads: the report of a second one would never be renewed, and this process seem to lag.
+            with self._lock:
+                reporter = self._reporter = self._reporter or Reporter(self._access, self.refresh)
+            reporter.report(self._handles)
 
     def _start(self) -> None:
         if self._thread is None and not self._closed.is_set():

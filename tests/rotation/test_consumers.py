@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import strongroom
 from strongroom.errors import ConflictError
+from strongroom.rotation.reporting import Reporter
 from strongroom.rotation.rotation import Rotation
 
 from .source import Source
@@ -164,6 +166,49 @@ def test_a_handle_made_before_the_attachment_is_known(make_manager):
     secrets.rotation.attach("A", "generate:")
     wait_until(lambda: entries(secrets))
     assert [(c.process.pid, c.version) for c in secrets.rotation.status("A")[0].consumers] == [(os.getpid(), 1)]
+
+
+def test_threads_that_ask_at_once_are_one_consumer(make_manager, monkeypatch):
+    make = Reporter.__init__
+
+    def make_slowly(*arguments):
+        time.sleep(0.05)
+        make(*arguments)
+
+    monkeypatch.setattr(Reporter, "__init__", make_slowly)
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:", grace=3600)
+    threads = [threading.Thread(target=secrets.secret, args=("A",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    secrets.rotation.rotate("A", wait=15)
+    assert secrets.rotation.status("A")[0].step == "idle", "a report of this process was not renewed"
+    assert [(c.process.pid, c.version) for c in secrets.rotation.status("A")[0].consumers] == [(os.getpid(), 2)]
+
+
+def test_one_thread_reports_at_a_time(make_manager, monkeypatch):
+    news, inside, most = Reporter._news, [], []
+
+    def count(self, handles):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        yield from news(self, handles)
+        inside.pop()
+
+    monkeypatch.setattr(Reporter, "_news", count)
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    threads = [threading.Thread(target=secrets.secret, args=("A",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(most) == {1}
 
 
 def test_a_child_of_fork_is_a_consumer_of_its_own(make_manager):
