@@ -70,6 +70,14 @@ def accepts(platform: Platform, version: int) -> bool:
     return True
 
 
+def roles_in_use(platform: Platform) -> set[str]:
+    """Return the roles that services are connected to PostgreSQL as."""
+    place = f"host=127.0.0.1 port={platform.server.port} dbname=postgres user=postgres"
+    query = "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'platform%'"
+    with psycopg.connect(place, password=platform.server.admin_password) as connection:
+        return {found for (found,) in connection.execute(query)}
+
+
 def steps_on_record(platform: Platform) -> list[str]:
     """Return the steps of the password's rotations as the audit log has them, oldest first."""
     events = platform.secrets.get_audit_logs(limit=None, name=NAME, action="ROTATE", outcome="ok")

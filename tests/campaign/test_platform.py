@@ -18,12 +18,13 @@ pytest.importorskip("psycopg_pool", reason="the services of the example hold poo
 import postgres
 import rotating
 from loading import Load
-from running import WITH_POOLS, Platform
+from running import PATIENCE, WITH_POOLS, Platform
 from tour import User
 
 from strongroom import ConflictError
 
 ROTATIONS = size(3, 100)
+RATE = size(600, 700)
 AT_LEAST = 500
 """Requests a second, over the three services together, that the long form needs to count."""
 GRACE = size(6, 30)
@@ -42,9 +43,16 @@ def platform(master_key):
 @pytest.fixture
 def load(platform):
     user = User(platform)
-    with Load(platform, user.token, user.use_it()) as load:
+    with Load(platform, user.token, user.use_it(), RATE) as load:
         time.sleep(1)
         yield load
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing happened for {PATIENCE:g} s"
+        time.sleep(0.02)
 
 
 def nothing_failed(platform, load):
@@ -67,6 +75,8 @@ def test_rotations_under_load_fail_no_request_and_restart_no_service(platform, l
         assert rotating.rotate(platform).version == version
         assert rotating.step(platform) == "idle", f"version {version - 1} is not retired"
         assert rotating.held(platform) == dict.fromkeys(WITH_POOLS, version)
+        role = rotating.role(platform, version)
+        wait_until(lambda role=role: rotating.roles_in_use(platform) == {role})
         assert rotating.accepts(platform, version)
         assert not rotating.accepts(platform, version - 1)
     counts = nothing_failed(platform, load)
