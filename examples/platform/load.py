@@ -33,25 +33,21 @@ class Load:
         self.requests: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.failures: list[str] = []
-        self.slowest = 0.0
         self._lock = threading.Lock()
 
-    def count(self, service: str, seconds: float, failure: str | None) -> None:
+    def count(self, service: str, failure: str | None) -> None:
         """Enter one request."""
         with self._lock:
             self.requests[service] += 1
-            self.slowest = max(self.slowest, seconds)
             if failure is not None:
                 self.failed[service] += 1
                 if len(self.failures) < 20:
                     self.failures.append(f"{time.strftime('%H:%M:%S')} {service}: {failure}")
 
     def say(self) -> None:
-        """Print it all; the slowest answer is that since the last line."""
+        """Print it all."""
         with self._lock:
-            line = {"requests": self.requests, "failed": self.failed, "failures": self.failures,
-                    "slowest": round(self.slowest, 3)}  # fmt: skip
-            self.slowest = 0.0
+            line = {"requests": self.requests, "failed": self.failed, "failures": self.failures}
             print(json.dumps(line), flush=True)
 
 
@@ -60,9 +56,7 @@ def work(load: Load, request: dict[str, Any], every: float) -> None:
     connection = HTTPConnection(urlsplit(request["url"]).netloc, timeout=PATIENCE)
     due = time.monotonic()
     while not load.stop.wait(max(0.0, due - time.monotonic())):
-        began = time.monotonic()
-        failure = send(connection, request)
-        load.count(request["service"], time.monotonic() - began, failure)
+        load.count(request["service"], send(connection, request))
         due = max(due + every, time.monotonic() - BEHIND)
 
 

@@ -6,7 +6,6 @@ Ends by itself with exit code 0, or with 1 when a request failed, a service rest
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -149,5 +148,4 @@ def since(before: Counts, now: Counts) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.pop("SECRETS_MASTER_KEY", None)
     sys.exit(main())

@@ -77,6 +77,7 @@ class Platform:
         print(self.script("init_secrets", before), end="", flush=True)
 
     def _open(self) -> strongroom.SecretsManager:
+        # This process is an operator: it opens the store too.
         os.environ["SECRETS_MASTER_KEY"] = self.variables["SECRETS_MASTER_KEY"]
         store, log = f"{self.directory}/shared/secrets.db", f"{self.directory}/logs/secrets_audit.log"
         return strongroom.open(f"sqlite:{store}", "env:SECRETS_MASTER_KEY", f"file:{log}", service="operator")

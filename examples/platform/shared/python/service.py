@@ -110,7 +110,8 @@ class Service:
         except Refusal as refusal:
             return Answer.of({"error": str(refusal)}, refusal.status)
         except Exception as error:
-            print(f"{self.name}: {method} /{word}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            # Without its text: the errors of libraries like to quote what they were given.
+            print(f"{self.name}: {method} /{word}: {type(error).__name__}", file=sys.stderr, flush=True)
             return Answer.of({"error": type(error).__name__}, 500)
 
     def _route(self, method: str, word: str) -> Callable[[Handler], Handler]:
