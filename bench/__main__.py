@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 
-from bench import machine, plan, report, sections, shell_sections
+from bench import callbacks, hot, machine, plan, pools, report, sections, shell_sections, spread
 
 
 def main() -> None:
@@ -18,7 +18,11 @@ def main() -> None:
         found = [
             sections.read(chosen, scratch),
             sections.read_first(chosen, scratch),
+            hot.hot_reads(chosen, scratch),
             sections.write(chosen, scratch),
+            spread.spread(chosen, scratch),
+            callbacks.callbacks(chosen, scratch),
+            pools.pools(chosen, scratch),
             shell_sections.start(chosen, scratch),
             sections.read_beside_peers(chosen, scratch),
             sections.write_beside_peers(chosen, scratch),

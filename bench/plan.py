@@ -22,6 +22,16 @@ class Plan(NamedTuple):
     sizes: tuple[int, ...] = (10, 1_000, 100_000)
     """Numbers of secrets, to compare with the floor."""
     peer_sizes: tuple[int, ...] = (10, 1_000, 10_000)
+    followers: int = 8
+    """Processes that wait for a change."""
+    changes: int = 50
+    """Changes that are waited for."""
+    watched: int = 10_000
+    """Secrets that one process watches."""
+    stored: int = 100_000
+    """Secrets in a large store of which it watches so many."""
+    pool_rounds: int = 400
+    """For differences of a hundredth."""
     only: str = ""
 
     def pace(self, rounds: int) -> Pace:
@@ -42,5 +52,10 @@ QUICK = Plan(
     peer_starts=2,
     sizes=(10, 100),
     peer_sizes=(10, 100),
+    followers=2,
+    changes=2,
+    watched=20,
+    stored=40,
+    pool_rounds=2,
 )
 """Shows that everything works; its numbers say nothing."""

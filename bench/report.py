@@ -24,6 +24,8 @@ its secrets once or for two seconds, or changed them for two seconds. Peak memor
 fresh process that does as much; less than about 9 MB cannot be told apart.
 """
 
+_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+
 
 def write(sections: Sequence[Section], machine: Sequence[str]) -> str:
     """Return the whole report."""
@@ -64,6 +66,7 @@ def _rows(section: Section) -> str:
         "secrets": lambda row: f"{row.size:,}" if row.size else "",
         "median": lambda row: duration(median(row.wall)) if row.wall else f"not here: {row.missing}",
         "fastest": lambda row: duration(min(row.wall)) if row.wall else "",
+        "slowest": lambda row: duration(max(row.wall)) if row.wall and section.slowest else "",
         "processor": lambda row: duration(median(row.cpu)) if row.cpu else "",
         "peak memory": lambda row: f"{row.peak / 1e6:.0f} MB" if row.peak else "",
         "÷ floor": lambda row: number(section.ratio(row, FLOOR)),
@@ -82,7 +85,7 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time with three digits."""
-    unit, size = ("s", 1.0) if seconds >= 1 else ("ms", 1e-3) if seconds >= 1e-3 else ("µs", 1e-6)
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), _UNITS[-1])
     return f"{number(seconds / size)} {unit}"
 
 

@@ -52,6 +52,8 @@ class Section(NamedTuple):
     """Whether the others do the same job in another way, so that strongroom shall be ahead of them."""
     ours: str = STRONGROOM
     """The key of strongroom's row."""
+    slowest: bool = False
+    """Whether the slowest round is of interest."""
 
     def find(self, key: str, size: int | None) -> Row | None:
         """Return the measured row of a contender, for `size` secrets if it was measured for several."""

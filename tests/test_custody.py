@@ -1,6 +1,6 @@
 import pytest
 
-from strongroom.crypto.kdf import Argon2Cost
+from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import (
     InvalidInputError,
     InvalidKeyError,

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from strongroom.crypto.kdf import Argon2Cost
+from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
 from strongroom.header import Header, Recipient
 from strongroom.key_providers.env import EnvKeyProvider

@@ -181,7 +181,7 @@ def test_a_value_in_the_clear_would_be_found(filled, monkeypatch, form):
     from base64 import b64encode
 
     from strongroom.integrity import check_secret
-    from strongroom.records import Current, Records
+    from strongroom.records import Records
 
     plain = b"scorpion-two"
     shown = {"raw": plain, "base64": b64encode(plain).rstrip(b"="), "hex": plain.hex().encode()}[form]
@@ -191,7 +191,7 @@ def test_a_value_in_the_clear_would_be_found(filled, monkeypatch, form):
             return b"\x01\0\0\0\x01" + shown
 
     for data in (b"s" + plain, b"b" + plain, b'm{"password":"scorpion-two"}'):
-        monkeypatch.setattr(Records, "open_head", lambda *_, data=data: Current(1, 0, 0, data))
+        monkeypatch.setattr(Records, "open_head", lambda *_, data=data: (1, 0, 0, data))
         report = check_secret(View(), filled._access.engine.unlocked, "A", "here")
         assert not report.plaintext_absent
 

@@ -150,7 +150,7 @@ def test_keys_belong_to_the_view_that_asked_for_them(manager, reopen):
         assert engine.unlocked.keyset.primary.algorithm == "fernet"
         old = engine.keys_seen_by(view)
         assert view.get("system/keyset") == old.stored[1]
-        assert old.records.open_head("A", view.get("secret/A")).data == b"sx"
+        assert old.records.open_data("A", view.get("secret/A")) == b"sx"
     assert manager.get_secret("A") == "x"
 
 

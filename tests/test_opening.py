@@ -217,3 +217,19 @@ def test_a_failed_init_closes_what_it_made(project):
         strongroom.init(audit="file:file/audit.log")
     with strongroom.open(audit="memory:") as manager:
         assert manager.verify().ok
+
+
+def test_a_store_that_was_restored_is_refused_although_only_readers_were_there_since(project):
+    strongroom.init().close()
+    old = (project / "secrets.db").read_bytes()
+    with strongroom.open() as manager:
+        manager.set_secret("A", "x")
+    # The line of the write is out of sight, as in a log that goes on in a new file.
+    log = project / "logs" / "secrets_audit.log"
+    log.rename(log.with_name("elsewhere"))
+    strongroom.open().get_secret("A")
+    for file in project.glob("secrets.db-*"):
+        file.unlink()
+    (project / "secrets.db").write_bytes(old)
+    with pytest.raises(RollbackError):
+        strongroom.open()

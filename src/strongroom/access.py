@@ -10,12 +10,12 @@ from strongroom.audit.log import AuditLog
 from strongroom.engine import Engine
 from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
 from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
-from strongroom.protocols import Policy, Reader
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
     from strongroom.change import Change
+    from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)

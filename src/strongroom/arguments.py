@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from strongroom.errors import InvalidInputError, InvalidValueError
-from strongroom.versions import Attributes
+
+if TYPE_CHECKING:
+    from strongroom.versions import Attributes
 
 MAX_VERSIONS = 10_000
 _LONGEST = 1e10
@@ -53,6 +56,8 @@ def check_actor(actor: str) -> str:
 
 def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None) -> Attributes:
     """Return what a writer says of a version; `expires_in` is in seconds. Raises `InvalidValueError`."""
+    from strongroom.versions import Attributes
+
     if expires_in is not None and (type(expires_in) not in (int, float) or not 0 < expires_in < _LONGEST):
         raise InvalidValueError("expires_in is a number of seconds, more than 0 (and less than 300 years)")
     if max_versions is not None and (type(max_versions) is not int or not 1 <= max_versions <= MAX_VERSIONS):

@@ -4,12 +4,15 @@ The file is `strongroom.toml`, or the table `[tool.strongroom]` of `pyproject.to
 that has one. Paths in a file are relative to it; all others to the working directory.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from strongroom.errors import ConfigError
+from strongroom.frozen import Frozen
 
 VARIABLE = "SECRETS_MASTER_KEY"
 STORE_FILES = ("secrets.db", "secrets.enc")
@@ -17,41 +20,64 @@ KEY_FILE = "master.key"
 _SCHEMES_WITH_PATHS = ("sqlite", "file", "passphrase")
 
 
-class Config(NamedTuple):
+class Config(Frozen):
     """Where everything is. Drivers are written `scheme:rest`."""
 
-    store: str = "sqlite:secrets.db"
-    key: str = f"env:{VARIABLE}"
-    audit: str = "file:logs/secrets_audit.log"
-    actor: str = ""
-    """Who acts; empty for the operating system's user."""
-    service: str = ""
-    """Which program acts; empty for the name of the running script."""
-    sync: str = "write"
-    """`write`: events survive SIGKILL. `fsync`: they survive power loss."""
-    audit_max_bytes: int = 64 * 1024 * 1024
-    """Size at which the audit log goes on in a new file; 0 for never."""
-    audit_keep: int = 0
-    """How many older files of the audit log are kept; 0 for all."""
-    max_versions: int = 10
-    on_rollback: str = ""
-    """What to do when the store is older than the audit log says: `refuse` or `warn`; empty for the store's own
-    default, which is `refuse`, and `warn` for the file store (git moves it back and forth)."""
-    on_error: str = "raise"
-    """What `get_secret_or_env` does when the store is there but refuses: `raise`, or `fallback` with a warning."""
-    policy: tuple[Mapping[str, Any], ...] = ()
-    chosen: frozenset[str] = frozenset()
-    """The settings that somebody chose; the others are defaults."""
-    directory: str = "."
-    """Where the file of settings is, or the default store, or else the working directory."""
+    __slots__ = (  # noqa: RUF023
+        "store", "key", "audit", "actor", "service", "sync", "audit_max_bytes", "audit_keep", "max_versions",
+        "on_rollback", "on_error", "policy", "chosen", "directory",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        store: str = "sqlite:secrets.db",
+        key: str = f"env:{VARIABLE}",
+        audit: str = "file:logs/secrets_audit.log",
+        actor: str = "",
+        service: str = "",
+        sync: str = "write",
+        audit_max_bytes: int = 64 * 1024 * 1024,
+        audit_keep: int = 0,
+        max_versions: int = 10,
+        on_rollback: str = "",
+        on_error: str = "raise",
+        policy: tuple[Mapping[str, Any], ...] = (),
+        chosen: frozenset[str] = frozenset(),
+        directory: str = ".",
+    ) -> None:
+        self.store = store
+        self.key = key
+        self.audit = audit
+        self.actor = actor
+        """Who acts; empty for the operating system's user."""
+        self.service = service
+        """Which program acts; empty for the name of the running script."""
+        self.sync = sync
+        """`write`: events survive SIGKILL. `fsync`: they survive power loss."""
+        self.audit_max_bytes = audit_max_bytes
+        """Size at which the audit log goes on in a new file; 0 for never."""
+        self.audit_keep = audit_keep
+        """How many older files of the audit log are kept; 0 for all."""
+        self.max_versions = max_versions
+        self.on_rollback = on_rollback
+        """What to do when the store is older than the audit log says: `refuse` or `warn`; empty for the store's own
+        default, which is `refuse`, and `warn` for the file store (git moves it back and forth)."""
+        self.on_error = on_error
+        """What `get_secret_or_env` does when the store is there but refuses: `raise`, or `fallback` with a warning."""
+        self.policy = policy
+        self.chosen = chosen
+        """The settings that somebody chose; the others are defaults."""
+        self.directory = directory
+        """Where the file of settings is, or the default store, or else the working directory."""
 
 
+_DEFAULTS = Config()
 _CHOICES = {
     "sync": ("write", "fsync"),
     "on_rollback": ("", "refuse", "warn"),
     "on_error": ("raise", "fallback"),
 }
-_NAMES = tuple(name for name in Config._fields if name not in ("chosen", "directory"))
+_NAMES = tuple(name for name in Config.__slots__ if name not in ("chosen", "directory"))
 
 
 def load(environ: Mapping[str, str] | None = None, start: str = ".", **arguments: Any) -> Config:
@@ -126,7 +152,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name in _NAMES:
         text = environ.get(f"STRONGROOM_{name.upper()}", "")
         if text and name != "policy":
-            settings[name] = _number(name, text) if isinstance(getattr(Config(), name), int) else text
+            settings[name] = _number(name, text) if isinstance(getattr(_DEFAULTS, name), int) else text
     return settings
 
 
@@ -144,8 +170,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
             raise ConfigError(f"{place}: policy is a list of tables, [[policy]]")
         return tuple(value)
-    if type(value) is not type(getattr(Config(), name)):
-        kind = "a whole number" if isinstance(getattr(Config(), name), int) else "text"
+    if type(value) is not type(getattr(_DEFAULTS, name)):
+        kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
         raise ConfigError(f"{place}: {name} must be {kind}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")

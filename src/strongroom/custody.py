@@ -172,7 +172,7 @@ def _reencrypt(change: Change, paths: Sequence[str]) -> None:
         records = change.records
         if path.startswith(SECRET):
             name = path.removeprefix(SECRET)
-            data = records.open_head(name, stored).data
+            data = records.open_data(name, stored)
             change.put(path, records.seal_head(records.open_info(name, stored), data))
         elif path.startswith((ROTATION, CONSUMER)):
             change.put(path, records.seal_entry(path, records.open_entry(path, stored)))

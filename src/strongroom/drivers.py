@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from strongroom.errors import ConfigError
-from strongroom.protocols import AuditSink, KeyProvider, Rotator, Store
+
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink, KeyProvider, Rotator, Store
 
 STORES = {
     "sqlite": "strongroom.stores.sqlite",
@@ -38,25 +40,25 @@ _ENDINGS = {".db": "sqlite", ".enc": "file"}
 def store(url: str, *, create: bool = False) -> Store:
     """Connect to a store; raises `StoreNotFoundError`, or `StoreExistsError` with `create`."""
     scheme, rest = split(url, STORES, "store", _ENDINGS)
-    return cast(Store, import_module(STORES[scheme]).connect(rest, create=create))
+    return cast("Store", import_module(STORES[scheme]).connect(rest, create=create))
 
 
 def key_provider(url: str) -> KeyProvider:
     """Return a key provider; whether it has a key shows when it is used."""
     scheme, rest = split(url, KEY_PROVIDERS, "key provider", {})
-    return cast(KeyProvider, import_module(KEY_PROVIDERS[scheme]).connect(rest))
+    return cast("KeyProvider", import_module(KEY_PROVIDERS[scheme]).connect(rest))
 
 
 def audit_sink(url: str, **options: Any) -> AuditSink:
     """Open an audit sink; raises `AuditError`."""
     scheme, rest = split(url, AUDIT_SINKS, "audit sink", {".log": "file"})
-    return cast(AuditSink, import_module(AUDIT_SINKS[scheme]).connect(rest, **options))
+    return cast("AuditSink", import_module(AUDIT_SINKS[scheme]).connect(rest, **options))
 
 
 def rotator(url: str, read: Callable[[str], Mapping[str, Any]]) -> Rotator:
     """Return a rotator; `read` returns the fields of another secret that it may need."""
     scheme, rest = split(url, ROTATORS, "rotator", {})
-    return cast(Rotator, import_module(ROTATORS[scheme]).connect(rest, read))
+    return cast("Rotator", import_module(ROTATORS[scheme]).connect(rest, read))
 
 
 def split(url: str, known: dict[str, str], kind: str, endings: dict[str, str]) -> tuple[str, str]:

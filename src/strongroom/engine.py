@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from strongroom.errors import TamperedError, UnknownKeyIdError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
-from strongroom.protocols import KeyProvider, Reader, Store, Transaction
 from strongroom.records import Current
 from strongroom.unlock import Unlocked, refresh, unlock
 
 if TYPE_CHECKING:
     from strongroom.change import Change
     from strongroom.manifest import Manifest
+    from strongroom.protocols import KeyProvider, Reader, Store, Transaction
 
 USES_OF_A_KEY = 1 << 31
 """A data key makes way for a new one after this many encryptions; random GCM nonces allow 2^32."""

@@ -1,40 +1,51 @@
 """The clear entry of a store (`system/header`): what it is, and the root key wrapped for each recipient."""
 
+from __future__ import annotations
+
 import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from strongroom.crypto.kdf import sha256
 from strongroom.errors import NewerFormatError, TamperedError, WrongKeyError
+from strongroom.frozen import Frozen
 from strongroom.model import HEADER
 from strongroom.places import FORMAT, context
-from strongroom.protocols import KeyProvider
+
+if TYPE_CHECKING:
+    from strongroom.protocols import KeyProvider
 
 _MAGIC = b"strongroom header "
 _HEX = frozenset("0123456789abcdef")
 
 
-class Recipient(NamedTuple):
+class Recipient(Frozen):
     """One party that can unwrap the root key."""
 
-    id: int
-    label: str
-    """The URL of the key provider as it was given; says where the key was, never what it is."""
-    added: float
-    """Seconds since 1970, UTC."""
-    wrapped: bytes
+    __slots__ = ("id", "label", "added", "wrapped")  # noqa: RUF023
+
+    def __init__(self, id: int, label: str, added: float, wrapped: bytes) -> None:
+        self.id = id
+        self.label = label
+        """The URL of the key provider as it was given; says where the key was, never what it is."""
+        self.added = added
+        """Seconds since 1970, UTC."""
+        self.wrapped = wrapped
 
 
-class Header(NamedTuple):
-    """Immutable; a change makes a new one."""
+class Header(Frozen):
+    """What the entry says."""
 
-    store: str
-    """The store's random id, 32 hex digits."""
-    created: float
-    root: int
-    """1 for the first root key; removing a recipient makes the next."""
-    recipients: tuple[Recipient, ...]
+    __slots__ = ("store", "created", "root", "recipients")  # noqa: RUF023
+
+    def __init__(self, store: str, created: float, root: int, recipients: tuple[Recipient, ...]) -> None:
+        self.store = store
+        """The store's random id, 32 hex digits."""
+        self.created = created
+        self.root = root
+        """1 for the first root key; removing a recipient makes the next."""
+        self.recipients = recipients
 
     def encode(self) -> bytes:
         """Return `strongroom header 1 <SHA-256 of the rest>` LF and a JSON object.
@@ -51,7 +62,7 @@ class Header(NamedTuple):
         return _MAGIC + b"%d %b\n" % (FORMAT, sha256(body).hex().encode()) + body
 
     @classmethod
-    def decode(cls, stored: bytes) -> "Header":
+    def decode(cls, stored: bytes) -> Header:
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
         first, _, body = stored.partition(b"\n")
         number = first.removeprefix(_MAGIC).partition(b" ")[0]
@@ -87,7 +98,7 @@ class Header(NamedTuple):
             "Give that key (was SECRETS_MASTER_KEY changed, or is this another environment's store?)"
         )
 
-    def with_recipients(self, recipients: Iterable[Recipient]) -> "Header":
+    def with_recipients(self, recipients: Iterable[Recipient]) -> Header:
         """Return this header with other recipients."""
         return self._replace(recipients=tuple(recipients))
 

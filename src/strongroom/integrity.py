@@ -72,10 +72,10 @@ def check_secret(view: Reader, unlocked: Unlocked, name: str, url: str) -> Encry
     stored = view.get(SECRET + name)
     if stored is None:
         raise SecretNotFoundError(f"there is no secret {name!r}", name=name)
-    current = unlocked.records.open_head(name, stored)
+    version, _, _, data = unlocked.records.open_head(name, stored)
     key = unlocked.keyset.keys[key_id(stored)]
-    absent = not any(form in stored for form in _forms(current.data))
-    return EncryptionReport(name, current.version, key.algorithm, key.id, key.state, url, len(stored), True, absent)
+    absent = not any(form in stored for form in _forms(data))
+    return EncryptionReport(name, version, key.algorithm, key.id, key.state, url, len(stored), True, absent)
 
 
 def _forms(data: bytes) -> Iterator[bytes]:

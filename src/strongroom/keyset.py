@@ -1,48 +1,43 @@
 """The keyset (`system/keyset`): every key below the root key, each with an id, a purpose and a state."""
 
+from __future__ import annotations
+
 import json
 import struct
 from binascii import a2b_base64, b2a_base64
 from os import urandom
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidInputError, NewerFormatError, TamperedError, UnknownKeyIdError
+from strongroom.frozen import Frozen
 from strongroom.model import KEYSET
 from strongroom.places import context
+
+if TYPE_CHECKING:
+    from strongroom.crypto.cipher import Cipher
 
 RECORD, MANIFEST_KEY, AUDIT_KEY = "record", "manifest", "audit"
 ALGORITHMS = ("aes-256-gcm", "fernet")
 _prefix = struct.Struct(">BI")
 
 
-class Cipher(Protocol):
-    """What both algorithms offer."""
-
-    algorithm: str
-
-    def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
-        """Return `plaintext` encrypted and bound to `context`."""
-        ...
-
-    def decrypt(self, sealed: bytes, context: bytes) -> bytes:
-        """Return the plaintext or raise `Forged`."""
-        ...
-
-
-class Key(NamedTuple):
+class Key(Frozen):
     """One key of the keyset."""
 
-    id: int
-    purpose: str
-    """`record`, `manifest` or `audit`."""
-    algorithm: str
-    state: str
-    """`primary` encrypts and decrypts, `enabled` decrypts, `disabled` is kept unused, `destroyed` has no bytes."""
-    created: float
-    secret: bytes
+    __slots__ = ("id", "purpose", "algorithm", "state", "created", "secret")  # noqa: RUF023
+
+    def __init__(self, id: int, purpose: str, algorithm: str, state: str, created: float, secret: bytes) -> None:
+        self.id = id
+        self.purpose = purpose
+        """`record`, `manifest` or `audit`."""
+        self.algorithm = algorithm
+        self.state = state
+        """`primary` encrypts and decrypts, `enabled` decrypts, `disabled` is kept unused, `destroyed` has no bytes."""
+        self.created = created
+        self.secret = secret
 
     def __repr__(self) -> str:
         return f"Key({self.id}, {self.purpose}, {self.algorithm}, {self.state})"
@@ -78,11 +73,11 @@ class Keyset:
         """Return id → key bytes of every usable key of a purpose, oldest first."""
         return {key.id: key.secret for key in self.keys.values() if key.purpose == purpose and key.secret}
 
-    def with_new(self, purpose: str, algorithm: str, now: float) -> "Keyset":
+    def with_new(self, purpose: str, algorithm: str, now: float) -> Keyset:
         """Return the keyset with a new primary key of `purpose`; the primary before it stays enabled."""
         return Keyset(_with_new(self.keys, purpose, algorithm, now))
 
-    def with_destroyed(self, ids: set[int]) -> "Keyset":
+    def with_destroyed(self, ids: set[int]) -> Keyset:
         """Return the keyset without the bytes of these keys; what they encrypted is lost for good."""
         return Keyset(
             {
@@ -92,7 +87,7 @@ class Keyset:
         )
 
     @classmethod
-    def generate(cls, algorithm: str, now: float) -> "Keyset":
+    def generate(cls, algorithm: str, now: float) -> Keyset:
         """Return a first keyset: one primary key for each purpose."""
         keys = _with_new({}, RECORD, algorithm, now)
         for purpose in (MANIFEST_KEY, AUDIT_KEY):
@@ -101,13 +96,16 @@ class Keyset:
 
     def encrypt(self, root: bytes, number: int, store: str) -> bytes:
         """Return the keyset under root key `number`: version byte, root number, AES-256-GCM of a JSON document."""
-        rows = [[*key[:5], b2a_base64(key.secret, newline=False).decode()] for key in self.keys.values()]
+        rows = [
+            [key.id, key.purpose, key.algorithm, key.state, key.created, b2a_base64(key.secret, newline=False).decode()]
+            for key in self.keys.values()
+        ]
         return _prefix.pack(1, number) + _wrapping(root).encrypt(
             json.dumps({"keys": rows}).encode(), _context(store, number)
         )
 
     @classmethod
-    def decrypt(cls, stored: bytes, root: bytes, number: int, store: str) -> "Keyset":
+    def decrypt(cls, stored: bytes, root: bytes, number: int, store: str) -> Keyset:
         """Read what `encrypt` wrote; raises `TamperedError` and `NewerFormatError`."""
         if stored[:1] > b"\x01":
             raise NewerFormatError("the keyset is in a format of a newer strongroom: upgrade it")

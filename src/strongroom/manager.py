@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from strongroom import arguments, versions
+from strongroom import arguments
 from strongroom.access import Access
 from strongroom.audit.log import AuditLog
-from strongroom.data import Data, Value, decode_data, decode_value, encode
+from strongroom.data import Data, Value, decode_data, decode_value
 from strongroom.engine import Engine
-from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
+from strongroom.errors import InvalidValueError
 from strongroom.keyset import AUDIT_KEY
 from strongroom.model import AUDIT, ROTATION, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
 from strongroom.places import entries
-from strongroom.protocols import Policy, Reader
 from strongroom.records import may_be_listed
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from strongroom.audit.report import AuditReport
-    from strongroom.change import Change
     from strongroom.custody import Custody
     from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
+    from strongroom.protocols import Policy, Reader
     from strongroom.rotation.rotation import Connect, Rotation
+    from strongroom.writing import Writing
 
 
 class SecretsManager:
@@ -50,6 +50,7 @@ class SecretsManager:
         self._connect_rotator = connect_rotator
         self._rotation: Rotation | None = None
         self._live: Live | None = None
+        self._writer: Writing | None = None
         self._access = Access(engine, audit, actor, policy)
 
     def __repr__(self) -> str:
@@ -252,6 +253,15 @@ class SecretsManager:
 
     # Writing
 
+    @property
+    def _writing(self) -> Writing:
+        # A process that only reads, such as `strongroom get`, does not load what writes.
+        if self._writer is None:
+            from strongroom.writing import Writing
+
+            self._writer = Writing(self._access, self._max_versions)
+        return self._writer
+
     def set_secret(
         self,
         name: str,
@@ -270,23 +280,14 @@ class SecretsManager:
 
         Raises `InvalidNameError`, `InvalidValueError`, `ConflictError`.
         """
-        check_name(name)
-        arguments.check_cas(cas)
-        data = encode(value)
-        attributes = arguments.attributes(expires_in, custom, max_versions)
-        return self._access.change("SET", "write", name, self._put(name, data, cas, attributes))
+        return self._writing.set(name, value, cas, expires_in, custom, max_versions)
 
     def set_secrets(self, secrets: Mapping[str, Value | Data], *, overwrite: bool = True) -> dict[str, VersionInfo]:
         """Store many secrets in one transaction: all of them or none.
 
         Raises like `set_secret`; `ConflictError` when one exists and `overwrite` is False.
         """
-        if not isinstance(secrets, Mapping):
-            raise InvalidValueError("set_secrets takes a mapping of names to values")
-        encoded = {check_name(name): encode(value) for name, value in secrets.items()}
-        cas = None if overwrite else 0
-        steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
-        return self._access.change_many("SET", "write", steps)
+        return self._writing.set_many(secrets, None if overwrite else 0)
 
     def rotate_secret(self, name: str, new_value: Value | Data | None = None, cas: int | None = None) -> VersionInfo:
         """Replace the value of an existing secret and return the new version's metadata.
@@ -299,106 +300,38 @@ class SecretsManager:
         """
         check_name(name)
         arguments.check_cas(cas)
-        data = None if new_value is None else encode(new_value)
         self._access.authorize("ROTATE", "update", name)
         if self._access.engine.store.get(ROTATION + name) is not None and self.rotation.has_rotator(name):
             return self.rotation.rotate(name, new_value=new_value, cas=cas)
-
-        def step(change: Change) -> VersionInfo:
-            info, present = versions.require(change, name)
-            if info.versions[-1].state != "live":
-                raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
-            return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
-
-        return self._access.change("ROTATE", "update", name, step)
+        return self._writing.rotate(name, new_value, cas)
 
     def rollback(self, name: str, version: int, cas: int | None = None) -> VersionInfo:
         """Make the data of an older version the new current version, and return its metadata.
 
         Raises `SecretNotFoundError`, `VersionNotFoundError`, `ConflictError`.
         """
-        check_name(name)
-        arguments.check_version(version)
-        arguments.check_cas(cas)
-
-        def step(change: Change) -> VersionInfo:
-            versions.require(change, name)
-            data = versions.read(change, change.records, name, version)
-            if data is None:
-                raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
-            return self._put(name, data, cas, versions.Attributes())(change)
-
-        return self._access.change("ROLLBACK", "update", name, step)
+        return self._writing.roll_back(name, version, cas)
 
     def describe_secret(
         self, name: str, *, custom: Mapping[str, str] | None = None, max_versions: int | None = None
     ) -> SecretInfo:
         """Change custom metadata and retention, and no value; raises `SecretNotFoundError`, `InvalidValueError`."""
-        check_name(name)
-        attributes = arguments.attributes(None, custom, max_versions)
-        return self._access.change(
-            "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
-        )
+        return self._writing.describe(name, custom, max_versions)
 
     def delete_secret(self, name: str, numbers: Sequence[int] | None = None) -> bool:
         """Hide the current version, or those with these numbers; True when one was hidden that was not before.
 
         A secret that never was is False. `undelete_secret` shows the versions again.
         """
-        arguments.check_versions(numbers)
-        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+        return self._writing.delete(name, numbers)
 
     def undelete_secret(self, name: str, numbers: Sequence[int] | None = None) -> bool:
         """Show the current version, or those with these numbers, again; True when one was hidden."""
-        arguments.check_versions(numbers)
-        return self._mark("UNDELETE", name, lambda change: versions.undelete(change, name, numbers))
+        return self._writing.undelete(name, numbers)
 
     def destroy_secret(self, name: str, numbers: Sequence[int] | None = None, *, with_history: bool = False) -> bool:
         """Remove the ciphertext of all versions, or of those with these numbers, for good; True when there was any.
 
         `with_history` removes the metadata too, as if the secret had never been.
         """
-        arguments.check_versions(numbers)
-        if with_history:
-            done = self._mark("DESTROY", name, lambda change: _forget(change, name))
-        else:
-            done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
-        self._access.engine.store.scrub()
-        return done
-
-    def _put(
-        self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes
-    ) -> Callable[[Change], VersionInfo]:
-        def step(change: Change) -> VersionInfo:
-            self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
-            if change.get(ROTATION + name) is not None:
-                from strongroom.rotation.state import refuse_while_staged
-
-                refuse_while_staged(change, change.records, name)
-            keep = self._max_versions
-            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=keep)
-
-        return step
-
-    def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
-        check_name(name)
-        try:
-            return bool(self._access.change(action, "delete", name, step))
-        except SecretNotFoundError:
-            return False
-
-
-def _forget(change: Change, name: str) -> list[int]:
-    if change.get(ROTATION + name) is not None:
-        from strongroom.rotation.steps import forget
-
-        forget(change, name)
-    return versions.forget(change, name)
-
-
-def _generated(name: str, present: bytes) -> bytes:
-    from strongroom.generate import generate_value
-
-    if not isinstance(decode_value(present), str):
-        raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)
-    return encode(generate_value())
+        return self._writing.destroy(name, numbers, with_history=with_history)

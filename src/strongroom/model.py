@@ -113,3 +113,21 @@ class SecretInfo(NamedTuple):
     def version(self, number: int) -> VersionInfo | None:
         """Return the version with this number, or None when it never was or has been retired."""
         return next((info for info in self.versions if info.version == number), None)
+
+
+class Position(NamedTuple):
+    """Where in an audit log a line begins."""
+
+    log: str
+    """The random id (16 hex digits) that the log got when it was made."""
+    segment: int
+    """1 for the first file of the log, one more for each rotation."""
+    offset: int
+    """Bytes from the start of that segment."""
+
+
+class LogLine(NamedTuple):
+    """One line of an audit log as it was read back, without its line feed."""
+
+    position: Position
+    text: bytes

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
 from strongroom import drivers
@@ -28,8 +28,10 @@ from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
 from strongroom.model import HEADER
-from strongroom.protocols import AuditSink, KeyProvider, Store
 from strongroom.unlock import initialise
+
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink, KeyProvider, Store
 
 
 class StrongroomWarning(UserWarning):
@@ -149,8 +151,11 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
     # A reader must not change a file that is under git.
     every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
 
-    def log(keys: Mapping[int, bytes] | None, store: str) -> AuditLog:
-        return AuditLog(sink, keys, store=store, actor=actor, service=service, source=source, checkpoint_every=every)
+    def log(keys: Mapping[int, bytes] | None, store: str, revision: int | None = None) -> AuditLog:
+        return AuditLog(
+            sink, keys, store=store, actor=actor, service=service, source=source, checkpoint_every=every,
+            revision=revision,
+        )  # fmt: skip
 
     # The log is read before the store, so that a commit in between can only make the store the newer one.
     id = _store_id(store)
@@ -160,9 +165,13 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
     except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
         log(None, id or "").record("OPEN", None, "failed", reason=error.code)
         raise
-    audit = log(engine.unlocked.keyset.secrets(AUDIT_KEY), engine.unlocked.header.store)
-    if recorded is not None:
-        _refuse_rollback(engine, audit, recorded, config)
+    revision = store.revision()
+    newest = max(revision, recorded or 0)
+    # What git moves back and forth is not held against a reader of another branch.
+    found = None if _is_under_git(store) else newest
+    audit = log(engine.unlocked.keyset.secrets(AUDIT_KEY), engine.unlocked.header.store, found)
+    if revision < newest:
+        _refuse_rollback(store, audit, revision, newest, config)
     policy = None
     if config.policy:
         from strongroom.policy import parse
@@ -182,18 +191,15 @@ def _store_id(store: Store) -> str | None:
         return None
 
 
-def _refuse_rollback(engine: Engine, audit: AuditLog, recorded: int, config: Config) -> None:
-    """Compare the store's revision with the newest one on record."""
-    revision = engine.store.revision()
-    if revision >= recorded:
-        return
+def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int, config: Config) -> None:
+    """Say that the store is older than the newest revision on record, and raise unless the settings only warn."""
     audit.record("OPEN", None, "failed", reason="rollback", revision=None)
     problem = (
-        f"{engine.store.url} is at revision {revision}, but the audit log has recorded revision {recorded}: an old "
+        f"{store.url} is at revision {revision}, but the audit log has recorded revision {recorded}: an old "
         "copy of the store was restored, and later changes are missing. If that was on purpose, run "
         "`strongroom verify --accept`"
     )
-    if (config.on_rollback or _default_on_rollback(engine.store)) == "refuse":
+    if (config.on_rollback or _default_on_rollback(store)) == "refuse":
         raise RollbackError(problem)
     warnings.warn(problem, StrongroomWarning, stacklevel=4)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from strongroom.errors import TamperedError
-from strongroom.protocols import Reader
+
+if TYPE_CHECKING:
+    from strongroom.protocols import Reader
 
 FORMAT = 1
 

@@ -5,7 +5,9 @@ Drivers translate the exceptions of their library into `StrongroomError`s, and n
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from strongroom.model import LogLine, Position
 
 
 class Reader(Protocol):
@@ -64,6 +66,15 @@ class Store(Reader, Protocol):
         """
         ...
 
+    def mark(self, path: str) -> Sequence[int] | None:
+        """Return one number that stays up to date by itself: it moves before a commit that changes `path` can be seen.
+
+        It may move for other paths too. What was read from `path` after it, and after both numbers of `commits` were
+        equal, is what the store holds there for as long as it has not moved. When `commits` returns another object
+        than before, ask for it again. None when there is no such number; then `commits` tells.
+        """
+        ...
+
     def view(self) -> AbstractContextManager[Reader]:
         """Return a consistent snapshot: every read in it sees the same revision."""
         ...
@@ -108,24 +119,6 @@ class KeyProvider(Protocol):
         made by this one and is damaged, `NewerFormatError`, `NoKeyError` and `InvalidKeyError`.
         """
         ...
-
-
-class Position(NamedTuple):
-    """Where in an audit log a line begins."""
-
-    log: str
-    """The random id (16 hex digits) that the log got when it was made."""
-    segment: int
-    """1 for the first file of the log, one more for each rotation."""
-    offset: int
-    """Bytes from the start of that segment."""
-
-
-class LogLine(NamedTuple):
-    """One line of an audit log as it was read back, without its line feed."""
-
-    position: Position
-    text: bytes
 
 
 class AuditSink(Protocol):

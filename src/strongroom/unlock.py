@@ -9,11 +9,11 @@ from strongroom.errors import StoreExistsError, StoreNotFoundError, TamperedErro
 from strongroom.header import Header, Recipient
 from strongroom.keyset import Keyset
 from strongroom.model import HEADER, KEYSET, MANIFEST
-from strongroom.protocols import KeyProvider, Reader, Store
 from strongroom.records import Records
 
 if TYPE_CHECKING:
     from strongroom.manifest import Manifests
+    from strongroom.protocols import KeyProvider, Reader, Store
 
 
 class Unlocked:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
 from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
-from strongroom.protocols import Reader
 from strongroom.records import Records
 
 if TYPE_CHECKING:
     from strongroom.change import Change
+    from strongroom.protocols import Reader
 
 
 class Attributes:
@@ -40,7 +40,7 @@ def load(change: Change, name: str) -> tuple[SecretInfo, bytes] | None:
     stored = change.get(SECRET + name)
     if stored is None:
         return None
-    return change.records.open_info(name, stored), change.records.open_head(name, stored).data
+    return change.records.open_info(name, stored), change.records.open_data(name, stored)
 
 
 def require(change: Change, name: str) -> tuple[SecretInfo, bytes]:
@@ -114,7 +114,7 @@ def read(reader: Reader, records: Records, name: str, version: int) -> bytes | N
     known = info.version(version)
     if known is None or known.state != "live":
         return None
-    return records.open_head(name, stored).data if version == info.current else read_old(reader, records, name, version)
+    return records.open_data(name, stored) if version == info.current else read_old(reader, records, name, version)
 
 
 def read_old(reader: Reader, records: Records, name: str, version: int) -> bytes:

@@ -95,3 +95,13 @@ def test_exactly_so_many_lines_more_are_read(memory, start):
     assert last_revision(memory, STORE) == 8
     log.record("SET", "B", "ok", revision=7)
     assert last_revision(memory, STORE) == 7
+
+
+def test_the_revision_that_was_found_at_open_counts_and_is_said_once(memory, start):
+    log = start(memory, revision=7)
+    log.record("GET", "A", "ok")
+    assert last_revision(memory, STORE) == 7
+    log.rekey({2: b"l" * 32})
+    log.record("GET", "A", "ok")
+    assert b'"action":"OPEN"' in memory.texts[-2]
+    assert b'"revision"' not in memory.texts[-2]

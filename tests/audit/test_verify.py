@@ -413,3 +413,8 @@ def test_a_stream_whose_first_line_names_no_key_is_a_problem(memory, key):
     report = verify(memory, KEYS, {})
     assert report.first_bad == (1, 1)
     assert "does not begin with the line that opens it" in report.problems[0].message
+
+
+def test_a_reader_that_found_a_revision_needs_no_checkpoint(memory, start):
+    start(memory, revision=7).record("GET", "A", "ok")
+    assert verify(memory, KEYS, {}, store=STORE).ok

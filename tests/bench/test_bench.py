@@ -3,12 +3,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from bench.results import FLOOR, STRONGROOM, Row, Section, Target
 
-from bench import contenders, harness, notes, peers, report
+from bench import callbacks, contenders, harness, hot, notes, peers, plan, pools, report, spread
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +28,7 @@ def test_the_command_writes_a_table_for_each_job_of_the_floor(floor_report: str)
     assert titles == [
         "Read one secret, on record",
         "Read a secret for the first time",
+        "Hot reads",
         "Change one secret, durably, on record",
         "How soon it is up",
     ]
@@ -38,6 +41,49 @@ def test_the_report_names_kinds_and_versions_and_no_place_of_this_machine(floor_
     assert f"Python {platform.python_version()}, SQLite" in floor_report
     assert platform.node() not in floor_report
     assert not re.search(r"(?<![\w.])/(home|root|tmp|usr|work)/", floor_report)
+
+
+def quick(section: Callable[[plan.Plan, str], Section], tmp_path: Path, only: str = "") -> Section:
+    """Run one section as `--quick` does, and see that the report can be written."""
+    found = section(plan.QUICK._replace(only=only), str(tmp_path))
+    assert report.write([found], []).count("\n## ") == (2 if found.targets else 1)
+    return found
+
+
+def test_hot_reads_are_held_against_a_dictionary_and_against_a_caching_client(tmp_path: Path) -> None:
+    found = quick(hot.hot_reads, tmp_path)
+    assert [row.key for row in found.rows] == ["floor", "live", "get", "aws"]
+    there = find_spec("aws_secretsmanager_caching") is not None
+    assert [bool(row.wall) for row in found.rows] == [True, True, True, there]
+    assert [target.limit for target in found.targets] == [6.0, 0.05][: 2 if there else 1]
+
+
+def test_a_hot_reader_whose_library_is_not_there_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aws_secretsmanager_caching", None)
+    (row,) = quick(hot.hot_reads, tmp_path, "aws").rows
+    assert row.missing == "the Python package aws_secretsmanager_caching is not installed"
+
+
+def test_a_change_is_seen_by_every_follower_of_both_stores(tmp_path: Path) -> None:
+    found = quick(spread.spread, tmp_path)
+    assert [row.key for row in found.rows] == ["sqlite-polled", "sqlite-called", "file-polled", "file-called"]
+    assert all(len(row.wall) == plan.QUICK.changes for row in found.rows)
+    assert [target.limit for target in found.targets] == [1.0, 1.0]
+
+
+def test_callbacks_are_measured_with_few_and_with_many_watched_secrets(tmp_path: Path) -> None:
+    found = quick(callbacks.callbacks, tmp_path)
+    assert [row.size for row in found.rows] == [10, 20, 20, 10, 20, 20]
+    assert all(row.wall and row.cpu for row in found.rows if "often" not in row.key)
+    assert all("of a core" in target.detail for target in found.targets)
+
+
+def test_each_pool_has_one_with_strongroom_and_one_without(tmp_path: Path) -> None:
+    found = quick(pools.pools, tmp_path)
+    if found.rows[0].missing:
+        pytest.skip(found.rows[0].missing)
+    assert len([row for row in found.rows if row.wall]) == 6
+    assert [target.limit for target in found.targets] == [1.02] * 3
 
 
 @pytest.mark.parametrize("key", ["floor", "fernet-file", "fernet-file-durable", "fernet-per-secret", "fernet-cached"])
@@ -114,7 +160,15 @@ def test_columns_without_content_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(1.5, "1.50 s"), (0.0123, "12.3 ms"), (0.000123, "123 µs"), (7e-06, "7.00 µs")]
+    ("seconds", "text"),
+    [
+        (1.5, "1.50 s"),
+        (0.0123, "12.3 ms"),
+        (0.000123, "123 µs"),
+        (7e-06, "7.00 µs"),
+        (4e-08, "40.0 ns"),
+        (0.0, "0.00 ns"),
+    ],
 )
 def test_durations_have_three_digits(seconds: float, text: str) -> None:
     assert report.duration(seconds) == text

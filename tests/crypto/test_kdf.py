@@ -3,7 +3,8 @@ import hmac
 
 import pytest
 
-from strongroom.crypto.kdf import CEILING, STANDARD, Argon2Cost, argon2id, hkdf
+from strongroom.crypto.argon2 import CEILING, STANDARD, Argon2Cost, argon2id
+from strongroom.crypto.kdf import hkdf
 
 CHEAP = Argon2Cost(memory=8, passes=1, lanes=1)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import pytest
-
 ADMIN = "admin-password"
 
 _path = Path(__file__).parents[2] / "examples" / "platform" / "postgres.py"
@@ -14,6 +12,7 @@ _spec = importlib.util.spec_from_file_location("example_postgres", _path)
 postgres = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(postgres)
 free_port = postgres.free_port
+NoServerError = postgres.NotAvailable
 
 
 class Postgres(postgres.Server):
@@ -32,7 +31,15 @@ class Postgres(postgres.Server):
 
 
 def start() -> Postgres:
+    """Start a server, or skip the test."""
+    import pytest  # here, as the benchmarks do without it
+
     try:
-        return Postgres(*postgres.start(ADMIN))
-    except postgres.NotAvailable as problem:
+        return launch()
+    except NoServerError as problem:
         pytest.skip(str(problem))
+
+
+def launch() -> Postgres:
+    """Start a server. Raises `NoServerError`."""
+    return Postgres(*postgres.start(ADMIN))

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from strongroom.crypto.kdf import CEILING, Argon2Cost
+from strongroom.crypto.argon2 import CEILING, Argon2Cost
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
 from strongroom.key_providers import passphrase
 from strongroom.key_providers.passphrase import PassphraseProvider, connect

@@ -22,7 +22,7 @@ from strongroom.errors import (
     StoreNotFoundError,
     TamperedError,
 )
-from strongroom.stores import file
+from strongroom.stores import file, file_document
 from strongroom.stores.file import FileStore
 from strongroom.testing.store_case import in_child, put, start_child, wait_for
 from strongroom.testing.stores import StoreConformance
@@ -214,6 +214,25 @@ def test_a_file_replaced_by_another_program_is_read_anew(store, path):
     replacement.replace(path)
     assert store.get("a") == b"2"
     assert store.revision() == 9
+
+
+def test_after_a_change_by_another_only_the_lines_that_differ_are_decoded(store, path, monkeypatch):
+    def decode(text, *rest):
+        decoded.append(text)
+        return inner(text, *rest)
+
+    decoded, inner = [], file_document._decode
+    with store.transaction() as tx:
+        for name in "abc":
+            tx.put(name, name.encode())
+    assert [store.get(name) for name in "abcd"] == [b"a", b"b", b"c", None]
+    with closing(FileStore(str(path))) as other, other.transaction() as tx:
+        tx.put("b", b"new")
+        tx.delete("c")
+        tx.put("d", b"d")
+    monkeypatch.setattr(file_document, "_decode", decode)
+    assert [store.get(name) for name in "abcd"] == [b"a", b"new", None, b"d"]
+    assert len(decoded) == 2
 
 
 def test_replacements_of_equal_size_in_quick_succession_are_all_seen(store, path):

@@ -6,14 +6,16 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from strongroom.errors import StoreError
 from strongroom.stores import generation
-from strongroom.stores.sqlite import SqliteStore
+from strongroom.stores.generation import NEVER_CLEAN, place_of_mark
+from strongroom.stores.sqlite import _FEW, SqliteStore
 
+PLACES = [10967, 3373, 12677]
 OTHER = """
 import sys
 from strongroom.stores.sqlite import SqliteStore
@@ -34,12 +36,14 @@ def path(tmp_path):
 def store(path):
     with closing(SqliteStore(path, create=True)) as store:
         put(store, b"1")
+        for _ in range(_FEW):
+            store.get("few")
         yield store
 
 
-def put(store, value):
+def put(store, value, path="a"):
     with store.transaction() as tx:
-        tx.put("a", value)
+        tx.put(path, value)
 
 
 def count_reads(store, monkeypatch):
@@ -55,6 +59,15 @@ def count_reads(store, monkeypatch):
     return reads
 
 
+def test_a_process_that_reads_little_does_not_map_the_counter(path, store):
+    with closing(SqliteStore(path)) as short:
+        for _ in range(_FEW):
+            assert short.get("a") == b"1"
+        assert short._generation.cells is NEVER_CLEAN
+        assert short.get("a") == b"1"
+        assert short._generation.cells is not NEVER_CLEAN
+
+
 def test_what_was_read_is_not_read_again_while_nobody_commits(store, monkeypatch):
     monkeypatch.setattr(generation, "monotonic", lambda: 5.0)
     assert [store.get("a"), store.get("none")] == [b"1", None]
@@ -63,6 +76,59 @@ def test_what_was_read_is_not_read_again_while_nobody_commits(store, monkeypatch
     reads = count_reads(store, monkeypatch)
     assert [store.get("a"), store.get("none")] == [b"1", None]
     assert reads == []
+
+
+def test_what_was_read_is_not_read_again_when_another_path_was_changed(store, path, monkeypatch):
+    store.get("a")
+    with closing(SqliteStore(path)) as other:
+        put(other, b"1", "b")
+    reads = count_reads(store, monkeypatch)
+    assert [store.get("a"), store.get("b")] == [b"1", b"1"]
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("change", ["put", "delete", "transaction of many"])
+def test_every_changed_path_is_read_again(store, path, change):
+    put(store, b"1", "b")
+    assert [store.get("a"), store.get("b"), store.get("c")] == [b"1", b"1", None]
+    with closing(SqliteStore(path)) as other, other.transaction() as tx:
+        if change == "delete":
+            tx.delete("b")
+        else:
+            for each in ("b", "c")[: 1 if change == "put" else 2]:
+                tx.put(each, b"2")
+    expected = {"put": [b"2", None], "delete": [None, None], "transaction of many": [b"2", b"2"]}
+    assert [store.get("b"), store.get("c")] == expected[change]
+
+
+def test_paths_that_share_a_mark_are_read_again_together(store, path, monkeypatch):
+    twin = next(f"n{number}" for number in range(100_000) if place_of_mark(f"n{number}") == place_of_mark("a"))
+    store.get("a")
+    with closing(SqliteStore(path)) as other:
+        put(other, b"2", twin)
+        put(other, b"2")
+    assert [store.get("a"), store.get(twin)] == [b"2", b"2"]
+
+
+def test_a_mark_moves_before_its_commit_is_seen_and_stays_when_the_commit_is_rolled_back(store, path):
+    mark = store.mark("a")
+    before = mark[0]
+    with suppress(ZeroDivisionError), store.transaction() as tx:
+        tx.put("a", b"2")
+        raise ZeroDivisionError
+    assert mark[0] == before
+    with store.transaction() as tx:
+        tx.put("a", b"2")
+        assert mark[0] == before
+    assert mark[0] == store.commits()[0] != before
+    with closing(SqliteStore(path)) as other:
+        put(other, b"3", "b")
+        put(other, b"3", "a")
+    assert mark[0] == store.commits()[1]
+
+
+def test_the_place_of_a_mark_is_the_same_in_every_process_and_release():
+    assert [place_of_mark(path) for path in ("secret/A", "system/header", "ä")] == PLACES
 
 
 def test_another_process_commits_and_the_next_read_sees_it(store, path):
@@ -77,13 +143,13 @@ def test_another_process_commits_and_the_next_read_sees_it(store, path):
 
 
 def test_a_reader_does_not_keep_what_it_reads_while_a_commit_is_under_way(store):
-    store._generation.begin()
+    store._generation.begin(["a"])
     assert store.get("a") == b"1"
     assert store._generation.kept == {}
 
 
 def test_a_writer_that_died_in_its_commit_leaves_readers_right_and_the_next_commit_mends_it(store, path):
-    store._generation.begin()
+    store._generation.begin(["a"])
     with closing(SqliteStore(path)) as other:
         put(other, b"2")
         assert store.get("a") == b"2"
@@ -92,8 +158,8 @@ def test_a_writer_that_died_in_its_commit_leaves_readers_right_and_the_next_comm
 
 
 def test_a_late_end_of_an_earlier_commit_does_not_make_a_later_one_look_ended(store):
-    first = store._generation.begin()
-    store._generation.begin()
+    first = store._generation.begin(["a"])
+    store._generation.begin(["a"])
     store._generation.end(first)
     store.get("a")
     assert store._generation.kept == {}
@@ -160,6 +226,30 @@ def test_a_database_that_was_overwritten_is_noticed_at_the_next_look(store, path
         other.commit()
     store._generation.look_at = 0.0  # the second is over
     assert store.get("a") == b"2"
+
+
+def test_after_that_the_numbers_go_on_in_another_object(store, path):
+    numbers = store.commits()
+    store._generation.look_at = 0.0
+    assert store.commits() is numbers
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE store SET revision = revision + 1")
+        other.commit()
+    store._generation.look_at = 0.0
+    assert store.commits() is not numbers
+    put(store, b"2")
+    assert store.commits()[0] == numbers[0] == store.mark("a")[0]
+
+
+def test_a_commit_under_way_is_not_taken_for_an_overwritten_database(store, path):
+    numbers = store.commits()
+    store.get("a")
+    number = store._generation.begin(["b"])
+    store._generation.look_at = 0.0
+    assert store.commits() is numbers
+    assert "a" in store._generation.kept
+    put(store, b"1", "b")
+    store._generation.end(number)
 
 
 def test_what_is_kept_is_not_read_again_because_a_second_is_over(store, monkeypatch):

@@ -497,7 +497,11 @@ def test_threads_that_come_and_go_do_not_keep_a_fork_waiting(store):
         for _ in range(10):
             child = os.fork()
             if child == 0:
-                os._exit(0 if store.get("a") == b"1" else 1)
+                code = 2
+                try:
+                    code = 0 if store.get("a") == b"1" else 1
+                finally:
+                    os._exit(code)
             assert os.waitpid(child, 0)[1] == 0
     finally:
         stop.set()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from strongroom.crypto.kdf import Argon2Cost
+from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.data import encode
 from strongroom.header import Header, Recipient
 from strongroom.key_providers import master as lock

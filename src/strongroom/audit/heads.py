@@ -1,10 +1,16 @@
 """The last lines of a log: what a new stream and a checkpoint vouch for besides their own stream."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from strongroom.protocols import AuditSink, Position
+from strongroom.model import Position
+
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink
+
 
 LINES = 20
 """How far back heads are looked for; a checkpoint is taken with each write, so this costs some microseconds only."""
@@ -13,11 +19,14 @@ _begin = b'{"id":"'
 _HEX = frozenset(b"0123456789abcdef")
 
 
-class Head(NamedTuple):
+class Head:
     """The last line of a stream."""
 
-    seq: int
-    position: Position
+    __slots__ = ("position", "seq")
+
+    def __init__(self, seq: int, position: Position) -> None:
+        self.seq = seq
+        self.position = position
 
 
 def recent_heads(sink: AuditSink, store: str) -> dict[str, Head]:

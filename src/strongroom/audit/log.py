@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+from _thread import allocate_lock
 from _weakrefset import WeakSet
 from binascii import hexlify
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from strongroom.audit.chain import START, UNSEALED, line_mac
-from strongroom.audit.checkpoint import Checkpoint, place_of
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
-from strongroom.model import ACTIONS, OUTCOMES
-from strongroom.protocols import AuditSink, Position
+from strongroom.model import ACTIONS, OUTCOMES, Position
+
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink
 
 CHECKPOINT_EVERY: Final = 1000
 CHECKPOINT_AFTER: Final = 10.0
@@ -30,10 +31,10 @@ class AuditLog:
 
     Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
     `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
-    this one answers), `revision` (of the store, after a write), `count`, `actor`, `service`, `pid`, `host`, `source`,
-    `store`, `mac`; those that do not apply are absent. The first line of a stream is the action `OPEN`, which also
-    holds `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment had at least) and `after`
-    (the last events of other streams).
+    this one answers), `revision` (of the store, after a write or when it was opened), `count`, `actor`, `service`,
+    `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line of a stream is the
+    action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment
+    had at least) and `after` (the last events of other streams).
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -45,8 +46,9 @@ class AuditLog:
 
     def __init__(
         self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
-        source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY,
+        source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY, revision: int | None = None,
     ) -> None:  # fmt: skip
+        """`revision` is the one that the store was opened at; the first line says it."""
         self.sink = sink
         self._keys = keys
         self._store = store
@@ -54,6 +56,7 @@ class AuditLog:
         self._service = service
         self._source = source
         self._every = checkpoint_every
+        self._revision = revision
         self._since_checkpoint = 0
         self._checkpoint_at = -CHECKPOINT_AFTER
         self._alone: tuple[str, int, int] | None = None
@@ -158,6 +161,8 @@ class AuditLog:
                 self._begin()
             if self._keys is None:
                 raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
+            from strongroom.audit.checkpoint import Checkpoint, place_of  # most processes only read
+
             position = self._place_of_last()
             key = max(self._keys)
             head = Checkpoint(
@@ -206,8 +211,11 @@ class AuditLog:
             seen = dict.fromkeys(previous + as_ids(before))
             log, _, at = self.sink.position()
             after = ",".join(map(quote, seen))
+            # Said once: a stream that begins much later would bring back what an acceptance has put aside.
+            revision, self._revision = self._revision, None
+            found = "" if revision is None else f',"revision":{revision}'
             extra = f',"key":{key:d},"log":"{log}","segment":{segment:d},"at":{at:d},"after":[{after}]'
-            self._write("OPEN", "null", f',"outcome":{_words["ok"]}' + self._who(None) + extra)
+            self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
         self._segment = segment
 
     def _who(self, actor: str | None) -> str:
@@ -222,7 +230,7 @@ class AuditLog:
         return who
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._segment = self._mac = None
         self._stream, self._seq = "", 0
         self._whos: dict[str | None, str] = {}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from strongroom.protocols import AuditSink
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink
+
 
 _revision = b'"revision":'
 _accepted = b'"outcome":"ok","reason":"accept"'
@@ -14,10 +17,10 @@ MORE_LINES = 16
 def last_revision(sink: AuditSink, store: str, window: int = 262_144) -> int | None:
     """Return the highest store revision near the end of the log for the store id `store`, or None.
 
-    Reads backwards to the newest write and `MORE_LINES` beyond it, since two processes may log their writes in the
-    other order than they committed them; gives up after `window` bytes. What lies before an acceptance (`verify
-    --accept`) does not count: the operator went back behind it on purpose. A store that is older than this was restored
-    from a copy. The lines are not authenticated here: `verify` does that.
+    Reads backwards to the newest write or opening and `MORE_LINES` beyond it, since two processes may log their writes
+    in the other order than they committed them; gives up after `window` bytes. What lies before an acceptance
+    (`verify --accept`) does not count: the operator went back behind it on purpose. A store that is older than this was
+    restored from a copy. The lines are not authenticated here: `verify` does that.
 
     Raises `AuditError` when the log cannot be read.
     """

@@ -16,7 +16,8 @@ from strongroom.audit.parsing import Event, is_torn, parse, pieces
 from strongroom.audit.report import AuditReport, Findings
 from strongroom.crypto.mac import Mac
 from strongroom.errors import StrongroomError
-from strongroom.protocols import AuditSink, LogLine, Position
+from strongroom.model import LogLine, Position
+from strongroom.protocols import AuditSink
 
 PROGRESS_EVERY = 10_000
 _HEADER = b'{"strongroom_audit":'
@@ -186,7 +187,8 @@ class _Walk:
             stream.last = bytes.fromhex(event["mac"])
         except (KeyError, TypeError, ValueError):
             stream.last = START
-        self._wrote = self._wrote or (stream.mac is not None and "revision" in event)
+        # The line that opens a stream says which revision was found, and writes nothing.
+        self._wrote = self._wrote or (stream.mac is not None and "revision" in event and event["action"] != "OPEN")
         checkpoint = self._expected.pop((event["stream"], event["seq"]), None)
         if checkpoint and (checkpoint.position, checkpoint.mac) != (position, event.get("mac")):
             self._found.problem("the checkpoint in the store has this line elsewhere or otherwise")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from strongroom.audit_sinks import reading
 from strongroom.audit_sinks.rotation import Open, Place
 from strongroom.errors import AuditError, ConfigError
-from strongroom.protocols import LogLine, Position
+from strongroom.model import LogLine, Position
 
 MAX_BYTES = 64 * 1024 * 1024
 LOOK_EVERY = 1.0
@@ -95,12 +95,12 @@ class FileSink:
         if self._open is None:
             self.segment()
         assert self._open is not None
-        fd, (log, segment) = self._open
+        log, segment = self._open.header.log, self._open.header.segment
         with self._errors("read"):
             if self._last:
                 # With O_APPEND the kernel leaves the offset of the descriptor behind the line that it wrote.
-                return Position(log, segment, os.lseek(fd, 0, os.SEEK_CUR) - self._last)
-            return Position(log, segment, os.fstat(fd).st_size)
+                return Position(log, segment, os.lseek(self._fd, 0, os.SEEK_CUR) - self._last)
+            return Position(log, segment, os.fstat(self._fd).st_size)
 
     def lines(self) -> Iterator[LogLine]:
         """See `AuditSink`; the first line of each segment is its header."""
@@ -132,7 +132,7 @@ class FileSink:
     def _look(self) -> None:
         """Follow the path to where the log goes on now."""
         before, self._open = self._open, self._place.follow(self._open)
-        fd, header = self._open
+        fd, header = self._open.fd, self._open.header
         size = os.fstat(fd).st_size
         if self._open is not before:
             self._fd, self._segment, self._last = fd, header.segment, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from strongroom.protocols import LogLine, Position
+from strongroom.model import LogLine, Position
 
 
 def connect(rest: str = "", *, sync: str = "write", max_bytes: int | None = None) -> MemorySink:

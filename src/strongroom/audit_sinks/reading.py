@@ -1,23 +1,27 @@
 """Reads a log of many segments line by line, from either end, in little memory, while others write and rotate it."""
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from strongroom.audit_sinks.segments import Header, read_header, rotated
 from strongroom.errors import AuditError
-from strongroom.protocols import LogLine, Position
+from strongroom.model import LogLine, Position
 
 CHUNK = 8 * 1024
 
 
-class Segment(NamedTuple):
+class Segment:
     """A segment as it was found; what is appended later is not read."""
 
-    header: Header
-    path: str
-    size: int
+    __slots__ = ("header", "path", "size")
+
+    def __init__(self, header: Header, path: str, size: int) -> None:
+        self.header = header
+        self.path = path
+        self.size = size
 
 
 def oldest_first(path: str) -> list[Segment]:
@@ -45,7 +49,7 @@ def newest_first(path: str) -> Iterator[Segment]:
 
 def forwards(segment: Segment) -> Iterator[LogLine]:
     """Read one segment from its start."""
-    (log, number), _, size = segment
+    log, number, size = segment.header.log, segment.header.segment, segment.size
     offset = 0
     with open(_open(segment), "rb") as file:
         while offset < size and (line := file.readline(size - offset)):
@@ -55,7 +59,7 @@ def forwards(segment: Segment) -> Iterator[LogLine]:
 
 def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
     """Read one segment from its end."""
-    (log, number), _, start = segment
+    log, number, start = segment.header.log, segment.header.segment, segment.size
     fd = _open(segment)
     try:
         rest = b""

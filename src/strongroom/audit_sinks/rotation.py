@@ -1,21 +1,24 @@
 """Makes, finds and rotates the files of a log. The lock is taken for that only, never to append."""
 
-import fcntl
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 from strongroom.audit_sinks.segments import LOCK, Header, header_of, read_header, rotated, rotated_name
 from strongroom.errors import AuditError
 
 
-class Open(NamedTuple):
+class Open:
     """A segment that is open for appending."""
 
-    fd: int
-    header: Header
+    __slots__ = ("fd", "header")
+
+    def __init__(self, fd: int, header: Header) -> None:
+        self.fd = fd
+        self.header = header
 
 
 class Place:
@@ -112,10 +115,16 @@ class Place:
         known = [header for header in map(header_of, older.values()) if header]
         if now:
             known.append(now.header)
-        return max(known).next() if known else Header(os.urandom(8).hex(), 1)
+        return (
+            max(known, key=lambda header: (header.log, header.segment)).next()
+            if known
+            else Header(os.urandom(8).hex(), 1)
+        )
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        import fcntl
+
         fd = os.open(self.path + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             # Whoever may write the log must be able to lock it, also after root was the first to do so.

@@ -4,8 +4,11 @@ The first line of a segment says which one it is; names are only a habit, so tha
 (`<path>.1`, `<path>-20260131`) is still read whole and in order.
 """
 
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
+
+from strongroom.frozen import Frozen
 
 _START = b'{"strongroom_audit":1,"log":"'
 _HEX = frozenset(b"0123456789abcdef")
@@ -14,18 +17,21 @@ LOCK = ".lock"
 """How the name of the file ends that is locked while a segment is made."""
 
 
-class Header(NamedTuple):
+class Header(Frozen):
     """What the first line of a segment says."""
 
-    log: str
-    """16 hex digits, the same in all segments of a log."""
-    segment: int
+    __slots__ = ("log", "segment")
+
+    def __init__(self, log: str, segment: int) -> None:
+        self.log = log
+        """16 hex digits, the same in all segments of a log."""
+        self.segment = segment
 
     def encode(self) -> bytes:
         """Return the line with its line feed."""
         return b'{"strongroom_audit":1,"log":"%b","segment":%d}\n' % (self.log.encode(), self.segment)
 
-    def next(self) -> "Header":
+    def next(self) -> Header:
         """Return the header of the segment that follows."""
         return Header(self.log, self.segment + 1)
 
@@ -76,4 +82,5 @@ def rotated(path: str, log: str | None = None) -> dict[int, str]:
                 found[header] = candidate
     if log is None and found:
         log = max(found, key=lambda header: header.segment).log
-    return {header.segment: found[header] for header in sorted(found) if header.log == log}
+    mine = [header for header in found if header.log == log]
+    return {header.segment: found[header] for header in sorted(mine, key=lambda header: header.segment)}

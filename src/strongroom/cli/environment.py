@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ REFUSED = frozenset((
 ))  # fmt: skip
 """A secret called so could make a program run other code, or look for it elsewhere."""
 REFUSED_STARTS = ("LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "GIT_", "BASH_FUNC_", "STRONGROOM_", "MALLOC_", VARIABLE)
-_good = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
+_UNDERSCORES = str.maketrans("-/. ", "____")
 
 
 def variable_of(name: str, prefix: str = "") -> str:
@@ -34,10 +33,15 @@ def variable_of(name: str, prefix: str = "") -> str:
     short = name.removeprefix(prefix)
     if _good(short):
         return short
-    shaped = re.sub("[-/.]", "_", short.upper())
-    if short.isascii() and _good(shaped):
+    shaped = short.upper().translate(_UNDERSCORES)
+    if short.isascii() and " " not in short and _good(shaped):
         return shaped
     raise InvalidNameError(f"{name!r} makes no variable's name; choose one: --env VARIABLE={name}", name=name)
+
+
+def _good(variable: str) -> bool:
+    # A regular expression would say the same, and take a hundredth of `strongroom run` to be compiled.
+    return variable.isascii() and variable.isidentifier()
 
 
 def check_variable(variable: str, name: str) -> str:
@@ -59,7 +63,7 @@ def variables_of(name: str, variable: str, data: Mapping[str, Any]) -> dict[str,
         return {check_variable(variable, name): text_of(name, data["value"])}
     filled: dict[str, str] = {}
     for field, value in data.items():
-        target = check_variable(f"{variable}_{re.sub('[-/. ]', '_', field.upper())}", name)
+        target = check_variable(f"{variable}_{field.upper().translate(_UNDERSCORES)}", name)
         if target in filled:
             raise InvalidInputError(f"two fields of {name!r} would both set {target}; use --env {target}={name}:FIELD")
         filled[target] = text_of(name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from strongroom.cli import session, times
+from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import SecretNotFoundError
@@ -58,6 +58,8 @@ def list_names(args: Arguments, out: Output) -> None:
 
 
 def _about(secrets: SecretsManager, name: str) -> dict[str, object]:
+    from strongroom.cli import times
+
     known = secrets.metadata(name)
     if known is None:
         return {"name": name}
@@ -76,6 +78,8 @@ def _columns(row: dict[str, object]) -> list[object]:
 
 def history(args: Arguments, out: Output) -> None:
     """List versions."""
+    from strongroom.cli import times
+
     with session.manager(args) as secrets:
         known = secrets.metadata(args.name)
     if known is None:

@@ -108,13 +108,14 @@ def _data(secrets: SecretsManager | Watch, name: str) -> dict[str, Any]:
 
 
 def _become(command: list[str], variables: dict[str, str], out: Output) -> int:
-    import signal
+    # The module `signal` makes enumerations of all signals first, which takes a hundredth of `strongroom run`.
+    from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not-found]
 
     out.flush()
     process.soften()
     # Python ignores these two, and a program inherits what is ignored.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (SIGPIPE, SIGXFSZ):
+        signal(number, SIG_DFL)
     with _explained(command[0]):
         os.execvpe(command[0], command, variables)  # noqa: S606
     return NOT_EXECUTABLE

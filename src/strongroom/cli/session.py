@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from strongroom import drivers, opening
 from strongroom.cli.arguments import Arguments
@@ -10,7 +10,9 @@ from strongroom.cli.output import Output
 from strongroom.config import Config
 from strongroom.errors import InvalidInputError
 from strongroom.manager import SecretsManager
-from strongroom.protocols import KeyProvider
+
+if TYPE_CHECKING:
+    from strongroom.protocols import KeyProvider
 
 
 def settings(args: Arguments, **more: Any) -> Config:

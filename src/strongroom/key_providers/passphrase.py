@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
-from strongroom.crypto.kdf import STANDARD, Argon2Cost, argon2id, hkdf
+from strongroom.crypto.argon2 import STANDARD, Argon2Cost, argon2id
+from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
 
 VARIABLE = "STRONGROOM_PASSPHRASE"

@@ -209,7 +209,7 @@ class Rotation:
             info = None if stored is None else unlocked.records.open_info(name, stored)
             if stored is None or info is None or info.versions[-1].state != "live":
                 raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted", name=name)
-            data = unlocked.records.open_head(name, stored).data
+            data = unlocked.records.open_data(name, stored)
             return load(view, unlocked.records, name) or State(name), info.versions[-1], data
 
         return self._access.view("ROTATE", "update", name, step)

@@ -191,7 +191,7 @@ class Run:
             stored = view.get(SECRET + name)
             if stored is None:
                 raise SecretNotFoundError(f"there is no secret {name!r} any more", name=name)
-            return decode_data(unlocked.records.open_head(name, stored).data)
+            return decode_data(unlocked.records.open_data(name, stored))
 
     def _ask(self, step: str, call: Callable[..., Any], *arguments: Any) -> None:
         self._calls.ask(self.state.name, step, call, *arguments)

@@ -56,6 +56,9 @@ class FileStore:
     def commits(self) -> None:
         """There is no counter: `revision` is as cheap."""
 
+    def mark(self, path: str) -> None:
+        """There is no counter of a path either."""
+
     @contextmanager
     def view(self) -> Iterator[Snapshot]:
         """Return the store as it is now; later commits do not change it."""
@@ -120,6 +123,8 @@ class FileStore:
             except BaseException:
                 os.close(descriptor)
                 raise
+            if self._loaded is not None:
+                document.take_over(self._loaded.document)
             self._keep(_Loaded(document, signature, descriptor))
             return document
 

@@ -54,6 +54,12 @@ class Document(Snapshot):
             self._paths = in_order(self._texts)
         return self._paths
 
+    def take_over(self, before: Document) -> None:
+        """Keep what was decoded of an earlier document for each line that is the same in this one."""
+        texts, earlier = self._texts, before._texts
+        decoded = before._values.copy()  # at once: another thread may be reading from it
+        self._values = {path: value for path, value in decoded.items() if texts.get(path) == earlier[path]}
+
     def succeeded_by(self, changes: Mapping[str, bytes | None]) -> Document:
         """Return the document that follows once `changes` (None removes) are committed; other lines stay."""
         texts = dict(self._texts)
@@ -77,10 +83,6 @@ def parse(content: bytes, url: str) -> Document:
     Raises `StoreError` when it is not a file store's document (with the line of broken JSON or of a conflict marker),
     `NewerFormatError`, and `TamperedError` for a document that strongroom would not have written.
     """
-    conflict = _CONFLICT.search(content)
-    if conflict:
-        line = content.count(b"\n", 0, conflict.start()) + 1
-        raise StoreError(f"{url} has a conflict marker of a merge in line {line}; resolve the conflict, then try again")
     document = _load(content, url)
     if not isinstance(document, dict):
         raise StoreError(f"{url} is not a strongroom store; check the path")
@@ -108,6 +110,10 @@ def _load(content: bytes, url: str) -> object:
     except (ValueError, RecursionError):
         what = "holds a number or a nesting that no store has"
     # Outside of the handlers: a JSON error carries the whole document with it.
+    conflict = _CONFLICT.search(content)
+    if conflict:
+        line = content.count(b"\n", 0, conflict.start()) + 1
+        raise StoreError(f"{url} has a conflict marker of a merge in line {line}; resolve the conflict, then try again")
     raise StoreError(f"{url} {what}; restore it from git or a backup")
 
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock
 from _weakrefset import WeakSet
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class Forkable(Protocol):
-    """A store that can be carried through `fork`."""
-
-    def before_fork(self) -> None:
-        """Come to rest: let go of what a child must not inherit, and let nothing start until the fork is over."""
-        ...
-
-    def after_fork_in_parent(self) -> None:
-        """Go on. Called only after `before_fork`."""
-        ...
-
-    def after_fork_in_child(self) -> None:
-        """Start anew. A fork made in C (an application server) may come here without `before_fork`."""
-        ...
+if TYPE_CHECKING:
+    from strongroom.stores.forkable import Forkable
 
 
 _living: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
 # Two threads that fork at once would each wait for the stores that the other has brought to rest.
-_one_fork = threading.Lock()
+_one_fork = allocate_lock()
 
 
 def watch(store: Forkable) -> None:
@@ -51,7 +38,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     global _one_fork
-    _one_fork = threading.Lock()
+    _one_fork = allocate_lock()
     _resting.clear()
     for store in list(_living):
         store.after_fork_in_child()

@@ -1,10 +1,14 @@
-"""Freshness at the price of a memory read: a counter that all processes of a machine share, beside the database.
+"""Freshness at the price of a memory read: counters that all processes of a machine share, beside the database.
 
-The file `<database>-gen` holds two 64-bit numbers, mapped into the memory of every process: how many commits have
-begun, and which was the last to end. A writer raises the first before its commit can be seen, under the database's
-write lock, and sets the second after it. What a reader read while both were equal is what the database holds for as
-long as the first has not moved. A writer that dies in between leaves them different, which makes readers slower
-until the next commit, never stale.
+The file `<database>-gen` holds 64-bit numbers, mapped into the memory of every process: how many commits have begun,
+which was the last to end, and then `MARKS` numbers, of which each path has one: the last commit that changed a path
+with that mark. A writer raises the first, then the marks, before its commit can be seen, under the database's write
+lock, and sets the second after it. What a reader read from a path while the first two were equal is what the database
+holds there for as long as the path's mark has not moved. A writer that dies in between leaves them different, which
+makes readers slower until the next commit, never stale.
+
+Paths share marks by chance, which costs a read now and then. "Striped" versions of this kind are those of TL2 (Dice,
+Shalev, Shavit: Transactional Locking II, 2006).
 
 The file holds no secret. A careless `rm` of it, or of the database, could keep readers from seeing a commit; therefore
 they look every `LOOK_EVERY` seconds whether the file is still at its path and the store at the revision that it had.
@@ -12,10 +16,11 @@ they look every `LOOK_EVERY` seconds whether the file is still at its path and t
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import struct
+from binascii import crc32
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 
@@ -27,56 +32,73 @@ LOOK_EVERY = 1.0
 """Seconds after which the file is looked for at its path."""
 MOST_BYTES = 64 * 1024 * 1024
 LARGEST = 64 * 1024
-_cells = struct.Struct("=QQ")
-NEVER_CLEAN = memoryview(_cells.pack(0, 1)).cast("Q")
+MARKS = 16_384
+_cells = struct.Struct(f"={2 + MARKS}Q")
+NEVER_CLEAN = memoryview(struct.pack("=QQ", 0, 1) + bytes(8 * MARKS)).cast("Q")
 
 
 class Generation:
-    """The counter of one database, and what was read while it stood still. Usable from many threads."""
+    """The counters of one database, and what was read while they stood still. Usable from many threads."""
 
-    __slots__ = ("_ahead", "_inode", "_path", "_place", "_room", "cells", "kept", "look_at")
+    __slots__ = ("_ahead", "_inode", "_path", "_place", "_room", "_settle_by", "cells", "commits", "kept", "look_at")
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._path = place.path + "-gen"
         self._inode = (0, 0)
         self._ahead = 0
-        self.cells = NEVER_CLEAN
-        self.look_at = 0.0
-        self.kept: dict[str, tuple[int, bytes | None]] = {}
-        """Path → commits begun when it was read, and the bytes. Valid while `cells[0]` is that number."""
+        self._map(NEVER_CLEAN)
+        self.look_at = self._settle_by = 0.0
+        self.kept: dict[str, tuple[int, int, bytes | None]] = {}
+        """Path → where its mark lies, the mark when it was read, and the bytes. Valid while the mark is the same."""
         self._room = MOST_BYTES
 
-    def keep(self, path: str, begun: int, value: bytes | None) -> None:
-        """Remember what was read after both numbers were `begun`."""
+    def keep(self, path: str, place: int, mark: int, value: bytes | None) -> None:
+        """Remember what was read after commits begun and ended were equal, and the mark at `place` was `mark`."""
         size = 200 + (0 if value is None else len(value))
         if size > LARGEST:
             return
         self._room -= size
         if self._room < 0:
             self._forget()
-        self.kept[path] = (begun, value)
+        self.kept[path] = (place, mark, value)
 
-    def look(self, revision: int) -> None:
+    def look(self, revision: Callable[[], int]) -> None:
         """Follow the file to where it is now; without one nothing is kept.
 
-        Forgets everything when it is another file, or when the counter and the store's `revision` have not grown by
-        the same number: then somebody has changed the store without the counter.
+        Forgets everything, and maps the file anew, when it is another file, or when the counter and the store's
+        `revision` have not grown by the same number: then somebody has changed the store without the counter.
         """
-        before = self._inode, self._ahead
+        before = self._inode
         with suppress(StoreError, OSError):
             self._attach()
-        self._ahead = self.cells[0] - revision
-        if before != (self._inode, self._ahead):
+        begun, ended = self.commits
+        ahead, now = begun - revision(), monotonic()
+        settled = begun == ended == self.commits[0]
+        if before != self._inode:
             self._forget()
-        self.look_at = monotonic() + LOOK_EVERY
+        elif ahead != self._ahead:
+            if not settled and now < self._settle_by:
+                return  # a commit is under way: the next call looks again
+            self._forget()
+            self._inode = (0, 0)
+            with suppress(StoreError, OSError):
+                self._attach()
+        self._ahead = ahead
+        self.look_at = now + LOOK_EVERY
+        self._settle_by = self.look_at + LOOK_EVERY
 
-    def begin(self) -> int:
-        """Say that a commit begins; to be called under the write lock. Raises `StoreError` when it cannot be said."""
+    def begin(self, paths: Iterable[str]) -> int:
+        """Say that a commit of `paths` begins; to be called under the write lock.
+
+        Raises `StoreError` when it cannot be said.
+        """
         try:
             self._attach(writing=True)
             number = (self.cells[0] + 1) % (1 << 64)
             self.cells[0] = number
+            for path in paths:
+                self.cells[place_of_mark(path)] = number
         except (OSError, TypeError) as error:
             reason = error if isinstance(error, OSError) else PermissionError(13, "read-only")
             raise os_error(reason, f"{self._place.url}-gen") from None
@@ -89,7 +111,12 @@ class Generation:
     def close(self) -> None:
         """Keep nothing more; the next look would begin again."""
         self._forget()
-        self.cells, self._inode, self.look_at = NEVER_CLEAN, (0, 0), 0.0
+        self._map(NEVER_CLEAN)
+        self._inode, self.look_at = (0, 0), 0.0
+
+    def _map(self, cells: memoryview) -> None:
+        self.cells = cells
+        self.commits = cells[:2]
 
     def _forget(self) -> None:
         # A new dict and not `clear()`: another thread may be about to keep something that is out of date.
@@ -106,6 +133,8 @@ class Generation:
             found = os.stat(self._path)
         if (found.st_dev, found.st_ino) == self._inode and not (writing and self.cells.readonly):
             return
+        import mmap
+
         descriptor = os.open(self._path, os.O_CLOEXEC | (os.O_RDWR if writing or os.access(self._path, os.W_OK) else 0))
         try:
             opened = os.fstat(descriptor)
@@ -113,7 +142,7 @@ class Generation:
                 raise StoreError(f"{self._place.url}-gen is not what strongroom made; stop all its users and remove it")
             writable = writing or os.access(self._path, os.W_OK)
             access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-            self.cells = memoryview(mmap.mmap(descriptor, _cells.size, access=access)).cast("Q")
+            self._map(memoryview(mmap.mmap(descriptor, _cells.size, access=access)).cast("Q"))
             self._inode = (opened.st_dev, opened.st_ino)
         finally:
             os.close(descriptor)
@@ -123,7 +152,12 @@ class Generation:
         start = int.from_bytes(os.urandom(7), "big")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, _cells.pack(start, start))
+            os.write(descriptor, _cells.pack(*[start] * (2 + MARKS)))
             copy_owner_and_mode(os.stat(self._place.path), descriptor)
         finally:
             os.close(descriptor)
+
+
+def place_of_mark(path: str) -> int:
+    """Return where among the cells the mark of `path` lies: the same in every process."""
+    return 2 + crc32(path.encode()) % MARKS

@@ -37,6 +37,9 @@ class MemoryStore:
     def commits(self) -> None:
         """There is no counter: `revision` is as cheap."""
 
+    def mark(self, path: str) -> None:
+        """There is no counter of a path either."""
+
     @contextmanager
     def view(self) -> Iterator[Snapshot]:
         """Return the store as it is now; later commits do not change it."""

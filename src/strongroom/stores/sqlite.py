@@ -3,7 +3,7 @@
 Point reads have one connection, behind a lock: SQLite keeps a read snapshot for as long as any statement of a
 connection is active, so reads that overlap on it could return a state older than their own start. Views and
 transactions have connections of their own, so that nobody sees what is not committed. A point read that was done
-already is not done again while `strongroom.stores.generation` says that nobody has begun to commit since.
+already is not done again while `strongroom.stores.generation` says that nobody has begun to change that path since.
 
 While a process has the store open, nothing in it may open and close the database file by other means: closing any
 descriptor of a file drops the POSIX locks that SQLite holds on it.
@@ -12,23 +12,28 @@ descriptor of a file drops the POSIX locks that SQLite holds on it.
 from __future__ import annotations
 
 import sqlite3
-import threading
+from _thread import RLock, allocate_lock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreBusyError, StoreError
 from strongroom.stores import forking
-from strongroom.stores.generation import NEVER_CLEAN, Generation
+from strongroom.stores.generation import NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
 from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
 from strongroom.stores.sqlite_inheritance import abandon
-from strongroom.stores.sqlite_pool import Pool
-from strongroom.stores.sqlite_session import Session
+
+if TYPE_CHECKING:
+    from strongroom.stores.sqlite_pool import Pool
+    from strongroom.stores.sqlite_session import Session
 
 _GET = "SELECT value FROM entries WHERE path = ?"
 _REVISION = "SELECT revision FROM store"
+_FEW = 16
+"""Reads of the store before the counter is looked for: a process that ends sooner would gain nothing by it."""
 
 
 class SqliteStore:
@@ -44,10 +49,11 @@ class SqliteStore:
         self._place = Place(absolute(path, self.url), self.url, timeout)
         if create:
             create_database(self._place)
-        self._reading = threading.RLock()  # reentrant: a signal handler may read while its thread does
-        self._writing = threading.Lock()
-        self._pool = Pool(self._place)
+        self._reading = RLock()  # reentrant: a signal handler may read while its thread does
+        self._writing = allocate_lock()
+        self._pool: Pool | None = None
         self._generation = Generation(self._place)
+        self._reads = 0
         self._reader: sqlite3.Connection | None = None
         self._execute: Callable[[str, tuple[str, ...]], sqlite3.Cursor] = self._open_and_execute
         self._at_rest = self._closed = False
@@ -62,15 +68,19 @@ class SqliteStore:
         """Return the bytes at `path`, or None. Raises `StoreError` and `TamperedError`."""
         generation = self._generation
         kept = generation.kept.get(path)
-        if kept is not None and kept[0] == generation.cells[0] and monotonic() < generation.look_at:
-            return kept[1]
+        if kept is not None and kept[1] == generation.cells[kept[0]] and monotonic() < generation.look_at:
+            return kept[2]
         return self._read(path)
 
     def _read(self, path: str) -> bytes | None:
         generation = self._generation
         if monotonic() >= generation.look_at:
-            generation.look(self.revision())
-        begun, ended = generation.cells
+            self._reads += 1
+            if self._reads > _FEW:
+                generation.look(self.revision)
+        cells, place = generation.cells, place_of_mark(path)
+        mark = cells[place]
+        begun, ended = cells[:2]
         try:
             with self._reading:
                 row = self._execute(_GET, (path,)).fetchone()
@@ -78,12 +88,12 @@ class SqliteStore:
             raise sqlite_error(error, self.url) from None
         value = None if row is None else check_bytes(row[0], self.url)
         if begun == ended:
-            generation.keep(path, begun, value)
+            generation.keep(path, place, mark, value)
         return value
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
-        with self._pool.lend() as session:
+        with self._connections().lend() as session:
             return session.scan(prefix, after, limit)
 
     def revision(self) -> int:
@@ -97,14 +107,20 @@ class SqliteStore:
 
     def commits(self) -> Sequence[int] | None:
         """Return the shared counter; see `strongroom.protocols.Store.commits`."""
-        if monotonic() >= self._generation.look_at:
-            self._generation.look(self.revision())
-        return None if self._generation.cells is NEVER_CLEAN else self._generation.cells
+        generation = self._generation
+        if monotonic() >= generation.look_at:
+            generation.look(self.revision)
+        return None if generation.cells is NEVER_CLEAN else generation.commits
+
+    def mark(self, path: str) -> Sequence[int] | None:
+        """Return the shared counter of some paths; see `strongroom.protocols.Store.mark`."""
+        place, cells = place_of_mark(path), self._generation.cells
+        return None if cells is NEVER_CLEAN else cells[place : place + 1]
 
     @contextmanager
     def view(self) -> Iterator[Session]:
         """Return a consistent snapshot of the store as it is now."""
-        with self._pool.lend() as session:
+        with self._connections().lend() as session:
             session.begin("BEGIN")
             try:
                 yield session
@@ -118,7 +134,7 @@ class SqliteStore:
         if not writing.acquire(timeout=self._place.timeout):
             raise StoreBusyError(f"{self.url}: another thread holds the lock for too long; look for a stuck one")
         try:
-            with self._pool.lend() as session:
+            with self._connections().lend() as session:
                 session.revision = session.begin("BEGIN IMMEDIATE") + 1
                 try:
                     yield session
@@ -133,7 +149,7 @@ class SqliteStore:
         if not session.changed:
             session.commit()
             return
-        number = self._generation.begin()
+        number = self._generation.begin(session.changed)
         try:
             session.commit()
         finally:
@@ -145,7 +161,7 @@ class SqliteStore:
         Writes all entries anew, in well under a second for 100,000 of them. False when a reader or a writer was in
         the way for a second, or the disk is full: call again later.
         """
-        with self._pool.lend() as session:
+        with self._connections().lend() as session:
             return session.rebuild()
 
     def close(self) -> None:
@@ -155,11 +171,14 @@ class SqliteStore:
             self._generation.close()
             self._close_reader()
             self._execute = self._refuse
-        self._pool.close()
+            pool = self._pool
+        if pool is not None:
+            pool.close()
 
     def before_fork(self) -> None:
         """Close all connections; those of views and transactions of other threads once these have ended."""
-        self._pool.before_fork()  # first, because a thread in a view may need the lock below to go on
+        if self._pool is not None:
+            self._pool.before_fork()  # first, because a thread in a view may need the lock below to go on
         self._at_rest = self._reading.acquire(timeout=self._place.timeout)
         if self._at_rest:
             self._close_reader()
@@ -169,12 +188,13 @@ class SqliteStore:
         if self._at_rest:
             self._at_rest = False
             self._reading.release()
-        self._pool.after_fork_in_parent()
+        if self._pool is not None:
+            self._pool.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Start with new locks, and with new connections unless some were inherited."""
-        self._reading, self._writing, self._at_rest = threading.RLock(), threading.Lock(), False
-        inherited = self._pool.after_fork_in_child()
+        self._reading, self._writing, self._at_rest = RLock(), allocate_lock(), False
+        inherited = [] if self._pool is None else self._pool.after_fork_in_child()
         if self._reader is not None:
             inherited.append(self._reader)
             self._reader = None
@@ -182,6 +202,17 @@ class SqliteStore:
             abandon(self._place.path, inherited)
         if not self._closed:
             self._execute = self._open_and_execute
+
+    def _connections(self) -> Pool:
+        """Return the pool; a process that reads one secret never needs it."""
+        if self._pool is None:
+            from strongroom.stores.sqlite_pool import Pool
+
+            with self._reading:
+                self._pool = self._pool or Pool(self._place)
+                if self._closed:
+                    self._pool.close()
+        return self._pool
 
     def _open_and_execute(self, sql: str, values: tuple[str, ...]) -> sqlite3.Cursor:
         self._close_reader()

@@ -1,9 +1,10 @@
 """Opening a SQLite database as a store, making one, and saying what SQLite has against it."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 from contextlib import closing, suppress
-from typing import NamedTuple
 
 from strongroom.errors import NewerFormatError, StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, not_found, os_error
@@ -34,23 +35,18 @@ _SETTINGS = (
 )
 
 
-class Place(NamedTuple):
-    """Where a database is and how long to wait for its lock."""
+class Place:
+    """Where a database is and how long to wait for its lock. Immutable."""
 
-    path: str
-    """Absolute."""
-    url: str
-    """As the user wrote it, for messages."""
-    timeout: float
-    """Seconds."""
+    __slots__ = ("path", "timeout", "url")
 
-
-class Opened(NamedTuple):
-    """A connection and whether it sees later commits of others."""
-
-    connection: sqlite3.Connection
-    follows: bool
-    """False for a database on read-only media, to be opened anew for each read."""
+    def __init__(self, path: str, url: str, timeout: float) -> None:
+        self.path = path
+        """Absolute."""
+        self.url = url
+        """As the user wrote it, for messages."""
+        self.timeout = timeout
+        """Seconds."""
 
 
 def create_database(place: Place) -> None:
@@ -59,11 +55,13 @@ def create_database(place: Place) -> None:
         # SQLite would replay it into the new database.
         if os.path.lexists(place.path + ending) and not os.path.lexists(place.path):
             raise StoreExistsError(f"{place.url}{ending} is left of an earlier store; move it away first")
-    make_new(place.path, place.url, lambda draft: _write_tables(place._replace(path=draft)))
+    make_new(place.path, place.url, lambda draft: _write_tables(Place(draft, place.url, place.timeout)))
 
 
-def open_database(place: Place) -> Opened:
-    """Open the store at `place`.
+def open_database(place: Place) -> tuple[sqlite3.Connection, bool]:
+    """Open the store at `place`; the second is whether the connection sees later commits of others.
+
+    It does not for a database on read-only media, which is to be opened anew for each read.
 
     Raises `StoreNotFoundError`, `NewerFormatError`, and `StoreError` when it is not a store or cannot be read.
     """
@@ -76,11 +74,11 @@ def open_database(place: Place) -> Opened:
         raise os_error(error, place.url) from None
     try:
         try:
-            return Opened(_connect(place, "mode=rw"), follows=True)
+            return _connect(place, "mode=rw"), True
         except sqlite3.OperationalError:
             if not _is_at_rest_and_read_only(place.path):
                 raise
-            return Opened(_connect(place, "immutable=1"), follows=False)
+            return _connect(place, "immutable=1"), False
     except SQLITE_ERRORS as error:
         raise sqlite_error(error, place.url) from None
 

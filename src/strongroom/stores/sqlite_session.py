@@ -21,7 +21,8 @@ class Session:
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._url = url
-        self.changed = False
+        self.changed: set[str] = set()
+        """The paths that were written or removed."""
         self.revision = 0
         self.thread = threading.get_ident()
 
@@ -51,13 +52,13 @@ class Session:
     def put(self, path: str, value: bytes) -> None:
         """Write `value` at `path`, replacing what was there."""
         self._run("INSERT OR REPLACE INTO entries (path, value) VALUES (?, ?)", (path, bytes(value)))
-        self.changed = True
+        self.changed.add(path)
 
     def delete(self, path: str) -> None:
         """Remove `path`; no error when there is nothing."""
         self._run("DELETE FROM entries WHERE path = ?", (path,))
         if self._run("SELECT changes()")[0][0]:
-            self.changed = True
+            self.changed.add(path)
 
     def begin(self, statement: str) -> int:
         """Start with `statement` (a kind of BEGIN) and return the revision; reading it is what fixes the snapshot."""

@@ -86,6 +86,18 @@ class SharingTests(StoreCase):
             assert reader.scan() == [("a", b"%d" % number)]
             assert reader.revision() == number + 1
 
+    def test_numbers_that_stay_up_to_date_by_themselves_move_with_each_commit(self, store: Store, other: Store) -> None:
+        put(store, "a", b"1")
+        commits, mark = store.commits(), store.mark("a")
+        if commits is None:
+            assert mark is None
+            return
+        for number in range(20):
+            before = commits[0], mark and mark[0]
+            put(store if number % 2 else other, "a", b"%d" % number)
+            assert commits[0] == commits[1] != before[0]
+            assert mark is None or mark[0] != before[1]
+
     def test_a_view_stays_as_it_was_while_another_handle_commits(self, store: Store, other: Store) -> None:
         put(store, "a", b"old")
         with store.view() as view:

@@ -1,0 +1,80 @@
+"""One secret whose value is always the current one: what a program holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from strongroom.secret import STARS
+
+if TYPE_CHECKING:
+    from strongroom.live import Live
+
+Callback = Callable[["LiveSecret"], None]
+NOTHING: Sequence[int] = (0,)
+
+
+class LiveSecret:
+    """One secret, always current. `str(handle)` and `handle()` are its value; its repr is not.
+
+    `value` costs about five dictionary look-ups while nobody changes the secret. A version is on record (GET) when
+    this process takes it up; further reads are counted, and put on record once a minute and at exit.
+
+    Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
+    """
+
+    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_reads", "_stored", "_value",
+                 "name", "seen", "version")  # fmt: skip
+
+    def __init__(self, live: Live, name: str) -> None:
+        """Made by `SecretsManager.secret`."""
+        self._live = live
+        self.name = name
+        self.version = 0
+        """The number of the version that `value` returned last."""
+        self._value: Any = None
+        self._stored: bytes | None = None
+        self._mark, self._marked = NOTHING, -1
+        """A number that moves when the secret may have changed, and what it showed when the value was read."""
+        self._reads = self._counted = 0
+        self._callbacks: list[Callback] = []
+        self.seen = 0
+        """The version that callbacks were last called for."""
+
+    def __repr__(self) -> str:
+        return f"LiveSecret({self.name!r}, version {self.version}, {STARS})"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __call__(self) -> Any:
+        """Return the value: many libraries take a callable where a password is asked for."""
+        return self.value
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError("a LiveSecret cannot be pickled: pass its name, and open the store in the other process")
+
+    @property
+    def value(self) -> Any:
+        """The current value: `str`, `bytes`, or a mapping of fields.
+
+        Raises `SecretNotFoundError` when there is none, and what `SecretsManager.get_secret` raises.
+        """
+        if self._mark[0] == self._marked:
+            self._reads += 1
+            return self._value
+        return self._live.refresh(self)
+
+    @property
+    def stage(self) -> str:
+        """The stage of the version that `value` returns: always `current`."""
+        return "current"
+
+    def on_change(self, callback: Callback) -> Callback:
+        """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
+
+        Returns the callback, so that this can be a decorator. One that raises is reported through
+        `threading.excepthook`, and called again for the next version.
+        """
+        self._live.watch(self, callback)
+        return callback

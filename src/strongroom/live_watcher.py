@@ -1,0 +1,159 @@
+"""The thread that calls the callbacks of live handles.
+
+After a commit it asks nobody about secrets that were not changed: with a store that has marks, a look at a handle is
+a memory read; with others, a comparison of the stored bytes in one view. Whether a change is authentic, and whether it
+is a new version, is decided by reading the secret. Commits in quick succession are looked at together.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING
+
+from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
+from strongroom.live_secret import Callback, LiveSecret
+from strongroom.model import SECRET
+from strongroom.protocols import Reader, Store
+
+if TYPE_CHECKING:
+    from strongroom.live import Live
+
+TICK = 0.025
+"""Seconds between two looks at the counter of commits, for callbacks; a look is a memory read."""
+LONGEST = 0.05
+"""Seconds of the longest pause between two looks."""
+REST = 4
+"""A look is followed by a pause of this many times the processor time that it took: many commits keep no core busy."""
+UNSETTLED = 1.0
+"""Seconds after which to look again while a commit has begun and not ended: its writer may have died after it."""
+FLUSH_EVERY = 60.0
+"""Seconds after which the reads of a handle that were only counted are put on record."""
+
+
+class Watcher:
+    """Looks whether somebody has committed, and tells the handles that have callbacks."""
+
+    def __init__(self, live: Live, store: Store) -> None:
+        self._live = live
+        self._store = store
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._pid = os.getpid()
+        self._watched: list[LiveSecret] = []
+        self._numbers: Sequence[int] | None = None
+        self._before: object = None
+        self._unsettled_until = 0.0
+        self._looked: dict[str, object] = {}
+        """Name → the state of the secret for which the handle has been looked at."""
+
+    def watch(self, handle: LiveSecret) -> None:
+        """Look at a handle from now on; at all, in case something has changed while nobody was to be told."""
+        self._watched.append(handle)
+        self._before = None
+
+    def start(self) -> None:
+        """Start the thread, unless it runs or has been stopped."""
+        if self._thread is None and not self._closed.is_set():
+            self._thread = threading.Thread(target=self._run, name="strongroom-live", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread for good."""
+        self._closed.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread() and self._pid == os.getpid():
+            thread.join(timeout=2)
+
+    def after_fork(self) -> None:
+        """Start a thread in the child, as the parent's did not come along."""
+        closed, self._closed = self._closed.is_set(), threading.Event()
+        if closed:
+            self._closed.set()
+        self._pid, self._before = os.getpid(), None
+        if self._thread is not None:
+            self._thread = None
+            self.start()
+
+    def _run(self) -> None:
+        flush_at, pause = monotonic() + FLUSH_EVERY, TICK
+        while not self._closed.wait(pause):
+            now, used = monotonic(), thread_time()
+            try:
+                self._look(now)
+                if now >= flush_at:
+                    flush_at = now + FLUSH_EVERY
+                    self._live.flush()
+            except StrongroomError:
+                # A store that cannot be read for a while, or an audit log that is full: the reader gets the error.
+                self._before = None
+            pause = min(max(TICK, REST * (thread_time() - used)), LONGEST)
+
+    def _look(self, now: float) -> None:
+        numbers = self._store.commits()
+        if numbers is not self._numbers:
+            self._numbers = numbers
+            self._live.follow()
+            self._looked.clear()
+            self._before = None
+        stamp: object = self._store.revision() if numbers is None else tuple(numbers)
+        if stamp == self._before and (self._is_settled() or now < self._unsettled_until):
+            return
+        self._before, self._unsettled_until = stamp, now + UNSETTLED
+        for handle, state in self._suspects():
+            if handle.version != handle.seen or state != self._looked.get(handle.name):
+                self._tell(handle, state)
+        self._live.report()
+
+    def _suspects(self) -> list[tuple[LiveSecret, object]]:
+        """Return the watched handles whose secret may have changed, each with what moves when it does."""
+        watched = self._watched.copy()
+        if self._numbers is not None and self._store.mark(SECRET) is not None:
+            return [
+                (each, each._mark[0]) for each in watched if each._mark[0] != each._marked or each.version != each.seen
+            ]
+        if not watched:
+            return []
+        # One view for all: to read each by itself would ask the operating system for the file each time.
+        with self._store.view() as view:
+            states = [_bytes_at(view, SECRET + each.name) for each in watched]
+        return [
+            (each, state)
+            for each, state in zip(watched, states, strict=True)
+            if state != each._stored or each.version != each.seen
+        ]
+
+    def _is_settled(self) -> bool:
+        return self._numbers is None or self._numbers[0] == self._numbers[1]
+
+    def _tell(self, handle: LiveSecret, state: object) -> None:
+        # After `state` was taken and before the read: else a commit in between could be taken for looked at.
+        settled = self._is_settled()
+        # Not every change is a new version, and a record that cannot be read is on record once, not at each commit.
+        self._looked.pop(handle.name, None)
+        with suppress(SecretNotFoundError, DeniedError, TamperedError):
+            self._live.refresh(handle)
+        if settled:
+            self._looked[handle.name] = state
+        if handle.version != handle.seen:
+            handle.seen = handle.version
+            for callback in list(handle._callbacks):
+                _call(callback, handle)
+
+
+def _bytes_at(view: Reader, path: str) -> bytes | None:
+    try:
+        return view.get(path)
+    except TamperedError:
+        return b""  # the same each time, and never what a handle holds
+
+
+def _call(callback: Callback, handle: LiveSecret) -> None:
+    try:
+        callback(handle)
+    except Exception as error:
+        hook = threading.excepthook
+        hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))

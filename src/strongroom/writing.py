@@ -1,0 +1,139 @@
+"""What a manager's writing methods do: check the arguments, then run a step of `versions` in a transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from strongroom import arguments, versions
+from strongroom.access import Access
+from strongroom.change import Change
+from strongroom.data import Data, Value, decode_value, encode
+from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
+from strongroom.model import ROTATION, SECRET, SecretInfo, VersionInfo, check_name
+
+Step = Callable[[Change], VersionInfo]
+
+
+class Writing:
+    """The writing methods of `SecretsManager`, where each is described, for one actor.
+
+    `keep` is `max_versions` for secrets that do not say otherwise.
+    """
+
+    def __init__(self, access: Access, keep: int) -> None:
+        self._access = access
+        self._keep = keep
+
+    def set(
+        self,
+        name: str,
+        value: Value | Data,
+        cas: int | None,
+        expires_in: float | None,
+        custom: Mapping[str, str] | None,
+        max_versions: int | None,
+    ) -> VersionInfo:
+        """See `SecretsManager.set_secret`."""
+        check_name(name)
+        arguments.check_cas(cas)
+        data = encode(value)
+        attributes = arguments.attributes(expires_in, custom, max_versions)
+        return self._access.change("SET", "write", name, self._put(name, data, cas, attributes))
+
+    def set_many(self, secrets: Mapping[str, Value | Data], cas: int | None) -> dict[str, VersionInfo]:
+        """See `SecretsManager.set_secrets`; `cas` is the same for all of them."""
+        if not isinstance(secrets, Mapping):
+            raise InvalidValueError("set_secrets takes a mapping of names to values")
+        encoded = {check_name(name): encode(value) for name, value in secrets.items()}
+        steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
+        return self._access.change_many("SET", "write", steps)
+
+    def rotate(self, name: str, new_value: Value | Data | None, cas: int | None) -> VersionInfo:
+        """See `SecretsManager.rotate_secret`; for a secret without a rotator, and checked arguments."""
+        data = None if new_value is None else encode(new_value)
+
+        def step(change: Change) -> VersionInfo:
+            info, present = versions.require(change, name)
+            if info.versions[-1].state != "live":
+                raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
+
+        return self._access.change("ROTATE", "update", name, step)
+
+    def roll_back(self, name: str, version: int, cas: int | None) -> VersionInfo:
+        """See `SecretsManager.rollback`."""
+        check_name(name)
+        arguments.check_version(version)
+        arguments.check_cas(cas)
+
+        def step(change: Change) -> VersionInfo:
+            versions.require(change, name)
+            data = versions.read(change, change.records, name, version)
+            if data is None:
+                raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
+            return self._put(name, data, cas, versions.Attributes())(change)
+
+        return self._access.change("ROLLBACK", "update", name, step)
+
+    def describe(self, name: str, custom: Mapping[str, str] | None, max_versions: int | None) -> SecretInfo:
+        """See `SecretsManager.describe_secret`."""
+        check_name(name)
+        attributes = arguments.attributes(None, custom, max_versions)
+        return self._access.change(
+            "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
+        )
+
+    def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
+        """See `SecretsManager.delete_secret`."""
+        arguments.check_versions(numbers)
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+
+    def undelete(self, name: str, numbers: Sequence[int] | None) -> bool:
+        """See `SecretsManager.undelete_secret`."""
+        arguments.check_versions(numbers)
+        return self._mark("UNDELETE", name, lambda change: versions.undelete(change, name, numbers))
+
+    def destroy(self, name: str, numbers: Sequence[int] | None, *, with_history: bool) -> bool:
+        """See `SecretsManager.destroy_secret`."""
+        arguments.check_versions(numbers)
+        if with_history:
+            done = self._mark("DESTROY", name, lambda change: _forget(change, name))
+        else:
+            done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
+        self._access.engine.store.scrub()
+        return done
+
+    def _put(self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes) -> Step:
+        def step(change: Change) -> VersionInfo:
+            self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
+            if change.get(ROTATION + name) is not None:
+                from strongroom.rotation.state import refuse_while_staged
+
+                refuse_while_staged(change, change.records, name)
+            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=self._keep)
+
+        return step
+
+    def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
+        check_name(name)
+        try:
+            return bool(self._access.change(action, "delete", name, step))
+        except SecretNotFoundError:
+            return False
+
+
+def _forget(change: Change, name: str) -> list[int]:
+    if change.get(ROTATION + name) is not None:
+        from strongroom.rotation.steps import forget
+
+        forget(change, name)
+    return versions.forget(change, name)
+
+
+def _generated(name: str, present: bytes) -> bytes:
+    from strongroom.generate import generate_value
+
+    if not isinstance(decode_value(present), str):
+        raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)
+    return encode(generate_value())
