@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 
 from strongroom import drivers
-from strongroom.errors import ConfigError, StoreNotFoundError
+from strongroom.errors import ConfigError, MissingExtraError, StoreNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_an_unknown_scheme_is_refused_and_credentials_are_not_shown(connect, url
     assert "tiger" not in str(caught.value)
 
 
-@pytest.mark.parametrize("table", [drivers.STORES, drivers.KEY_PROVIDERS, drivers.AUDIT_SINKS])
+@pytest.mark.parametrize("table", [drivers.STORES, drivers.KEY_PROVIDERS, drivers.AUDIT_SINKS, drivers.ROTATORS])
 def test_every_named_driver_can_be_imported(table):
     from importlib import import_module
 
@@ -61,3 +63,13 @@ def test_a_log_is_a_file_by_its_ending(tmp_path):
 def test_options_reach_the_sink(tmp_path):
     with pytest.raises(ConfigError, match="sync"):
         drivers.audit_sink(f"file:{tmp_path}/audit.log", sync="sometimes")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "extra"),
+    [("postgresql", "psycopg", "psycopg"), ("mysql", "pymysql", "mysql"), ("redis", "redis.backoff", "redis")],
+)
+def test_a_rotator_without_its_library_names_the_pip_line(scheme, library, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'strongroom\[{extra}\]'"):
+        drivers.rotator(f"{scheme}://admin@host?user=a&role=a&admin_secret=b", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import subprocess
 from collections import Counter
@@ -12,7 +13,17 @@ import pytest
 
 from strongroom.errors import InvalidInputError
 from strongroom.formats import parse
-from strongroom.generate import ALPHABETS, ASCII, DIGITS, HEX, URLSAFE, generate_value
+from strongroom.generate import (
+    ALPHABETS,
+    ASCII,
+    DIGITS,
+    HEX,
+    URLSAFE,
+    _words,
+    generate_by_name,
+    generate_value,
+    generate_words,
+)
 
 
 def test_by_default_it_has_32_letters_and_digits() -> None:
@@ -82,3 +93,63 @@ def test_a_value_passes_unquoted_through_a_shell_a_url_and_a_dotenv_file(name: s
 
 def test_the_ascii_alphabet_has_punctuation() -> None:
     assert set(ASCII) - set(ALPHABETS["alphanumeric"]) == set("-._")
+
+
+def test_the_words_are_those_of_the_eff() -> None:
+    dice = ("".join(throw) for throw in itertools.product("123456", repeat=5))
+    published = "".join(f"{throw}\t{word}\n" for throw, word in zip(dice, _words(), strict=True))
+    assert hashlib.sha256(published.encode()).hexdigest().startswith("addd35536511597a02fa0a9ff1e52846")
+
+
+def test_a_passphrase_has_six_words_of_the_list_or_as_many_as_are_asked_for() -> None:
+    assert len(split(generate_words())) == 6
+    assert len(split(generate_words(12))) == 12
+
+
+def split(passphrase: str) -> list[str]:
+    """Read a passphrase as the words that it was made of; each hyphen joins two words, or is within one."""
+    words, known = [""], set(_words())
+    for part in passphrase.split("-"):
+        if words[-1] in known or not words[-1]:
+            words.append(part)
+        else:
+            words[-1] += f"-{part}"
+    assert set(words[1:]) <= known
+    return words[1:]
+
+
+def test_no_two_lists_of_words_make_the_same_passphrase() -> None:
+    known = set(_words())
+    assert len(known) == 7776
+    hyphenated = [word for word in known if "-" in word]
+    assert hyphenated
+    assert all(word.split("-")[0] not in known for word in hyphenated)
+
+
+def test_each_word_is_drawn_from_equally_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter(range(65536))
+    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
+    drawn = Counter(word for _ in range(62208 // 972) for word in split(generate_words(972)))
+    assert set(drawn.values()) == {62208 // 7776}
+    assert len(drawn) == 7776
+
+
+def test_numbers_that_would_favour_some_words_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter([62208, 65535, 0, 1, 2, 3, 4])
+    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
+    assert split(generate_words(5)) == _words()[:5]
+
+
+def test_too_few_words_are_refused_with_the_number_that_is_enough() -> None:
+    with pytest.raises(InvalidInputError, match=r"4 words out of 7776 are 52 bits of entropy.*use 5 words or more"):
+        generate_words(4)
+    with pytest.raises(InvalidInputError, match="at most 1,000"):
+        generate_words(1001)
+
+
+def test_a_value_can_be_asked_for_by_the_name_of_its_alphabet() -> None:
+    assert len(generate_by_name("hex")) == 32
+    assert len(split(generate_by_name("words"))) == 6
+    assert len(split(generate_by_name("words", 7))) == 7
+    with pytest.raises(InvalidInputError, match="there is no alphabet 'klingon'"):
+        generate_by_name("klingon")

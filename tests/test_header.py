@@ -45,16 +45,27 @@ def test_it_is_a_line_with_a_checksum_and_a_json_object():
     }
 
 
-@pytest.mark.parametrize("number", [b"2", b"17", b"999999999"])
+@pytest.mark.parametrize("number", [b"2", b"17", b"999999999", b"2 and more words"])
 def test_a_newer_format_is_said_to_be_newer(number):
-    with pytest.raises(NewerFormatError, match=f"format {int(number)}, this strongroom reads 1: upgrade"):
+    with pytest.raises(NewerFormatError, match=f"format {int(number.split()[0])}, this strongroom reads 1: upgrade"):
         Header.decode(signed(b"whatever", number))
 
 
-@pytest.mark.parametrize("number", [b"0", b"", b"-1", b"x", b"9" * 5000, b"1 1"])
+@pytest.mark.parametrize("number", [b"0", b"", b"-1", b"x", b"1" * 10, b"9" * 5000, b"1 1"])
 def test_a_format_that_never_was_is_damage(number):
     with pytest.raises(TamperedError, match="checksum"):
         Header.decode(signed(b"{}", number))
+
+
+def test_the_checksum_is_of_everything_after_the_first_line():
+    body = json.dumps(json.loads(HEADER.encode().partition(b"\n")[2]), indent=1).encode()
+    assert Header.decode(signed(body)) == HEADER
+    with pytest.raises(TamperedError, match="checksum"):
+        Header.decode(signed(body) + b"\n{}")
+
+
+def test_the_highest_number_of_a_root_key_is_read():
+    assert Header.decode(changed(root=2**32 - 1)).root == 2**32 - 1
 
 
 @pytest.mark.parametrize(
@@ -117,10 +128,11 @@ def test_each_recipient_opens_and_the_others_are_passed_over(master_key):
 
 def test_a_key_that_opens_nothing_is_told_which_keys_would(master_key, monkeypatch):
     provider = EnvKeyProvider("SECRETS_MASTER_KEY")
-    header = HEADER.with_recipients([Recipient(1, "file:ops.key", 0, HEADER.wrap_root(ROOT, 1, provider))])
+    labels = ((1, "file:ops.key"), (2, "passphrase:"))
+    header = HEADER.with_recipients([Recipient(n, at, 0, HEADER.wrap_root(ROOT, n, provider)) for n, at in labels])
     monkeypatch.setenv("SECRETS_MASTER_KEY", "A" * 43 + "=")
     with pytest.raises(
-        WrongKeyError, match=r"env:SECRETS_MASTER_KEY does not open this store.*from: file:ops.key"
+        WrongKeyError, match=r"env:SECRETS_MASTER_KEY does not open this store.*from: file:ops.key, passphrase:. "
     ) as caught:
         header.unwrap_root(provider)
     assert type(caught.value) is WrongKeyError

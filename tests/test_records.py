@@ -13,7 +13,7 @@ STORE, OTHER = "0123456789abcdef" * 2, "f" * 32
 INFO = SecretInfo(
     "shop/db",
     3,
-    (VersionInfo(2, 10.5, destroyed=True), VersionInfo(3, 20.25, expires=99.5)),
+    (VersionInfo(1, 5.5, deleted=7.75), VersionInfo(2, 10.5, destroyed=True), VersionInfo(3, 20.25, expires=99.5)),
     {"owner": "ops", "ü": "ä"},
     7,
 )
@@ -45,7 +45,7 @@ def test_a_head_lies_as_the_docstring_says(records, head):
     cipher = records.keyset.cipher(1)
     metadata = cipher.decrypt(head[22 : 22 + length], context(STORE, "secret/shop/db", head[:18]))
     assert json.loads(metadata) == {
-        "v": [[2, 10.5, None, 1, None], [3, 20.25, None, 0, 99.5]],
+        "v": [[1, 5.5, 7.75, 0, None], [2, 10.5, None, 1, None], [3, 20.25, None, 0, 99.5]],
         "c": {"owner": "ops", "ü": "ä"},
         "m": 7,
     }
@@ -79,10 +79,27 @@ def test_a_version_comes_back_as_it_was(records):
     assert records.keyset.cipher(1).decrypt(stored[5:], place) == VALUE
 
 
+def test_any_other_entry_comes_back_under_its_own_path_only(records):
+    stored = records.seal_entry("rotation/shop/db", VALUE)
+    assert records.open_entry("rotation/shop/db", stored) == VALUE
+    for other in (records, elsewhere(records, OTHER)):
+        with pytest.raises(TamperedError, match="the entry 'rotation/shop/dc' fails authentication") as caught:
+            other.open_entry("rotation/shop/dc", stored)
+        assert (caught.value.name, caught.value.version) == (None, None)
+    with pytest.raises(TamperedError):
+        elsewhere(records, OTHER).open_entry("rotation/shop/db", stored)
+    with pytest.raises(NewerFormatError, match="the entry 'rotation/shop/db' is in a format"):
+        records.open_entry("rotation/shop/db", b"\x02" + stored[1:])
+    with pytest.raises(UnknownKeyIdError, match="the entry 'rotation/shop/db' cannot be decrypted: data key 77"):
+        records.open_entry("rotation/shop/db", stored[:1] + struct.pack(">I", 77) + stored[5:])
+
+
 @pytest.mark.parametrize("name", ["shop/dc", "shop", "shop/db/", "Shop/db", "shop/db\0"])
 def test_a_head_under_another_name_is_tampering(records, head, name):
     for read in (records.open_head, records.open_info):
-        with pytest.raises(TamperedError, match=r"fails authentication.*moved here.*strongroom verify") as caught:
+        with pytest.raises(
+            TamperedError, match=r"fails authentication.*moved here from another place\. Run `strongroom verify`"
+        ) as caught:
             read(name, head)
         assert caught.value.name == name
         assert type(caught.value) is TamperedError
@@ -185,10 +202,12 @@ def test_a_key_of_the_keyset_that_is_not_the_one_is_tampering(records, head):
 def test_a_higher_format_is_newer_whatever_else_is_wrong(records, head, format):
     byte = bytes([format])
     for read in (records.open_head, records.open_info):
-        with pytest.raises(NewerFormatError, match="'shop/db' is in a format of a newer strongroom: upgrade"):
+        with pytest.raises(NewerFormatError, match="'shop/db' is in a format of a newer strongroom: upgrade") as caught:
             read("shop/db", byte + head[1:])
-    with pytest.raises(NewerFormatError, match="version 2"):
+        assert (caught.value.name, caught.value.version) == ("shop/db", None)
+    with pytest.raises(NewerFormatError, match="version 2") as caught:
         records.open_version("shop/db", 2, byte + records.seal_version("shop/db", 2, VALUE)[1:])
+    assert (caught.value.name, caught.value.version) == ("shop/db", 2)
     with pytest.raises(NewerFormatError):
         records.open_head("shop/db", byte + bytes(4) + head[5:])
 

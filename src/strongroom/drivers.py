@@ -33,6 +33,8 @@ ROTATORS = {
     "command": "strongroom.rotators.command",
     "webhook": "strongroom.rotators.webhook",
     "postgresql": "strongroom.rotators.postgresql",
+    "mysql": "strongroom.rotators.mysql",
+    "redis": "strongroom.rotators.redis",
 }
 _ENDINGS = {".db": "sqlite", ".enc": "file"}
 

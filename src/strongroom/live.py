@@ -113,11 +113,13 @@ class Live:
     def report(self, name: str = "") -> None:
         """Report to rotations what this process holds; costs one look into the store where there are none."""
         if self._access.engine.store.scan(ROTATION + name, limit=1):
-            from strongroom.rotation.reporting import Reporter
-
-            # One for all threads: the report of a second one would never be renewed, and this process seem to lag.
+            # One for the process: what a second one had said, nobody would take back.
             with self._lock:
-                reporter = self._reporter = self._reporter or Reporter(self._access, self.refresh)
+                if self._reporter is None:
+                    from strongroom.rotation.reporting import Reporter
+
+                    self._reporter = Reporter(self._access, self.refresh)
+                reporter = self._reporter
             reporter.report(self.handles)
 
     def _after_fork(self) -> None:

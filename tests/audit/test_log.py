@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import time
 
 import pytest
 
@@ -54,6 +55,39 @@ def test_the_id_of_an_event_is_returned_and_links_the_outcome_to_its_intent(memo
     _, first, second = events(memory)
     assert first["id"] == intent == second["intent"]
     assert (second["seq"], second["revision"]) == (3, 5)
+
+
+def test_every_field_that_is_given_is_written(memory, start):
+    fields = {"version": 3, "stage": "pending", "reason": "cas", "revision": 9, "count": 4, "actor": "bob"}
+    fields["intent"] = "0001020304050607-2"
+    start(memory).record("SET", "A", "failed", **fields)
+    event = events(memory)[-1]
+    assert {field: event[field] for field in fields} == fields
+    assert (event["action"], event["name"], event["outcome"], event["source"]) == ("SET", "A", "failed", "library")
+
+
+def test_a_second_is_rendered_once(memory, start, monkeypatch):
+    log = start(memory)
+    rendered = []
+    strftime = time.strftime
+    monkeypatch.setattr("time.strftime", lambda *given: rendered.append(given) or strftime(*given))
+    for now in (1_999_999_999_000_000_000, 1_999_999_999_999_999_999, 2_000_000_000_000_000_000):
+        log._clock = lambda now=now: now
+        log.record("GET", "A", "ok")
+    assert len(rendered) == 2
+    assert [event["ts"] for event in events(memory)[-3:]] == [
+        "2033-05-18T03:33:19.000000Z", "2033-05-18T03:33:19.999999Z", "2033-05-18T03:33:20.000000Z"
+    ]  # fmt: skip
+
+
+def test_the_memory_of_a_writer_does_not_grow_with_the_number_of_actors(memory, start):
+    log = start(memory)
+    most = 0
+    for n in range(1100):
+        log.record("GET", "A", "ok", actor=f"actor {n}")
+        most = max(most, len(log._whos))
+    assert most <= 1000
+    assert events(memory)[-1]["actor"] == "actor 1099"
 
 
 def test_an_actor_can_be_given_for_one_event(memory, start):

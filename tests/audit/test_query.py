@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from strongroom.audit.parsing import parse
 from strongroom.audit.query import moment, query
 from strongroom.errors import InvalidInputError
 
@@ -138,9 +139,18 @@ def test_what_is_no_time_is_refused(since):
         moment(since)
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": -1}, {"limit": "3"}, {"action": "get"}, {"outcome": "good"}])
-def test_a_filter_that_matches_nothing_ever_is_refused(memory, wrong):
-    with pytest.raises(InvalidInputError):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"limit": 0}, "limit is a number of events, at least 1, not 0"),
+        ({"limit": -1}, "limit is a number of events, at least 1, not -1"),
+        ({"limit": "3"}, "limit is a number of events, at least 1, not '3'"),
+        ({"action": "get"}, "'get' is not an action; there are .* GET "),
+        ({"outcome": "good"}, "'good' is not an outcome; there are .*denied"),
+    ],
+)
+def test_a_filter_that_matches_nothing_ever_is_refused(memory, wrong, message):
+    with pytest.raises(InvalidInputError, match=f"^{message}"):
         query(memory, **wrong)
 
 
@@ -192,3 +202,45 @@ def test_a_moment_is_in_utc_whatever_the_zone_of_the_machine(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def glue(memory, number):
+    """Put the last events on one line, as when each process but the last died right before its line feed."""
+    memory.texts[-number:] = [b"".join(memory.texts[-number:])]
+
+
+@pytest.mark.parametrize("name", ["db/one", "db/", "db/*", "*b/*"])
+def test_each_event_of_a_line_is_judged_by_its_own_name(memory, log, name):
+    log.record("GET", "db/one", "ok")
+    log.record("GET", "other", "ok")
+    log.record("LIST", None, "ok")
+    glue(memory, 3)
+    assert names(query(memory, name=name)) == ["db/one"]
+
+
+def test_an_answered_intent_does_not_hide_an_event_before_it_on_the_line(memory, log):
+    log.record("GET", "A", "ok")
+    intent = log.record("SET", "B", "intent")
+    glue(memory, 2)
+    log.record("SET", "B", "ok", intent=intent)
+    assert names(query(memory)) == ["B", "A"]
+
+
+def test_a_line_that_is_out_of_order_by_an_hour_does_not_end_the_search(memory, log):
+    for at in (NOW, NOW - 3600, NOW - 3601):
+        log.at = at
+        log.record("GET", str(at), "ok")
+    assert names(query(memory, since=NOW)) == []
+    memory.texts.pop()
+    assert names(query(memory, since=NOW)) == [str(NOW)]
+
+
+@pytest.mark.parametrize(("name", "parsed"), [("db", 1), ("db/", 2), ("db*", 4), ("db/t*", 1), ("*", 5)])
+def test_only_the_lines_that_may_match_are_parsed(memory, log, monkeypatch, name, parsed):
+    for each in ("db", "dbx", "db/one", "db/two", "d"):
+        log.record("GET", each, "ok")
+    log.record("LIST", None, "ok")
+    seen = []
+    monkeypatch.setattr("strongroom.audit.query.parse", lambda piece: seen.append(piece) or parse(piece))
+    query(memory, name=name)
+    assert len(seen) == parsed

@@ -54,6 +54,15 @@ def test_nothing_is_read_beyond_the_window(memory, start):
     assert last_revision(memory, STORE, window=1000) is None
 
 
+def test_a_write_is_found_when_no_more_than_the_window_lies_behind_it(memory, start):
+    log = start(memory)
+    log.record("SET", "A", "ok", revision=5)
+    log.record("GET", "A", "ok")
+    behind = len(memory.texts[-1])
+    assert last_revision(memory, STORE, window=behind) == 5
+    assert last_revision(memory, STORE, window=behind - 1) is None
+
+
 def test_reading_stops_soon_after_the_newest_write(memory, start):
     log = start(memory)
     for revision in range(1, 500):

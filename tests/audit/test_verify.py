@@ -45,14 +45,6 @@ def test_an_empty_log_has_no_problems(memory):
     assert verify(memory, KEYS, {}) == (0, 0, 0, None, (), ())
 
 
-def test_progress_is_told(memory):
-    fill(memory, 10)
-    memory.texts *= 2001
-    told = []
-    verify(memory, KEYS, {}, progress=told.append)
-    assert told == [10_000, 20_000]
-
-
 # Attacks on lines
 
 

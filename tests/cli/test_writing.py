@@ -77,15 +77,19 @@ def test_generated_values_have_the_length_and_alphabet_asked_for(store: Cli) -> 
     value = store("get", "A", "-n").out
     assert len(value) == 20
     assert set(value) <= set("0123456789abcdef")
+    store("set", "A", "--generate", "--length", "8", "--alphabet", "words")
+    assert store("get", "A", "-n").out.count("-") >= 7
     assert store("set", "A", "--generate", "--length", "3").code == 2
+    assert store("set", "A", "--generate", "--length", "4", "--alphabet", "words").code == 2
     assert store("set", "A", "--length", "30", stdin="x").code == 2
 
 
 def test_the_alphabets_are_those_of_the_generator() -> None:
     from strongroom.cli.values import ALPHABETS
     from strongroom.generate import ALPHABETS as GENERATED
+    from strongroom.generate import WORDS
 
-    assert tuple(GENERATED) == ALPHABETS
+    assert (*GENERATED, WORDS) == ALPHABETS
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ SKIPPED = {
     "README.md": ("pip install", "make demo"),
     "docs/quickstart.md": ("python3 -m venv", "mkdir /tmp/first-steps"),
     "docs/production.md": (),
+    "docs/rotation.md": (),
 }
 """Shell blocks that a test does not run begin so."""
 

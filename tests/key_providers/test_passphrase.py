@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from strongroom.crypto.argon2 import CEILING, Argon2Cost
+from strongroom.crypto.argon2 import CEILING, Argon2Cost, argon2id
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
 from strongroom.key_providers import passphrase
 from strongroom.key_providers.passphrase import PassphraseProvider, connect
@@ -118,6 +118,21 @@ def test_it_is_read_from_the_first_line_of_a_private_file(tmp_path):
         connect(str(path))._given()
 
 
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe not UTF-8", "pässword of words".encode(), b" spaces at both ends ", b"ends in XX"]
+)
+def test_every_byte_of_that_line_counts(tmp_path, content):
+    """What another program wrote in another encoding is a passphrase too."""
+    path = tmp_path / "phrase"
+    path.write_bytes(content + b"\n")
+    path.chmod(0o600)
+    given = connect(str(path))._given()
+    assert given == content.decode("utf-8", "surrogateescape")
+    salt = bytes(16)
+    derived = provider(given)._derive(struct.pack(">2sIII16s", b"P\x01", *CHEAP, salt))
+    assert derived == argon2id(content, salt, CHEAP)
+
+
 def test_it_is_read_from_the_variable_before_the_terminal(monkeypatch):
     monkeypatch.setenv("STRONGROOM_PASSPHRASE", PHRASE)
     monkeypatch.setattr("getpass.getpass", lambda prompt: pytest.fail("asked"))
@@ -127,8 +142,10 @@ def test_it_is_read_from_the_variable_before_the_terminal(monkeypatch):
 def test_it_is_asked_for_on_a_terminal(monkeypatch):
     monkeypatch.delenv("STRONGROOM_PASSPHRASE", raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("getpass.getpass", lambda prompt: PHRASE)
+    asked = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or PHRASE)
     assert connect("")._given() == PHRASE
+    assert asked == ["Passphrase of the strongroom store: "]
 
 
 def test_without_variable_and_terminal_there_is_no_key(monkeypatch):

@@ -117,7 +117,7 @@ def test_killed_around_each_transaction(url, source, number, moment, how, monkey
     recover(url, source, how)
 
 
-@pytest.mark.parametrize("round", range(int(os.environ.get("STRONGROOM_KILLS", "25"))))
+@pytest.mark.parametrize("round", range(25))
 def test_killed_at_a_random_moment(url, source, round):
     generator = random.Random(round)
     pid = in_child(url, lambda manager: manager.rotation.rotate("A", source))

@@ -12,19 +12,9 @@ from strongroom.errors import ConflictError, InvalidInputError, RotationError, S
 from strongroom.rotation import owner
 from strongroom.rotation.rotation import Rotation
 from strongroom.rotation.state import State
+from strongroom.testing.rotators import VirtualClock
 
 from .source import Source
-
-
-class VirtualClock:
-    def __init__(self):
-        self.time = 1_800_000_000.0
-
-    def now(self):
-        return self.time
-
-    def sleep(self, seconds):
-        self.time += seconds
 
 
 @pytest.fixture
@@ -48,7 +38,7 @@ def secrets(make_manager):
 
 @pytest.fixture
 def rotation(secrets, clock):
-    return Rotation(secrets._access, None, 10, clock=clock, timeout=5)
+    return secrets.rotation.with_clock(clock, timeout=5)
 
 
 def stages(manager):

@@ -123,3 +123,59 @@ def command_lines():
             lines.append(path.read_bytes())
     assert lines
     return lines
+
+
+@pytest.fixture
+def manager(program, make_manager):
+    """A manager whose secret `A` a program rotates that fails as the file `fails` says."""
+    place = program(PROGRAM.replace("step = sys.argv[1]\n", FAULTY))
+    manager = make_manager()
+    manager.set_secret("A", "first")
+    manager.rotation.attach("A", f"command:{place}?timeout=1", grace=0)
+    return manager
+
+
+FAULTY = """
+import atexit, time
+step, fault = sys.argv[1], open(os.path.dirname(place) + "/fails").read().split()
+if step in fault and "empty" in fault:
+    print('{"value": ""}')
+    sys.exit()
+if step in fault and "raises" in fault:
+    raise ValueError(str(request))
+if step in fault and "hangs" in fault:
+    atexit.register(time.sleep, 60)
+"""
+
+
+def accepted(tmp_path):
+    return json.loads((tmp_path / "accepted").read_text())
+
+
+@pytest.mark.parametrize(
+    ("fault", "phrase"),
+    [("raises", "create ended with exit code 1"), ("hangs", "did not end within 1 s"), ("empty", "an empty value")],
+)
+def test_a_program_that_makes_no_value_changes_nothing(manager, tmp_path, fault, phrase):
+    (tmp_path / "fails").write_text(f"create {fault}")
+    with pytest.raises(RotationError, match=f"nothing was changed: .*{phrase}"):
+        manager.rotate_secret("A")
+    assert (manager.get_secret("A"), accepted(tmp_path)) == ("first", ["first"])
+
+
+@pytest.mark.parametrize("how", ["resume", "abort"])
+@pytest.mark.parametrize("fault", ["raises", "hangs"])
+@pytest.mark.parametrize("step", ["set", "test"])
+def test_a_program_that_fails_or_does_it_and_hangs_leaves_the_current_value_working(
+    manager, tmp_path, step, fault, how
+):
+    (tmp_path / "fails").write_text(f"{step} {fault}")
+    with pytest.raises(RotationError, match=rf"{step} (ended|did not end).*rotate resume A.*rotate abort A") as caught:
+        manager.rotate_secret("A")
+    assert "first" not in str(caught.value)
+    assert manager.get_secret("A") == "first"
+    assert (step, fault) == ("set", "raises") or accepted(tmp_path) == ["first"]
+    (tmp_path / "fails").write_text("")
+    getattr(manager.rotation, how)("A")
+    assert (manager.get_secret("A") == "first") == (how == "abort")
+    assert accepted(tmp_path) == [manager.get_secret("A")]

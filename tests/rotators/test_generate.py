@@ -14,6 +14,12 @@ def test_a_value_is_drawn_by_its_policy():
     assert set(value) <= set("0123456789abcdef")
 
 
+def test_a_passphrase_is_drawn_from_words():
+    value = drivers.rotator("generate:alphabet=words&length=8", None).create({"value": "x"})["value"]
+    assert value.count("-") >= 7
+    assert drivers.rotator("generate:alphabet=words", None).create({"value": "x"})["value"].count("-") >= 5
+
+
 def test_of_several_fields_the_password_is_new_and_the_others_stay():
     rotator = drivers.rotator("generate:", None)
     pending = rotator.create({"username": "a", "password": "b"})
@@ -23,7 +29,10 @@ def test_of_several_fields_the_password_is_new_and_the_others_stay():
         rotator.create({"token": "a"})
 
 
-@pytest.mark.parametrize("rest", ["length=3", "length=x", "alphabet=klingon", "size=3", "length=32&length=33", "junk"])
+@pytest.mark.parametrize(
+    "rest",
+    ["length=3", "length=x", "alphabet=words&length=4", "alphabet=klingon", "size=3", "length=32&length=33", "junk"],
+)
 def test_a_policy_that_cannot_be_is_refused(rest):
     with pytest.raises(ConfigError):
         drivers.rotator(f"generate:{rest}", None)

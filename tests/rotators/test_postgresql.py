@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import time
 
 import psycopg
 import pytest
 
-import strongroom
-from integrations.server import ADMIN, start
+from integrations.server import ADMIN
 from strongroom import drivers
-from strongroom.errors import ConfigError, ConflictError, RotationError
+from strongroom.errors import ConfigError, RotationError
 from strongroom.testing.rotators import RotatorConformance
 
-KILLS = int(os.environ.get("STRONGROOM_KILLS", "4"))
 PLACE = "host=127.0.0.1 dbname=postgres"
 
 
-@pytest.fixture(scope="module")
-def server():
-    server = start()
-    server.execute("CREATE ROLE app_a LOGIN; CREATE ROLE app_b LOGIN")
-    yield server
-    server.stop()
+@pytest.fixture
+def server(postgresql):
+    return postgresql
 
 
 def read(name):
@@ -125,30 +117,3 @@ def test_a_url_that_cannot_be_is_refused(url):
     with pytest.raises(ConfigError) as caught:
         drivers.rotator(url, read)
     assert "hidden" not in str(caught.value)
-
-
-@pytest.mark.parametrize("strategy", ["self", "admin", "alternating"])
-def test_a_rotation_that_is_killed_locks_nobody_out(server, make_manager, strategy):
-    manager = make_manager("sqlite")
-    server.execute("ALTER ROLE app_a PASSWORD 'first'; ALTER ROLE app_b PASSWORD NULL")
-    first = {"username": "app_a", "password": "first"} if strategy == "alternating" else "first"
-    manager.set_secrets({"A": first, "pg/admin": ADMIN})
-    manager.rotation.attach("A", url(server, strategy), grace=0)
-    place, generator = manager._access.engine.store.url, random.Random(strategy)
-    for _ in range(KILLS):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                with strongroom.open(place, audit="memory:") as other:
-                    other.rotation.rotate("A")
-            finally:
-                os._exit(0)
-        time.sleep(generator.uniform(0.01, 0.15))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        try:
-            manager.rotation.resume("A")
-        except ConflictError as error:
-            assert "no rotation" in str(error)  # noqa: PT017
-        assert accepts(server, manager.get_data("A"))
-        assert manager.rotation.status("A")[0].step == "idle"

@@ -7,7 +7,7 @@ import hmac
 import json
 import os
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -23,15 +23,22 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.path, self.headers, body))
         request, accepted, answer = json.loads(body), self.server.accepted, {}
-        step, status = request["step"], self.server.status
+        step = request["step"]
+        status = self.server.statuses.get(step, self.server.status)
         if step == "create":
-            answer = {"value": os.urandom(8).hex()}
+            answer = self.server.made or {"value": os.urandom(8).hex()}
         elif step == "set":
             accepted[:] = [request["pending"]["value"]]
         elif step == "test" and request["pending"]["value"] not in accepted:
             status = 409
         elif step == "retire" and request["previous"]["value"] in accepted:
             accepted.remove(request["previous"]["value"])
+        if status == "silent":
+            self.server.woken.wait(20)
+        if status in ("silent", "cut"):
+            # It was done, and nobody is told.
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -43,11 +50,13 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.accepted, server.requests, server.status, server.answers = ["first"], [], 200, True
+    server.statuses, server.made, server.woken = {}, None, threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.woken.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -119,12 +128,53 @@ def test_a_url_that_would_send_values_in_the_clear_is_refused(rest):
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("status", [500])
-def test_a_webhook_that_answers_500_leaves_the_current_value_working(server, make_manager, status):
+@pytest.fixture
+def manager(server, make_manager):
     manager = make_manager()
     manager.set_secrets({"A": "first", "hooks/key": "k"})
-    manager.rotation.attach("A", f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key")
-    server.status = status
+    manager.rotation.attach("A", f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key", grace=0)
+    return manager
+
+
+def test_a_webhook_that_answers_500_before_it_has_a_value_changes_nothing(server, manager):
+    server.statuses["create"] = 500
     with pytest.raises(RotationError, match=r"nothing was changed: 127.0.0.1:.* answered create with status 500"):
         manager.rotate_secret("A")
     assert (manager.get_secret("A"), server.accepted) == ("first", ["first"])
+
+
+@pytest.mark.parametrize("made", [{"value": ""}, {"value": None}, {"value": "first"}])
+def test_a_webhook_that_makes_no_new_value_changes_nothing(server, manager, made):
+    server.made = made
+    with pytest.raises(RotationError, match=r"nothing was changed: create\(\) returned"):
+        manager.rotate_secret("A")
+    assert (manager.get_secret("A"), server.accepted) == ("first", ["first"])
+
+
+@pytest.mark.parametrize("how", ["resume", "abort"])
+@pytest.mark.parametrize("failure", [500, "cut", "silent"])
+@pytest.mark.parametrize("step", ["set", "test"])
+def test_a_webhook_that_fails_or_does_it_and_does_not_answer_leaves_the_current_value_working(
+    server, manager, step, failure, how, monkeypatch
+):
+    monkeypatch.setattr("strongroom.rotators.webhook.WebhookRotator.__init__.__defaults__", (0.3,))
+    server.statuses[step] = failure
+    phrase = "answered" if failure == 500 else "did not answer"
+    with pytest.raises(RotationError, match=f"{phrase} {step}.*rotate resume A.*rotate abort A"):
+        manager.rotate_secret("A")
+    assert manager.get_secret("A") == "first"
+    assert "first" in server.accepted
+    server.statuses.clear()
+    getattr(manager.rotation, how)("A")
+    assert (manager.get_secret("A") == "first") == (how == "abort")
+    assert server.accepted == [manager.get_secret("A")]
+
+
+def test_a_webhook_that_cannot_retire_leaves_the_new_value_working(server, manager):
+    server.statuses["retire"] = 500
+    with pytest.raises(RotationError, match=r"The new value is current.*rotate resume A"):
+        manager.rotate_secret("A")
+    assert manager.get_secret("A") in server.accepted
+    server.statuses.clear()
+    manager.rotation.resume("A")
+    assert server.accepted == [manager.get_secret("A")]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from strongroom.frozen import Frozen
 from strongroom.model import Position
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ _begin = b'{"id":"'
 _HEX = frozenset(b"0123456789abcdef")
 
 
-class Head:
+class Head(Frozen):
     """The last line of a stream."""
 
-    __slots__ = ("position", "seq")
+    __slots__ = ("seq", "position")  # noqa: RUF023
 
     def __init__(self, seq: int, position: Position) -> None:
         self.seq = seq

@@ -213,9 +213,13 @@ rotated by the library or by --due.""",
         about="""\
 Rotators:
   generate:length=32&alphabet=alphanumeric   a new value, without a source
+  postgresql://ADMIN@HOST/DATABASE?role=ROLE&admin_secret=NAME   a role's password; with other=ROLE two take turns
+  mysql://ADMIN@HOST?user=USER&admin_secret=NAME   an account of MariaDB or MySQL; with other=USER two take turns
+  redis://ADMIN@HOST?user=USER&admin_secret=NAME   a user of Redis
   command:/PATH                              a program: the step as argument, a JSON request on standard input
   webhook:https://HOST/PATH#key=NAME         a service: a JSON request, signed with the secret NAME
-  postgresql://HOST/DATABASE?role=ROLE       a role's password""",
+
+ADMIN's password is the secret NAME. The page docs/rotation.md has the options of each.""",
         examples="""\
 strongroom rotate SESSION_KEY                    a generated value
 strongroom rotate SESSION_KEY --length 64        a longer one

@@ -9,14 +9,14 @@ from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, InvalidValueError
 from strongroom.model import MAX_VALUE_BYTES
 
-ALPHABETS = ("alphanumeric", "ascii", "hex", "digits", "urlsafe")
+ALPHABETS = ("alphanumeric", "ascii", "hex", "digits", "urlsafe", "words")
 SOURCES = (
     Option("--file", "read the value from a file", "PATH"),
     Option("--raw", "keep a line feed at the end of standard input or of the file"),
     Option("--allow-empty", "an empty value is meant"),
     Option("--generate", "make the value: random letters and digits"),
-    Option("--length", "how many characters --generate makes (default 32)", "N", number=True),
-    Option("--alphabet", "the characters that --generate takes", "NAME", choices=ALPHABETS),
+    Option("--length", "how many characters (default 32) or words (default 6) --generate makes", "N", number=True),
+    Option("--alphabet", "the characters that --generate takes, or words for a passphrase", "NAME", choices=ALPHABETS),
     Option("--value", "the value itself: seen in process lists and the shell's history", "VALUE"),
 )
 ABOUT = """\
@@ -67,8 +67,7 @@ def generated(args: Arguments) -> str:
     """Return a random value of the length and alphabet asked for."""
     from strongroom import generate
 
-    length = 32 if args.length is None else args.length
-    return generate.generate_value(length, generate.ALPHABETS[args.alphabet or "alphanumeric"])
+    return generate.generate_by_name(args.alphabet or "alphanumeric", args.length)
 
 
 def read_stdin() -> bytes:

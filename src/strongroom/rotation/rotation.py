@@ -47,6 +47,10 @@ class Rotation:
         self._clock = clock or SystemClock()
         self._calls = Calls(timeout)
 
+    def with_clock(self, clock: Clock, *, timeout: float = TIMEOUT) -> Rotation:
+        """Return the same rotations by another clock, such as `strongroom.testing.rotators.VirtualClock`."""
+        return Rotation(self._access, self._connect, self._keep, clock=clock, timeout=timeout)
+
     def attach(self, name: str, url: str, *, every: float | None = None, grace: float | None = None) -> None:
         """Let the rotator `url` rotate this secret from now on; `every` and `grace` are seconds.
 

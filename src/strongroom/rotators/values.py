@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from strongroom.errors import ConfigError
-from strongroom.generate import ALPHABETS, generate_value
+from strongroom.errors import ConfigError, InvalidInputError
+from strongroom.generate import ALPHABETS, WORDS, generate_by_name
 
 POLICY = {"length", "alphabet"}
 
@@ -15,22 +15,28 @@ POLICY = {"length", "alphabet"}
 class Policy(NamedTuple):
     """How new values are drawn."""
 
-    length: int = 32
+    length: int | None = None
+    """Characters, or words; None for what is usual."""
     alphabet: str = "alphanumeric"
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Policy:
-        """Read `length` and `alphabet`; raises `ConfigError`."""
-        length, alphabet = given.get("length", "32"), given.get("alphabet", "alphanumeric")
-        if not (length.isascii() and length.isdigit() and len(length) < 5):
-            raise ConfigError("length is a whole number of characters")
-        if alphabet not in ALPHABETS:
-            raise ConfigError(f"alphabet is one of: {', '.join(ALPHABETS)}")
-        return cls(int(length), alphabet)
+        """Read `length` and `alphabet`; raises `ConfigError`, also for values that would be too easy to guess."""
+        length, alphabet = given.get("length"), given.get("alphabet", "alphanumeric")
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 5):
+            raise ConfigError("length is a whole number of characters or words")
+        if alphabet not in (*ALPHABETS, WORDS):
+            raise ConfigError(f"alphabet is one of: {', '.join((*ALPHABETS, WORDS))}")
+        policy = cls(None if length is None else int(length), alphabet)
+        try:
+            policy.draw()
+        except InvalidInputError as error:
+            raise ConfigError(str(error)) from None
+        return policy
 
     def draw(self) -> str:
         """Return a new value; raises `InvalidInputError` when it would be too easy to guess."""
-        return generate_value(self.length, ALPHABETS[self.alphabet])
+        return generate_by_name(self.alphabet, self.length)
 
 
 def options(query: str, known: set[str], rotator: str) -> dict[str, str]:

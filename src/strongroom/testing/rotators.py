@@ -9,42 +9,21 @@ class TestMyRotator(RotatorConformance):
 
     def accepts(self, data): return True when the source accepts these fields
 
-`VirtualClock` is for `strongroom.rotation.rotation.Rotation(…, clock=VirtualClock())`: a grace time passes at once.
+The steps are asked one by one here, and in whole rotations in `strongroom.testing.rotations`. There, and wherever you
+rotate in tests of your own, `secrets.rotation.with_clock(VirtualClock())` lets a grace time pass at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
 from strongroom.protocols import Rotator
-
-Fields = Mapping[str, Any]
-
-
-class VirtualClock:
-    """A clock that stands still unless it is told otherwise."""
-
-    def __init__(self, now: float = 1_800_000_000.0) -> None:
-        self.time = now
-
-    def now(self) -> float:
-        """Return seconds since 1970."""
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        self.time += seconds
+from strongroom.testing.clock import VirtualClock as VirtualClock
+from strongroom.testing.rotations import Fields, WholeRotations
 
 
-class RotatorConformance:
+class RotatorConformance(WholeRotations):
     """What holds for every rotator; a subclass has the fixtures `rotator` and `current`, and says what is accepted."""
-
-    def accepts(self, data: Fields) -> bool:
-        """Ask the source itself, not the rotator, whether it accepts these fields."""
-        raise NotImplementedError
 
     def test_create_touches_nothing(self, rotator: Rotator, current: Fields) -> None:
         """What it returns is new each time, keeps the other fields, and is not accepted yet."""

@@ -1,0 +1,66 @@
+"""What a server keeps in place of a password, computed here so that the password itself is not sent to be stored."""
+
+from __future__ import annotations
+
+import hashlib
+
+_ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ORDER = ((0, 10, 20), (21, 1, 11), (12, 22, 2), (3, 13, 23), (24, 4, 14), (15, 25, 5), (6, 16, 26), (27, 7, 17),
+          (18, 28, 8), (9, 19, 29))  # fmt: skip
+"""Which three bytes of the digest make four characters; bytes 31 and 30 make the last three."""
+_ROUNDS = 5000
+
+
+def mysql_native(password: str) -> str:
+    """Return the hash of `mysql_native_password` (MySQL 4.1 and later, MariaDB): SHA-1 twice, after an asterisk.
+
+    It has no salt, and SHA-1 is fast: only a password that nobody can guess is safe in this form.
+    """
+    once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+    return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
+
+
+def mysql_caching_sha2(password: str, salt: str) -> str:
+    """Return the hash of `caching_sha2_password` (MySQL 8): SHA-crypt with 20 characters of salt, 5,000 rounds."""
+    if len(salt) != 20 or not salt.isascii() or "$" in salt:
+        raise ValueError("the salt is 20 ASCII characters without $")
+    return f"$A$005${salt}{sha256_crypt(password.encode(), salt.encode())}"
+
+
+def redis_sha256(password: str) -> str:
+    """Return the form of a password in Redis's access control lists: SHA-256, in hexadecimal, without a salt."""
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def sha256_crypt(password: bytes, salt: bytes) -> str:
+    """Return the 43 characters of SHA-crypt with SHA-256 and 5,000 rounds (Drepper, "Unix crypt using SHA-256", 2008).
+
+    The steps have the numbers of that paper. Unlike crypt(3) it takes all of the salt, as MySQL does.
+    """
+    digest = hashlib.sha256
+    alternate = digest(password + salt + password).digest()  # 4 to 8
+    mixed = password + salt + _filled(alternate, len(password))  # 9, 10
+    bits = len(password)
+    while bits:  # 11
+        mixed += alternate if bits & 1 else password
+        bits >>= 1
+    state = digest(mixed).digest()  # 12
+    passes = _filled(digest(password * len(password)).digest(), len(password))  # 13 to 16
+    salts = _filled(digest(salt * (16 + state[0])).digest(), len(salt))  # 17 to 20
+    for number in range(_ROUNDS):  # 21
+        odd = number & 1
+        block = passes if odd else state
+        block += salts if number % 3 else b""
+        block += passes if number % 7 else b""
+        state = digest(block + (state if odd else passes)).digest()
+    return "".join(_characters(state[a] << 16 | state[b] << 8 | state[c], 4) for a, b, c in _ORDER) + _characters(
+        state[31] << 8 | state[30], 3
+    )
+
+
+def _filled(block: bytes, length: int) -> bytes:
+    return (block * (length // len(block) + 1))[:length]
+
+
+def _characters(number: int, count: int) -> str:
+    return "".join(_ALPHABET[number >> 6 * place & 63] for place in range(count))

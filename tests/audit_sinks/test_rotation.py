@@ -1,0 +1,179 @@
+"""What a writer finds at the path of its log, and what it makes there, while other processes do the same."""
+
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from strongroom.audit_sinks import file
+from strongroom.audit_sinks.file import FileSink
+from strongroom.audit_sinks.rotation import Place
+from strongroom.audit_sinks.segments import Header, header_of, rotated
+from strongroom.errors import AuditError
+
+LOG = "00000000000000aa"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "audit.log"
+
+
+def put(path, *headers):
+    for name, header in headers:
+        (path.parent / name).write_bytes(header.encode())
+
+
+@pytest.fixture
+def another_was_faster(monkeypatch):
+    """Let something happen while the lock is waited for, once."""
+    lock = Place._lock
+
+    def install(happens):
+        @contextmanager
+        def late(self):
+            monkeypatch.setattr(Place, "_lock", lock)
+            happens()
+            with lock(self):
+                yield
+
+        monkeypatch.setattr(Place, "_lock", late)
+
+    return install
+
+
+def test_a_log_that_another_process_rotates_first_is_rotated_once(path, another_was_faster):
+    place, other = (Place(str(path), 1, None) for _ in range(2))
+    mine, theirs = place.follow(None), other.follow(None)
+    followed = []
+    another_was_faster(lambda: followed.append(other.follow(theirs)))
+    now = place.follow(mine)
+    assert now.header == followed[0].header == Header(now.header.log, 2)
+    assert sorted(name.name for name in path.parent.glob("audit.log*")) == [
+        "audit.log", "audit.log.000001", "audit.log.lock"
+    ]  # fmt: skip
+    for segment in (now, followed[0]):
+        os.close(segment.fd)
+
+
+def test_a_log_that_another_process_makes_first_is_not_made_again(path, another_was_faster):
+    another_was_faster(lambda: FileSink(str(path)).append(b'{"n":1}\n'))
+    FileSink(str(path)).append(b'{"n":2}\n')
+    assert path.read_bytes().splitlines()[1:] == [b'{"n":1}', b'{"n":2}']
+
+
+def test_a_log_goes_on_when_its_file_is_deleted_whatever_lies_beside_it(path, monkeypatch):
+    monkeypatch.setattr(file, "LOOK_EVERY", 0.0)
+    sink = FileSink(str(path))
+    sink.append(b'{"n":1}\n')
+    log = sink.position().log
+    put(path, ("audit.log-old", Header("f" * 16, 9)))
+    path.unlink()
+    assert sink.segment() == 2
+    assert sink.position()[:2] == (log, 2)
+
+
+def test_a_new_segment_is_not_written_through_a_symlink(path, tmp_path):
+    (tmp_path / ".audit.log.new").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AuditError, match="ELOOP"):
+        FileSink(str(path)).append(b'{"n":1}\n')
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_a_dead_process_left_of_a_new_segment_is_not_taken_over(path, tmp_path):
+    (tmp_path / ".audit.log.new").write_bytes(b"x" * 1000)
+    FileSink(str(path)).append(b'{"n":1}\n')
+    assert path.read_bytes().splitlines()[1:] == [b'{"n":1}']
+
+
+def test_a_torn_line_ends_before_the_next_begins(path, monkeypatch):
+    sink = FileSink(str(path))
+    sink.append(b'{"n":1}\n')
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, line: write(fd, line[:3]))
+    with pytest.raises(AuditError):
+        sink.append(b'{"n":2}\n')
+    monkeypatch.undo()
+    sink.append(b'{"n":3}\n')
+    with path.open("ab") as torn:
+        torn.write(b'{"n')
+    FileSink(str(path)).append(b'{"n":4}\n')
+    assert path.read_bytes().splitlines()[1:] == [b'{"n":1}', b'{"n', b'{"n":3}', b'{"n', b'{"n":4}']
+
+
+def test_the_path_is_looked_at_once_a_second(path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    looks = []
+    follow = Place.follow
+    monkeypatch.setattr(Place, "follow", lambda *given: looks.append(now[0]) or follow(*given))
+    sink = FileSink(str(path))
+    for now[0] in (100.0, 100.5, 100.999, 101.0, 101.5, 102.5):
+        sink.segment()
+    assert looks == [100.0, 101.0, 102.5]
+
+
+def test_a_file_is_rotated_as_soon_as_it_is_full(path, monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    header = len(Header(LOG, 1).encode())
+    sink = FileSink(str(path), max_bytes=header + 16)
+    segments = []
+    for n in range(6):
+        segments.append(sink.segment())
+        sink.append(b'{"n":%d}\n' % n)
+    assert segments == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_place_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(AuditError, match=r"cannot be opened \(EISDIR: .*name a file, not a directory$"):
+        FileSink(str(tmp_path)).segment()
+
+
+def test_a_pipe_is_no_audit_log_and_nobody_waits_for_it(path):
+    os.mkfifo(path)
+    with pytest.raises(AuditError, match="ESPIPE"):
+        list(FileSink(str(path)).lines())
+
+
+@pytest.mark.parametrize("read", [FileSink.lines, FileSink.lines_backwards])
+def test_an_empty_file_that_was_made_for_the_log_has_no_lines(path, read):
+    path.touch()
+    assert list(read(FileSink(str(path)))) == []
+    put(path, ("audit.log.1", Header(LOG, 1)))
+    assert [line.position[:2] for line in read(FileSink(str(path)))] == [(LOG, 1)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"strongroom_audit":1,"log":"00000000000000ag","segment":1}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000AA","segment":1}\n',
+        b'{"strongroom_audit":1,"log":"0000000000000aa","segment":1}\n',
+        b'{"strongroom_audit":1,"log":"000000000000000aa","segment":1}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":0}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":01}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":1000000000}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":}\n',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":1}',
+        b'{"strongroom_audit":1,"log":"00000000000000aa","segment":1} \n',
+        b'{"strongroom_audit":1, "log":"00000000000000aa","segment":1}\n',
+        b'{"strongroom_audit":2,"log":"00000000000000aa","segment":1}\n',
+    ],
+)
+def test_a_header_has_one_spelling_only(path, line):
+    path.write_bytes(line)
+    assert header_of(str(path)) is None
+    path.write_bytes(Header(LOG, 999_999_999).encode() + b"more")
+    assert header_of(str(path)) == Header(LOG, 999_999_999)
+
+
+def test_of_two_files_with_the_same_segment_the_one_that_was_rotated_here_is_read(path):
+    names = ("audit.log-1", "audit.log.0", "audit.log.000001", "audit.log.1", "audit.log.bak")
+    put(path, *((name, Header(LOG, 1)) for name in names))
+    assert rotated(str(path)) == {1: f"{path}.000001"}
+
+
+def test_the_log_with_the_newest_segment_is_the_log_of_a_path(path):
+    put(path, ("audit.log.1", Header(LOG, 9)), ("audit.log.2", Header(LOG, 8)), ("audit.log.3", Header("f" * 16, 5)))
+    assert list(rotated(str(path))) == [8, 9]
+    assert list(rotated(str(path), "f" * 16)) == [5]

@@ -1,0 +1,60 @@
+"""What MySQL's manual says of two passwords, as a model: no MySQL server can be had from the packages of the tests.
+
+From the reference manual of 8.4, "ALTER USER Statement" and "Password Management, Dual Password Support":
+
+- `RETAIN CURRENT PASSWORD` makes the current primary password the secondary one, in place of any that was there.
+- Without it a change of the primary password leaves the secondary one as it is.
+- A change of the plugin discards the secondary password; with RETAIN CURRENT PASSWORD it fails.
+- `DISCARD OLD PASSWORD` discards the secondary password, if there is one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_native
+
+_STATEMENT = re.compile(
+    r"ALTER USER %s@%s (?:IDENTIFIED WITH (?P<plugin>mysql_native_password|caching_sha2_password) AS %s"
+    r"(?P<retain> RETAIN CURRENT PASSWORD)?|(?P<discard>DISCARD OLD PASSWORD))"
+)
+
+
+class Account:
+    """An account, `app@%`, and the connection that changes it."""
+
+    server_version = "8.4.6"
+
+    def __init__(self, plugin: str, password: str) -> None:
+        self.plugin = plugin
+        self.primary = mysql_native(password) if plugin.startswith("mysql") else mysql_caching_sha2(password, "s" * 20)
+        self.secondary: str | None = None
+        self.statements: list[str] = []
+
+    def accepts(self, password: str) -> bool:
+        return any(self._matches(kept, password) for kept in (self.primary, self.secondary) if kept)
+
+    def _matches(self, kept: str, password: str) -> bool:
+        made = mysql_native(password) if kept[0] == "*" else mysql_caching_sha2(password, kept[7:27])
+        return made == kept
+
+    def cursor(self) -> Account:
+        return self
+
+    def ping(self, reconnect: bool) -> None:
+        assert not reconnect
+
+    def execute(self, statement: str, arguments: tuple[str, ...]) -> None:
+        found = _STATEMENT.fullmatch(statement)
+        assert found is not None, f"MySQL does not know this: {statement}"
+        assert arguments[:2] == ("app", "%")
+        self.statements.append(statement)
+        if found["discard"]:
+            self.secondary = None
+            return
+        if found["plugin"] != self.plugin:
+            assert not found["retain"], "the old password is retained by the same plugin only"
+            self.secondary, self.plugin = None, found["plugin"]
+        if found["retain"]:
+            self.secondary = self.primary
+        self.primary = arguments[2]

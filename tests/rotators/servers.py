@@ -1,0 +1,173 @@
+"""Real MariaDB and Redis servers on the loopback interface, in directories of their own."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from integrations.server import free_port
+from integrations.test_redis import binary
+
+ADMIN = "admin-password"
+
+
+class MariaDb:
+    """A server with a general log, TLS, and the administrator `root`."""
+
+    def __init__(self) -> None:
+        install, server = program("mariadb-install-db"), program("mariadbd")
+        self.directory = Path(tempfile.mkdtemp(prefix="strongroom-mariadb-"))
+        self.port = free_port()
+        self.log = self.directory / "general.log"
+        self.authority = self.directory / "server.pem"
+        make_certificate(self.directory)
+        user = []
+        if os.getuid() == 0:
+            user = ["--user=nobody"]
+            for path in (self.directory, *self.directory.iterdir()):
+                os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+        common = [f"--datadir={self.directory}/data", "--skip-name-resolve", *user]
+        run(install, "--no-defaults", *common, "--auth-root-authentication-method=normal", "--skip-test-db")
+        self.process = subprocess.Popen(
+            [server, "--no-defaults", *common, f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-log-bin",
+             f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid", "--general-log",
+             f"--general-log-file={self.log}", "--innodb-flush-log-at-trx-commit=0",
+             f"--ssl-cert={self.authority}", f"--ssl-key={self.directory}/server.key"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+        )  # fmt: skip
+        try:
+            wait_until(lambda: self.accepts("root", ""), self.process)
+            self.execute(f"ALTER USER root@'127.0.0.1' IDENTIFIED BY '{ADMIN}'", password="")
+            self.execute("CREATE USER app_a@'%'; CREATE USER app_b@'%'")
+            self.reset()
+        except BaseException:
+            self.stop()
+            raise
+
+    def execute(self, statements: str, password: str = ADMIN) -> None:
+        import pymysql
+
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="root", password=password) as connection:
+            for statement in statements.split(";"):
+                connection.cursor().execute(statement)
+
+    def reset(self) -> None:
+        """Let `app_a` have the password `first`, and `app_b` one that nobody knows."""
+        unknown = os.urandom(16).hex()
+        self.execute(f"ALTER USER app_a@'%' IDENTIFIED BY 'first'; ALTER USER app_b@'%' IDENTIFIED BY '{unknown}'")
+
+    def accepts(self, user: str, password: str) -> bool:
+        import pymysql
+
+        try:
+            pymysql.connect(host="127.0.0.1", port=self.port, user=user, password=password).close()
+        except pymysql.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Redis:
+    """A server, with an aclfile or without; `default` has the administrator's password."""
+
+    def __init__(self, directory: Path, aclfile: bool) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.acl = directory / "users.acl"
+        self.config = directory / "redis.conf"
+        settings = f"port {self.port}\nbind 127.0.0.1\nsave ''\ndir {directory}\n"
+        users = f"user default on >{ADMIN} ~* &* +@all\nuser app on >first ~* +get\n"
+        if aclfile:
+            self.acl.write_text(users)
+            settings += f"aclfile {self.acl}\n"
+        else:
+            settings += users
+        self.config.write_text(settings)
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([binary(), str(self.config)], stdout=subprocess.DEVNULL)
+        wait_until(lambda: self.accepts("default", ADMIN) or self.accepts("app", "first"), self.process)
+
+    def command(self, *words: str) -> object:
+        import redis
+
+        with redis.Redis(port=self.port, username="default", password=ADMIN, decode_responses=True) as connection:
+            return connection.execute_command(*words)
+
+    def accepts(self, user: str, password: str) -> bool:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=self.port, username=user, password=password, retry=once) as connection:
+            try:
+                connection.get("nothing")
+            except (redis.AuthenticationError, redis.ConnectionError):
+                return False
+        return True
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if found is None:
+        pytest.skip(f"there is no {name}: install the Debian package mariadb-server")
+    return found
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", text=True)
+    assert done.returncode == 0, done.stdout[-500:]
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None, "the server has ended"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.02)
+
+
+def make_certificate(directory: Path) -> None:
+    """Write `server.key` and `server.pem`, a certificate for 127.0.0.1 that signs itself."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (directory / "server.key").write_bytes(key.private_bytes(*form))
+    (directory / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
