@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ARGS ?=
 MUTATION_ARGS ?=
+PLATFORM_ARGS ?=
 AIRFLOW := .venv-airflow
 
-.PHONY: demo test airflow bench lint docs coverage campaign mutation clean
+.PHONY: demo platform test airflow bench lint docs coverage campaign mutation clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +22,9 @@ $(VENV)/ready-%: $(VENV)/ready
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo/demo.py
+
+platform: $(VENV)/ready-platform
+	$(BIN)/python examples/platform/run.py $(PLATFORM_ARGS)
 
 test: $(VENV)/ready-test
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)

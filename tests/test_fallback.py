@@ -80,6 +80,18 @@ def test_an_empty_secret_is_an_answer(store, silent, monkeypatch):
     assert get_secret_or_env("OTHER", default="d") == ""
 
 
+def test_a_field_is_answered_by_the_store_and_else_by_its_own_variable(store, silent, monkeypatch):
+    with strongroom.open() as manager:
+        manager.set_secret("LOGIN", {"username": "app", "value": VALUE})
+    monkeypatch.setenv("DB_USERNAME", "by its own name")
+    monkeypatch.setenv("OTHER", "by the other name")
+    assert get_secret_or_env("LOGIN", field="username") == "app"
+    assert get_secret_or_env("LOGIN") == VALUE, "a call site that asks for no field goes on as before"
+    assert get_secret_or_env("DB", field="username") == "by its own name"
+    assert get_secret_or_env("DB", "OTHER", field="username") == "by the other name"
+    assert get_secret_or_env("OTHER", default="d", field="username") == "d"
+
+
 def test_without_a_store_the_environment_answers_with_one_warning(monkeypatch, project):
     monkeypatch.setenv("DB", VALUE)
     with pytest.warns(StrongroomWarning, match="no strongroom store") as caught:  # noqa: PT031

@@ -93,7 +93,9 @@ METHODS = {
 
 FUNCTIONS = {
     "generate_master_key": "() -> 'str'",
-    "get_secret_or_env": "(name: 'str', env_var: 'str | None' = None, default: 'Any' = None) -> 'Any'",
+    "get_secret_or_env": (
+        "(name: 'str', env_var: 'str | None' = None, default: 'Any' = None, *, field: 'str | None' = None) -> 'Any'"
+    ),
     "init": (
         "(store: 'str | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | AuditSink | "
         "None' = None, *, algorithm: 'str | None' = None, source: 'str' = 'library', settings: 'Config | "

@@ -21,8 +21,12 @@ _on_error = "raise"
 _warned: set[str] = set()
 
 
-def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None) -> Any:
+def get_secret_or_env(
+    name: str, env_var: str | None = None, default: Any = None, *, field: str | None = None
+) -> Any:  # fmt: skip
     """Return the secret `name`, else the variable `env_var` (by default the one called `name`), else `default`.
+
+    `field` names one of several fields; its variable is by default the one that `strongroom run` fills, `NAME_FIELD`.
 
     The store is the one of the settings, opened once in each process. Where none was made and none is configured, or no
     master key is, the environment answers, with one warning.
@@ -33,7 +37,7 @@ def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None
     check_name(name)
     try:
         manager = _manager()
-        found = None if manager is None else manager.get_secret(name)
+        found = None if manager is None else manager.get_secret(name, field=field)
     except StrongroomError as error:
         if _on_error != "fallback":
             raise
@@ -41,7 +45,7 @@ def get_secret_or_env(name: str, env_var: str | None = None, default: Any = None
         found = None
     if found is not None:
         return found
-    return os.environ.get(env_var or name, default)
+    return os.environ.get(env_var or (name if field is None else f"{name}_{field.upper()}"), default)
 
 
 def reset() -> None:

@@ -18,6 +18,11 @@ def test_fields_are_user_name_and_password():
     assert credentials({"username": "app", "password": "pw"}).arguments == {"user": "app", "password": "pw"}
 
 
+def test_the_password_may_be_the_field_that_is_read_without_a_name():
+    assert credentials({"username": "app", "value": "pw"}) == ("app", "pw")
+    assert credentials({"username": "app", "value": "no", "password": "pw"}) == ("app", "pw")
+
+
 @pytest.mark.parametrize("value", [b"bytes", {"pass": "x-hidden"}, {"password": 1}, None])
 def test_anything_else_is_refused_without_showing_it(value):
     with pytest.raises(InvalidValueError) as caught:

@@ -41,6 +41,40 @@ def test_a_pool_with_a_handle_among_its_arguments_goes_on_after_a_rotation(postg
             assert backend(connection) != before
 
 
+def test_a_connection_that_is_under_way_when_the_secret_changes_is_made_again(postgres, secrets, monkeypatch):
+    made, connect = [], psycopg.Connection.connect.__func__
+
+    def connect_slowly(cls, *arguments, **more):
+        made.append(connect(cls, *arguments, **more))
+        if len(made) == 1:
+            rotate(postgres, secrets)
+        return made[-1]
+
+    monkeypatch.setattr(psycopg.Connection, "connect", classmethod(connect_slowly))
+    with connection_class(secrets, "DB").connect(postgres.dsn) as connection:
+        assert made[1] is connection
+        assert (len(made), made[0].closed, connection.closed) == (2, True, False)
+        assert connection.info.password == secrets.get_secret("DB")
+
+
+def test_an_async_connection_that_is_under_way_when_the_secret_changes_is_made_again(postgres, secrets, monkeypatch):
+    made, connect = [], psycopg.AsyncConnection.connect.__func__
+
+    async def connect_slowly(cls, *arguments, **more):
+        made.append(await connect(cls, *arguments, **more))
+        if len(made) == 1:
+            rotate(postgres, secrets)
+        return made[-1]
+
+    async def main():
+        monkeypatch.setattr(psycopg.AsyncConnection, "connect", classmethod(connect_slowly))
+        async with await async_connection_class(secrets, "DB").connect(postgres.dsn) as connection:
+            assert (len(made), made[0].closed, connection.closed) == (2, True, False)
+            assert connection.info.password == secrets.get_secret("DB")
+
+    asyncio.run(main())
+
+
 def test_a_pool_is_drained_when_the_secret_changes(postgres, secrets, wait_until):
     cls = connection_class(secrets, "DB")
     with psycopg_pool.ConnectionPool(postgres.dsn, connection_class=cls, min_size=2, open=True, timeout=10) as pool:

@@ -188,6 +188,28 @@ def test_threads_that_report_at_once_are_one_consumer(make_manager, monkeypatch)
     assert len(entries(secrets)) == 1
 
 
+def test_one_thread_reports_at_a_time(make_manager, monkeypatch):
+    news, inside, most = Reporter._news, [], []
+
+    def count(self, handles):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        yield from news(self, handles)
+        inside.pop()
+
+    monkeypatch.setattr(Reporter, "_news", count)
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    threads = [threading.Thread(target=secrets.secret, args=("A",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(most) == {1}
+
+
 def test_a_child_of_fork_is_a_consumer_of_its_own(make_manager):
     secrets = make_manager("sqlite")
     secrets.set_secret("A", "first")

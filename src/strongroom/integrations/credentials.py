@@ -27,12 +27,16 @@ class Credentials(NamedTuple):
 def credentials(value: Any) -> Credentials:
     """Read a secret's value: a text is the password; of several fields, `username` and `password` are taken.
 
+    The password may be in the field `value` too, where `get_secret` finds it without a field's name.
+
     Raises `InvalidValueError`.
     """
     if isinstance(value, str):
         return Credentials(None, value)
-    if isinstance(value, Mapping) and isinstance(value.get("password"), str):
-        username = value.get("username")
-        return Credentials(username if isinstance(username, str) else None, value["password"])
+    if isinstance(value, Mapping):
+        username, password = value.get("username"), value.get("password", value.get("value"))
+        if isinstance(password, str):
+            return Credentials(username if isinstance(username, str) else None, password)
+        del password
     del value  # a traceback that captures local variables would show it
     raise InvalidValueError("a secret to log in with is a text, or has the fields `password` and perhaps `username`")

@@ -32,7 +32,8 @@ def connection_class(secrets: SecretsManager, name: str, *, grace: float = GRACE
     """Return a connection class whose `connect` takes the password, and the user if it is there, from a secret.
 
     When the server refuses the password, the secret is read again, and within `grace` seconds of a change the version
-    before is tried. `connect` raises what psycopg's own raises, and what `SecretsManager.secret` raises.
+    before is tried. A connection that was under way when the secret changed is made again: draining a pool would not
+    find it. `connect` raises what psycopg's own raises, and what `SecretsManager.secret` raises.
     """
 
     class LiveConnection(psycopg.Connection[Any]):
@@ -41,7 +42,12 @@ def connection_class(secrets: SecretsManager, name: str, *, grace: float = GRACE
             def attempt(value: Any) -> Any:
                 return super(LiveConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)
 
-            return with_refresh(secrets, name, attempt, grace=grace)
+            while True:
+                version = _version(secrets, name)
+                connection = with_refresh(secrets, name, attempt, grace=grace)
+                if _version(secrets, name) == version:
+                    return connection
+                connection.close()
 
     return LiveConnection
 
@@ -57,9 +63,20 @@ def async_connection_class(
             async def attempt(value: Any) -> Any:
                 return await super(LiveAsyncConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)
 
-            return await with_refresh_async(secrets, name, attempt, grace=grace)
+            while True:
+                version = _version(secrets, name)
+                connection = await with_refresh_async(secrets, name, attempt, grace=grace)
+                if _version(secrets, name) == version:
+                    return connection
+                await connection.close()
 
     return LiveAsyncConnection
+
+
+def _version(secrets: SecretsManager, name: str) -> int:
+    handle = secrets.secret(name)
+    _ = handle.value  # takes the newest version up
+    return handle.version
 
 
 def drain_on_change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ class Reporter:
         self._access = access
         self._refresh = refresh
         self._id = os.urandom(8).hex()
+        self._one_at_a_time = threading.Lock()
         self._reported: dict[str, tuple[str, int]] = {}
         # A file that lies under git is not changed by a reader, unless a rotation is changing it anyway.
         self._when_idle = not access.engine.store.url.startswith("file:")
@@ -41,7 +43,8 @@ class Reporter:
 
         A store that cannot be written is no error: a reader still reads. Its process then is unknown to rotations.
         """
-        with suppress(StrongroomError):
+        # An older version that is written last would stay.
+        with self._one_at_a_time, suppress(StrongroomError):
             news = list(self._news(handles))
             if news:
                 self._write(news)
