@@ -47,7 +47,7 @@ class Live:
         return handle
 
     def refresh(self, handle: LiveSecret) -> Any:
-        """Read the secret unless nobody has committed since it was read; return its value."""
+        """Read the secret unless nobody has changed it since it was read; return its value."""
         with self._lock:
             handle._marked = -1
             handle._mark, marked = self._marks(handle.name)
