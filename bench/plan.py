@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     """Secrets that one process watches."""
     stored: int = 100_000
     """Secrets in a large store of which it watches so many."""
-    pool_rounds: int = 400
+    pool_rounds: int = 200
     """For differences of a hundredth."""
     only: str = ""
 

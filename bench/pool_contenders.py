@@ -11,7 +11,7 @@ from bench.contenders import missing_package
 from strongroom import SecretsManager
 
 SECRET = "POSTGRES_PASSWORD"
-PER_STEP = 20
+PER_STEP = 10
 """Uses of the pool in one step, so that entering an event loop does not count."""
 PLAIN = "-plain"
 """Ends the key of a pool without the integration."""

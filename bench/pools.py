@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import ExitStack
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import groupby
 from typing import Any
 
 import strongroom
@@ -48,19 +49,22 @@ def _rows(chosen: list[Pool], plan: Plan, place: str) -> list[Row]:
         os.makedirs(place)
         Strongroom().fill(place, {SECRET: _PASSWORD})
         secrets = stack.enter_context(strongroom.open(*where(place)))
-        found = []
-        for pool in chosen:
-            try:
-                step = pool.open(Place(server.port, _PASSWORD, secrets if pool.follows else None), stack)
-                found.append((Row(pool.key, pool.label), Task(step, [SECRET])))
-            except Missing as missing:
-                found.append((Row(pool.key, pool.label, missing=str(missing)), None))
-        pace = Pace(plan.pool_rounds, plan.slice_seconds, plan.warm_seconds / 4, warm_again=True)
-        walls = iter(race([task for _, task in found if task], pace))
-        return [
-            row._replace(wall=tuple(seconds / PER_STEP for seconds in next(walls))) if task else row
-            for row, task in found
-        ]
+        pairs = groupby(chosen, lambda pool: pool.key.removesuffix(PLAIN))
+        return [row for _, pair in pairs for row in _race([*pair], Place(server.port, _PASSWORD, secrets), plan, stack)]
+
+
+def _race(pair: list[Pool], place: Place, plan: Plan, stack: ExitStack) -> list[Row]:
+    """Race the two pools of a library by themselves: what they differ in is less than what a moment changes."""
+    rows = [Row(pool.key, pool.label) for pool in pair]
+    try:
+        steps = [pool.open(place if pool.follows else place._replace(secrets=None), stack) for pool in pair]
+    except Missing as missing:
+        return [row._replace(missing=str(missing)) for row in rows]
+    pace = Pace(plan.pool_rounds, plan.slice_seconds, plan.warm_seconds, warm_again=True)
+    walls = race([Task(step, [SECRET]) for step in steps], pace)
+    return [
+        row._replace(wall=tuple(seconds / PER_STEP for seconds in wall)) for row, wall in zip(rows, walls, strict=True)
+    ]
 
 
 def _server(stack: ExitStack) -> Any:

@@ -24,8 +24,7 @@ def read(plan: Plan, scratch: str) -> Section:
         text="`get_secret` on SQLite in a running process. The audit event is in the kernel before the value is"
         " returned. The floor is one prepared point read from a table of the same shape, one AES-256-GCM decryption"
         " and one `write(2)` of 300 bytes. Names are random and read in random order. strongroom keeps ciphertext"
-        " that it has read, up to 64 MiB, for as long as the shared generation counter says that nobody has begun to"
-        " commit.",
+        " that it has read, up to 64 MiB, for as long as the shared counters say that nobody has begun to change it.",
     )
     return section._replace(targets=[*_against_floor(section, "`get_secret`", _READ_LIMIT), *_growth(section)])
 
@@ -36,7 +35,7 @@ def read_first(plan: Plan, scratch: str) -> Section:
     section = _race("read-first", "read", keys, sizes, pace, plan, scratch, warm=False)._replace(
         title="Read a secret for the first time",
         text="The same in a process that has just opened the store, each name only once: nothing is kept yet, neither"
-        " ciphertext nor pages of the database. After a commit to the store, ciphertext is read anew too.",
+        " ciphertext nor pages of the database. What a commit changed is read anew too.",
     )
     return section._replace(targets=_against_floor(section, "first `get_secret`", _READ_LIMIT))
 

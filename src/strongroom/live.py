@@ -47,7 +47,7 @@ class Live:
         return handle
 
     def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
-        """Read the secret unless nobody has committed since it was read; return its value.
+        """Read the secret unless nobody has changed it since it was read; return its value.
 
         Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
         """

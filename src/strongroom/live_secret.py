@@ -83,6 +83,8 @@ class LiveSecret:
     def on_change(self, callback: Callback) -> Callback:
         """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
 
+        That is for a process that gets its turn: threads that compute without a pause delay all others.
+
         Returns the callback, so that this can be a decorator. One that raises is reported through
         `threading.excepthook`, and called again for the next version.
         """
