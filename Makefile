@@ -60,7 +60,8 @@ coverage: $(VENV)/ready-test
 campaign: $(VENV)/ready-test
 	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto tests/campaign $(TEST_ARGS)
 
-# Begins where the last run ended; `make clean` forgets it. A mutant that survives is shown with its name.
+# Begins where the last run ended; `make clean` forgets it. A mutant that survives is shown with its name, and is run
+# again, against new tests, when MUTATION_ARGS names it.
 mutation: $(VENV)/ready-test $(VENV)/ready-mutation
 	$(BIN)/mutmut run $(MUTATION_ARGS)
 	$(BIN)/mutmut results
