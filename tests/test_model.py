@@ -1,7 +1,8 @@
 import pytest
 
 from strongroom.errors import InvalidNameError
-from strongroom.model import MAX_NAME_BYTES, SecretInfo, VersionInfo, check_name, check_prefix, version_path
+from strongroom.info import SecretInfo, VersionInfo
+from strongroom.model import MAX_NAME_BYTES, check_name, check_prefix, version_path
 
 GOOD = ["A", "POSTGRES_PASSWORD", "auth-service/db/password", "a b", "münchen/schlüssel", "…", "a/.env", "...", "a/...",
         "x" * MAX_NAME_BYTES, "é" * (MAX_NAME_BYTES // 2), "[x]", "a?", "*", "👩‍🚀".replace("\u200d", "")]  # fmt: skip

@@ -4,8 +4,8 @@ import struct
 import pytest
 
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
+from strongroom.info import SecretInfo, VersionInfo
 from strongroom.keyset import ALGORITHMS, RECORD, Keyset
-from strongroom.model import SecretInfo, VersionInfo
 from strongroom.places import context
 from strongroom.records import DELETED, DESTROYED, Records, key_id, may_be_listed, why_missing
 

@@ -11,11 +11,11 @@ import pytest
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
 from strongroom.header import Header
+from strongroom.info import SecretInfo, VersionInfo
 from strongroom.key_providers import master
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.keyset import Key, Keyset
 from strongroom.manifest import Manifests
-from strongroom.model import SecretInfo, VersionInfo
 from strongroom.places import context
 from strongroom.records import Records
 

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         WrongKeyError,
     )
     from strongroom.fallback import get_secret_or_env
+    from strongroom.info import SecretInfo, VersionInfo
     from strongroom.manager import SecretsManager
-    from strongroom.model import SecretInfo, VersionInfo
     from strongroom.opening import StrongroomWarning, init, open
     from strongroom.secret import Secret
 
@@ -51,10 +51,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Secret": "secret",
-    "SecretInfo": "model",
+    "SecretInfo": "info",
     "SecretsManager": "manager",
     "StrongroomWarning": "opening",
-    "VersionInfo": "model",
+    "VersionInfo": "info",
     "generate_master_key": "crypto.master_key",
     "get_secret_or_env": "fallback",
     "init": "opening",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from strongroom.audit.log import AuditLog
 from strongroom.engine import Engine
 from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
-from strongroom.model import AUDIT, SECRET, VersionInfo, check_name
+from strongroom.model import AUDIT, SECRET, check_name
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
@@ -172,6 +172,15 @@ class Access:
             self.failed(action, name or None, error)
             raise
 
+    def heads(self, action: str, capability: str, prefix: str) -> list[tuple[str, bytes]]:
+        """Return path and record of each secret below `prefix`, as of one moment; the caller records the success."""
+        self.authorize(action, capability, prefix)
+        try:
+            return self.engine.entries(SECRET + prefix)
+        except StrongroomError as error:
+            self.failed(action, prefix or None, error)
+            raise
+
     def ok(self, action: str, name: str | None, *, count: int | None = None, reason: str | None = None) -> None:
         """Record that something was answered."""
         self._record(action, name, "ok", count=count, reason=reason, actor=self.actor)
@@ -235,6 +244,8 @@ class Access:
     def _changed(
         self, action: str, name: str | None, intent: str, result: object, change: Change, stage: str | None
     ) -> None:
+        from strongroom.info import VersionInfo
+
         version = result.version if isinstance(result, VersionInfo) else None
         revision = change.revision if change.changed else None
         self._record(

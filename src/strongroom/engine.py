@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from strongroom.errors import TamperedError, UnknownKeyIdError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
+from strongroom.places import PAGE, entries, in_order
 from strongroom.records import Current
 from strongroom.unlock import Unlocked, refresh, unlock
 
@@ -90,6 +91,15 @@ class Engine:
             _, manifest, unlocked = self._committed
             return Change(tx, unlocked, self.store.url, (stored, manifest))
         return Change(tx, self.keys_seen_by(tx), self.store.url)
+
+    def entries(self, prefix: str) -> list[tuple[str, bytes]]:
+        """Read every entry below `prefix` as of one moment; raises like `strongroom.places.entries`."""
+        # One page is one statement, and that is one moment already; a view costs another connection.
+        rows = self.store.scan(prefix, limit=PAGE)
+        if len(rows) < PAGE:
+            return list(in_order(rows))
+        with self.store.view() as view:
+            return list(entries(view, prefix))
 
     def confirm_absence(self, name: str) -> None:
         """Raise `TamperedError` when entries are missing although strongroom did not delete them.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from strongroom.data import decode_value
 from strongroom.engine import Engine
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
+from strongroom.info import SecretInfo
 from strongroom.manifest import Manifest
 from strongroom.model import (
     AUDIT,
@@ -17,7 +18,6 @@ from strongroom.model import (
     ROTATION,
     SECRET,
     VERSION,
-    SecretInfo,
     version_path,
 )
 from strongroom.places import entries

@@ -12,7 +12,7 @@ from strongroom.data import Data, Value, decode_data, decode_value
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError
 from strongroom.keyset import AUDIT_KEY
-from strongroom.model import AUDIT, ROTATION, SECRET, SecretInfo, VersionInfo, check_name, check_prefix
+from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
 from strongroom.places import entries
 from strongroom.records import may_be_listed
 from strongroom.unlock import Unlocked
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from strongroom.audit.report import AuditReport
     from strongroom.custody import Custody
+    from strongroom.info import SecretInfo, VersionInfo
     from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
     from strongroom.protocols import Policy, Reader
@@ -115,15 +116,10 @@ class SecretsManager:
         No value is decrypted. A store that hides or invents names is found out by `verify`.
         """
         check_prefix(prefix)
-
-        def names(view: Reader, _: Unlocked) -> list[str]:
-            found = entries(view, SECRET + prefix)
-            return [path.removeprefix(SECRET) for path, stored in found if may_be_listed(stored)]
-
+        found = self._access.heads("LIST", "list", prefix)
+        names = [path.removeprefix(SECRET) for path, stored in found if may_be_listed(stored)]
         # The prefix `shop` is allowed to one who may list `shop*`, yet names such as `shop-admin/x` may be refused.
-        listed = [
-            name for name in self._access.view("LIST", "list", prefix, names) if self._access.allows("list", name)
-        ]
+        listed = [name for name in names if self._access.allows("list", name)]
         self._access.ok("LIST", prefix or None, count=len(listed))
         return listed
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from strongroom.protocols import Reader
 
 FORMAT = 1
+PAGE = 1000
 
 
 def context(store: str, path: str, extra: bytes = b"") -> bytes:
@@ -22,15 +23,23 @@ def context(store: str, path: str, extra: bytes = b"") -> bytes:
     return b"strongroom/%d\0%b%b\0%b" % (FORMAT, bytes.fromhex(store), path.encode(), extra)
 
 
-def entries(reader: Reader, prefix: str = "", page: int = 1000) -> Iterator[tuple[str, bytes]]:
+def entries(reader: Reader, prefix: str = "", page: int = PAGE) -> Iterator[tuple[str, bytes]]:
     """Read every entry below `prefix`, a page at a time.
 
     Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever.
     """
     after = ""
     while rows := reader.scan(prefix, after, page):
-        for path, value in rows:
-            if path <= after:
-                raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
-            after = path
-            yield path, value
+        yield from in_order(rows, after)
+        if len(rows) < page:
+            return
+        after = rows[-1][0]
+
+
+def in_order(rows: list[tuple[str, bytes]], after: str = "") -> Iterator[tuple[str, bytes]]:
+    """Yield the rows of a page; raises like `entries`."""
+    for path, value in rows:
+        if path <= after:
+            raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
+        after = path
+        yield path, value

@@ -7,7 +7,8 @@ from typing import Any
 
 from strongroom.access import Access
 from strongroom.data import decode_value
-from strongroom.model import SECRET, VersionInfo
+from strongroom.info import VersionInfo
+from strongroom.model import SECRET
 from strongroom.rotation.state import GRACE, load
 
 

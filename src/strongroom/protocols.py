@@ -20,7 +20,8 @@ class Reader(Protocol):
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs of path and bytes: paths that start with `prefix` and sort after `after`.
 
-        Sorted by path in order of its UTF-8 bytes. Page by passing the last path as `after`.
+        Sorted by path in order of its UTF-8 bytes; fewer than `limit` only when there are no more. Page by passing the
+        last path as `after`.
         """
         ...
 

@@ -24,15 +24,21 @@ decrypt metadata and never a value. Metadata is JSON: `{"v": [[version, created,
 "c": custom metadata, "m": max_versions}`.
 """
 
+from __future__ import annotations
+
 import json
 import struct
 import time
+from typing import TYPE_CHECKING
 
 from strongroom.crypto import Forged
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.keyset import Keyset
-from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
+from strongroom.model import SECRET, version_path
 from strongroom.places import context
+
+if TYPE_CHECKING:
+    from strongroom.info import SecretInfo
 
 _head = struct.Struct(">BIBIQI")
 _unpack_head = _head.unpack_from
@@ -84,6 +90,8 @@ class Records:
             document = self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
         except (Forged, struct.error, UnknownKeyIdError) as error:
             raise _explain(error, stored, f"the secret {name!r}", name, None) from None
+        from strongroom.info import SecretInfo, VersionInfo  # a process that only reads values needs none
+
         fields = json.loads(document)
         known = [
             VersionInfo(number, created, gone, bool(end), expires)

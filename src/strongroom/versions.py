@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
-from strongroom.model import SECRET, SecretInfo, VersionInfo, version_path
+from strongroom.info import SecretInfo, VersionInfo
+from strongroom.model import SECRET, version_path
 from strongroom.records import Records
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
-from strongroom.model import ROTATION, SECRET, SecretInfo, VersionInfo, check_name
+from strongroom.info import SecretInfo, VersionInfo
+from strongroom.model import ROTATION, SECRET, check_name
 
 Step = Callable[[Change], VersionInfo]
 

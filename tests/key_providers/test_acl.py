@@ -95,7 +95,7 @@ def test_a_service_opens_its_store_with_a_credential_of_root(credential):
     """As systemd hands it over: root's file below $CREDENTIALS_DIRECTORY, read by the service's own user."""
     program = (
         "import os, sys\n"
-        "import strongroom.key_providers.file as file\n"
+        "import strongroom.key_providers.file as file, strongroom.key_providers.acl\n"
         "os.setgroups([]); os.setgid(4711); os.setuid(4711)\n"
         "print(os.stat(sys.argv[1]).st_uid, len(file.read_private(sys.argv[1])))\n"
     )

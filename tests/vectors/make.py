@@ -17,11 +17,11 @@ from unittest import mock
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.data import encode
 from strongroom.header import Header, Recipient
+from strongroom.info import SecretInfo, VersionInfo
 from strongroom.key_providers import master as lock
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.keyset import RECORD, Keyset
 from strongroom.manifest import Manifest, Manifests
-from strongroom.model import SecretInfo, VersionInfo
 from strongroom.places import context
 from strongroom.records import Records
 

@@ -9,7 +9,8 @@ from strongroom.cli import session, times, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, InvalidValueError
-from strongroom.model import VersionInfo, check_name
+from strongroom.info import VersionInfo
+from strongroom.model import check_name
 
 CAS = Option("--cas", "only if the current version is N (0: if there is no such secret)", "N", number=True)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
-from strongroom.key_providers import acl, master
+from strongroom.key_providers import master
 
 _TOO_LONG = 4096
 
@@ -59,7 +59,7 @@ def read_private(path: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidKeyError(f"{path} is not a regular file, so it is not taken as a master key")
-        if not acl.is_private(descriptor, status.st_mode):
+        if status.st_mode & 0o077 and not _is_private(descriptor, status.st_mode):
             raise InvalidKeyError(
                 f"{path} can be read or written by others (mode {status.st_mode & 0o777:04o}); "
                 f"run `chmod 600 {path}`, and make a new key if others may have read it"
@@ -71,6 +71,12 @@ def read_private(path: str) -> bytes:
         return os.read(descriptor, _TOO_LONG)
     finally:
         os.close(descriptor)
+
+
+def _is_private(descriptor: int, mode: int) -> bool:
+    from strongroom.key_providers import acl
+
+    return acl.is_private(descriptor, mode)
 
 
 def create(path: str, text: str) -> None:

@@ -10,7 +10,8 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, encode
 from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, SecretNotFoundError
-from strongroom.model import ROTATION, SECRET, VersionInfo, check_name
+from strongroom.info import VersionInfo
+from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.places import entries
 from strongroom.protocols import Reader, Rotator
 from strongroom.rotation import steps

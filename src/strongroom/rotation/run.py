@@ -10,7 +10,8 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import decode_data
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, StrongroomError
-from strongroom.model import SECRET, VersionInfo
+from strongroom.info import VersionInfo
+from strongroom.model import SECRET
 from strongroom.protocols import Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.calls import Calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from strongroom import versions
 from strongroom.change import Change
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError
-from strongroom.model import VersionInfo
+from strongroom.info import VersionInfo
 from strongroom.rotation.consumers import consumer_path, consumers
 from strongroom.rotation.owner import Owner
 from strongroom.rotation.state import PROMOTED, State, load, path, seal_state

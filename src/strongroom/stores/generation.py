@@ -33,8 +33,9 @@ LOOK_EVERY = 1.0
 MOST_BYTES = 64 * 1024 * 1024
 LARGEST = 64 * 1024
 MARKS = 16_384
-_cells = struct.Struct(f"={2 + MARKS}Q")
-NEVER_CLEAN = memoryview(struct.pack("=QQ", 0, 1) + bytes(8 * MARKS)).cast("Q")
+_SIZE = 8 * (2 + MARKS)
+NEVER_CLEAN = memoryview(struct.pack("=QQ", 0, 1)).cast("Q")
+"""Stands in where there is no counter: it never says that nothing has changed, and has no marks."""
 
 
 class Generation:
@@ -138,11 +139,11 @@ class Generation:
         descriptor = os.open(self._path, os.O_CLOEXEC | (os.O_RDWR if writing or os.access(self._path, os.W_OK) else 0))
         try:
             opened = os.fstat(descriptor)
-            if not stat.S_ISREG(opened.st_mode) or opened.st_size != _cells.size:
+            if not stat.S_ISREG(opened.st_mode) or opened.st_size != _SIZE:
                 raise StoreError(f"{self._place.url}-gen is not what strongroom made; stop all its users and remove it")
             writable = writing or os.access(self._path, os.W_OK)
             access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
-            self._map(memoryview(mmap.mmap(descriptor, _cells.size, access=access)).cast("Q"))
+            self._map(memoryview(mmap.mmap(descriptor, _SIZE, access=access)).cast("Q"))
             self._inode = (opened.st_dev, opened.st_ino)
         finally:
             os.close(descriptor)
@@ -152,7 +153,7 @@ class Generation:
         start = int.from_bytes(os.urandom(7), "big")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, _cells.pack(*[start] * (2 + MARKS)))
+            os.write(descriptor, struct.pack("=Q", start) * (2 + MARKS))
             copy_owner_and_mode(os.stat(self._place.path), descriptor)
         finally:
             os.close(descriptor)

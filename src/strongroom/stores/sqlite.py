@@ -16,7 +16,7 @@ from _thread import RLock, allocate_lock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from strongroom.errors import StoreBusyError, StoreError
 from strongroom.stores import forking
@@ -55,7 +55,7 @@ class SqliteStore:
         self._generation = Generation(self._place)
         self._reads = 0
         self._reader: sqlite3.Connection | None = None
-        self._execute: Callable[[str, tuple[str, ...]], sqlite3.Cursor] = self._open_and_execute
+        self._execute: Callable[[str, tuple[Any, ...]], sqlite3.Cursor] = self._open_and_execute
         self._at_rest = self._closed = False
         forking.watch(self)
         try:
@@ -68,8 +68,11 @@ class SqliteStore:
         """Return the bytes at `path`, or None. Raises `StoreError` and `TamperedError`."""
         generation = self._generation
         kept = generation.kept.get(path)
-        if kept is not None and kept[1] == generation.cells[kept[0]] and monotonic() < generation.look_at:
-            return kept[2]
+        try:
+            if kept is not None and kept[1] == generation.cells[kept[0]] and monotonic() < generation.look_at:
+                return kept[2]
+        except IndexError:
+            pass  # closed by another thread just now
         return self._read(path)
 
     def _read(self, path: str) -> bytes | None:
@@ -78,7 +81,8 @@ class SqliteStore:
             self._reads += 1
             if self._reads > _FEW:
                 generation.look(self.revision)
-        cells, place = generation.cells, place_of_mark(path)
+        cells = generation.cells
+        place = 0 if cells is NEVER_CLEAN else place_of_mark(path)
         mark = cells[place]
         begun, ended = cells[:2]
         try:
@@ -93,8 +97,10 @@ class SqliteStore:
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
-        with self._connections().lend() as session:
-            return session.scan(prefix, after, limit)
+        from strongroom.stores.sqlite_session import read_page
+
+        with self._reading:
+            return read_page(self._execute, self.url, prefix, after, limit)
 
     def revision(self) -> int:
         """Return the number of commits so far."""
@@ -214,14 +220,14 @@ class SqliteStore:
                     self._pool.close()
         return self._pool
 
-    def _open_and_execute(self, sql: str, values: tuple[str, ...]) -> sqlite3.Cursor:
+    def _open_and_execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         self._close_reader()
         self._reader, follows = open_database(self._place)
         if follows:
             self._execute = self._reader.execute
         return self._reader.execute(sql, values)
 
-    def _refuse(self, sql: str, values: tuple[str, ...]) -> sqlite3.Cursor:
+    def _refuse(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         raise StoreError(f"{self.url} is closed; open it again")
 
     def _close_reader(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
+from _thread import get_ident
+from collections.abc import Callable
 from contextlib import suppress
 
 from strongroom.errors import StoreError, TamperedError
@@ -24,7 +25,7 @@ class Session:
         self.changed: set[str] = set()
         """The paths that were written or removed."""
         self.revision = 0
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
     def get(self, path: str) -> bytes | None:
         """Return the bytes at `path`, or None."""
@@ -33,21 +34,7 @@ class Session:
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
-        if after >= prefix:
-            sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
-        else:
-            sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
-        pairs = []
-        try:
-            cursor = self._usable().execute(sql, (start, max(limit, 0)))
-            for path, value in cursor:
-                if not self._check_path(path).startswith(prefix):
-                    break
-                pairs.append((path, check_bytes(value, self._url)))
-            cursor.close()
-        except SQLITE_ERRORS as error:
-            raise sqlite_error(error, self._url) from None
-        return pairs
+        return read_page(self._usable().execute, self._url, prefix, after, limit)
 
     def put(self, path: str, value: bytes) -> None:
         """Write `value` at `path`, replacing what was there."""
@@ -116,7 +103,25 @@ class Session:
         except SQLITE_ERRORS as error:
             raise sqlite_error(error, self._url) from None
 
-    def _check_path(self, path: object) -> str:
-        if type(path) is str:
-            return path
-        raise TamperedError(f"{self._url}: a path is a {type(path).__name__}, not text; restore a backup")
+
+def read_page(
+    execute: Callable[[str, tuple[str, int]], sqlite3.Cursor], url: str, prefix: str, after: str, limit: int
+) -> list[tuple[str, bytes]]:
+    """Return a page of entries as `strongroom.protocols.Reader.scan` describes it, in one statement."""
+    if after >= prefix:
+        sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
+    else:
+        sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
+    pairs = []
+    try:
+        cursor = execute(sql, (start, max(limit, 0)))
+        for path, value in cursor:
+            if type(path) is not str:
+                raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
+            if not path.startswith(prefix):
+                break
+            pairs.append((path, check_bytes(value, url)))
+        cursor.close()
+    except SQLITE_ERRORS as error:
+        raise sqlite_error(error, url) from None
+    return pairs
