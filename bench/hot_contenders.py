@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import strongroom
@@ -22,7 +23,8 @@ class Hot(NamedTuple):
     label: str
     keeps: str
     prepare: Callable[[str], dict[str, Any]]
-    """Given an empty directory: the names that the statement uses, and `value`, what it must give."""
+    """Given an empty directory: the names that the statement uses, and `value`, what it must give. What is called
+    `settle` is called before each turn, outside the time."""
     statement: str
     limits: tuple[tuple[str, float], ...] = ()
     """At most so many times the time of another, by its key."""
@@ -40,6 +42,15 @@ def _get_secret(place: str) -> dict[str, Any]:
     return {"get_secret": _open(place).get_secret} | _wanted()
 
 
+def _ring(place: str) -> dict[str, Any]:
+    wanted = _wanted()
+    secrets = _open(place, sync="ring")
+    # The first read of a name is no hot one, and the second makes the ring.
+    for _ in range(3):
+        secrets.get_secret(wanted["name"])
+    return {"get_secret": secrets.get_secret, "settle": lambda: secrets.get_audit_logs(1)} | wanted
+
+
 def _aws(place: str) -> dict[str, Any]:
     try:
         from aws_secretsmanager_caching import SecretCache
@@ -53,10 +64,24 @@ def _aws(place: str) -> dict[str, Any]:
     with Stubber(client) as service:
         stages = {"VersionIdsToStages": {"0" * 32: ["AWSCURRENT"]}}
         service.add_response("describe_secret", {"Name": wanted["name"], **stages})
-        service.add_response("get_secret_value", {"Name": wanted["name"], "SecretString": wanted["value"]})
+        service.add_response("get_secret_value", _answer(wanted))
         cache = SecretCache(client=client)
         cache.get_secret_string(wanted["name"])
     return {"cache": cache} | wanted
+
+
+def _answer(wanted: dict[str, str]) -> dict[str, Any]:
+    """Return what the service answers, with all that botocore makes of it: the cache copies the whole at each read."""
+    headers = {"content-type": "application/x-amz-json-1.1", "content-length": "300", "x-amzn-requestid": "0" * 36,
+               "date": "Tue, 01 Sep 2026 12:00:00 GMT", "connection": "keep-alive"}  # fmt: skip
+    return {
+        "ARN": f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{wanted['name']}-AbCdEf",
+        "Name": wanted["name"], "VersionId": "0" * 32, "SecretString": wanted["value"],
+        "VersionStages": ["AWSCURRENT"], "CreatedDate": datetime(2026, 9, 1, tzinfo=UTC),
+        "ResponseMetadata": {
+            "RequestId": "0" * 36, "HTTPStatusCode": 200, "HTTPHeaders": headers, "RetryAttempts": 0,
+        },
+    }  # fmt: skip
 
 
 def _wanted() -> dict[str, str]:
@@ -64,15 +89,17 @@ def _wanted() -> dict[str, str]:
     return {"name": name, "value": value}
 
 
-def _open(place: str) -> strongroom.SecretsManager:
+def _open(place: str, **settings: str) -> strongroom.SecretsManager:
     Strongroom().fill(place, sample(SECRETS))
-    return strongroom.open(*where(place))
+    return strongroom.open(*where(place), **settings)
 
 
 HOT = (
     Hot(FLOOR, "floor", "**plain text**, no record, **stale** after a change", _dictionary, "table[name]"),
     Hot("live", "**live handle, `.value`**", "each version on record, further reads counted, never stale", _live,
         "handle.value", ((FLOOR, 6.0), ("aws", 0.05))),
+    Hot("ring", "**`get_secret`, `sync = \"ring\"`**", "each read on record, never stale", _ring, "get_secret(name)",
+        ((FLOOR, 25.0), ("aws", 0.05))),
     Hot("get", "**`get_secret`**", "each read on record, never stale", _get_secret, "get_secret(name)"),
     Hot("aws", AWS, "**plain text** in memory, no record here, **stale** for up to an hour", _aws,
         "cache.get_secret_string(name)"),
