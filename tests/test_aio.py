@@ -32,7 +32,7 @@ def within(seconds, main):
 
 
 def callbacks(manager):
-    return [callback for handle in manager._live.handles.values() for callback in handle._callbacks]
+    return [callback for handle in manager._lives[0].handles.values() for callback in handle._callbacks]
 
 
 def test_each_change_is_told_on_the_loop(manager):

@@ -17,7 +17,14 @@ SOURCES = {
     ".".join(("strongroom", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-WORDS = {"strongroom.errors", "strongroom.frozen", "strongroom.info", "strongroom.model", "strongroom.protocols", "strongroom.secret"}
+WORDS = {
+    "strongroom.errors",
+    "strongroom.frozen",
+    "strongroom.info",
+    "strongroom.model",
+    "strongroom.protocols",
+    "strongroom.secret",
+}
 DRIVERS = ("strongroom.stores", "strongroom.key_providers", "strongroom.audit_sinks", "strongroom.rotators")
 EDGES = ("strongroom.cli", "strongroom.server", "strongroom.integrations", "strongroom.__main__", "strongroom.testing")
 WIRING = {"strongroom", "strongroom.drivers", "strongroom.opening", "strongroom.fallback"}

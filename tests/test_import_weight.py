@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import strongroom
+
 HEAVY = {
     "argparse", "asyncio", "concurrent.futures", "cryptography.fernet", "ctypes", "dataclasses", "email", "fnmatch",
     "getpass", "http", "importlib.metadata", "inspect", "logging", "multiprocessing", "pathlib", "pwd", "random",
@@ -50,3 +52,27 @@ with strongroom.init("{kind}:{tmp_path}/store", audit="file:{tmp_path}/audit.log
     loaded = modules_after(code, tmp_path)
     assert sorted(loaded & WITH_A_STORE) == []
     assert ("sqlite3" in loaded) == (kind == "sqlite")
+
+
+@pytest.mark.parametrize("command", [["get", "A"], ["run", "--", "true"]])
+def test_a_command_that_reads_loads_nothing_that_writes(tmp_path, command, master_key):
+    places = [f"--store=sqlite:{tmp_path}/store", f"--audit=file:{tmp_path}/audit.log"]
+    with strongroom.init(f"sqlite:{tmp_path}/store", audit=f"file:{tmp_path}/audit.log") as secrets:
+        secrets.set_secret("A", "x")
+    code = f"""
+import os
+from strongroom.cli import main
+os.execvpe = lambda *_: None
+main({[*places, *command]!r})
+"""
+    loaded = modules_after(code, tmp_path)
+    assert "strongroom.access" in loaded
+    writing = {
+        "strongroom.writing",
+        "strongroom.change",
+        "strongroom.versions",
+        "strongroom.manifest",
+        "strongroom.info",
+    }
+    rare = {"strongroom.protocols", "strongroom.audit.checkpoint", "strongroom.stores.sqlite_pool", "threading", "mmap"}
+    assert sorted(loaded & (writing | rare)) == []

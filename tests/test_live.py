@@ -109,8 +109,8 @@ def test_a_version_is_on_record_when_it_is_taken_up_and_further_reads_are_counte
         assert handle.value == "first"
     manager.set_secret("A", "second")
     assert handle.value == "second"
-    manager._live.flush()
-    manager._live.flush()
+    manager._lives[0].flush()
+    manager._lives[0].flush()
     assert gets(manager)[:2] == [(1, None), (2, None)]
     assert [pair for pair in gets(manager) if pair[1]] == [(2, 10)]
 
@@ -120,12 +120,12 @@ def test_looks_for_callbacks_are_no_reads(manager):
     handle.on_change(told.append)
     for number in range(3):
         manager.set_secret("another", str(number))
-        store, watcher = manager._access.engine.store, manager._live._watcher
+        store, watcher = manager._access.engine.store, manager._lives[0]._watcher
         commits = store.commits()
         stamp = store.revision() if commits is None else tuple(commits)
         wait_until(lambda stamp=stamp, watcher=watcher: watcher._before == stamp)
     assert handle.value == "first"
-    manager._live.flush()
+    manager._lives[0].flush()
     assert gets(manager) == [(1, None), (1, 1)]
 
 
@@ -203,7 +203,7 @@ def test_what_is_no_name_and_what_is_not_there_is_refused(manager):
 
 def test_closing_ends_the_thread(manager):
     manager.secret("A")
-    thread = manager._live._watcher._thread
+    thread = manager._lives[0]._watcher._thread
     assert thread.is_alive()
     manager.close()
     assert not thread.is_alive()
@@ -214,7 +214,7 @@ def test_a_child_of_a_process_that_has_closed_starts_no_thread(manager):
     manager.close()
     child = os.fork()
     if child == 0:
-        os._exit(0 if manager._live._watcher._thread is None else 1)
+        os._exit(0 if manager._lives[0]._watcher._thread is None else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -224,7 +224,7 @@ def test_a_change_between_the_last_read_and_the_callback_is_told(manager):
     store = manager._access.engine.store
     numbers = store.commits()
     stamp = store.revision() if numbers is None else tuple(numbers)
-    wait_until(lambda: manager._live._watcher._before == stamp)
+    wait_until(lambda: manager._lives[0]._watcher._before == stamp)
     told = []
     handle.on_change(lambda changed: told.append(changed.seen))
     wait_until(lambda: told)
@@ -284,3 +284,18 @@ def test_sixty_four_readers_see_no_value_of_an_earlier_version(manager):
     for reader in readers:
         reader.join()
     assert stale == []
+
+
+def test_two_threads_that_ask_first_get_the_same_handle(manager):
+    start, got = threading.Barrier(8), []
+
+    def ask():
+        start.wait()
+        got.append(manager.secret("A"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, got))) == 1

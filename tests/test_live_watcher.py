@@ -70,19 +70,19 @@ def watch(manager, count=WATCHED):
 
 def count_reads(manager, monkeypatch):
     """Return a list that grows by the name of each handle that is read anew."""
-    names, refresh = [], manager._live.refresh
+    names, refresh = [], manager._lives[0].refresh
 
     def counting(handle):
         names.append(handle.name)
         return refresh(handle)
 
-    monkeypatch.setattr(manager._live, "refresh", counting)
+    monkeypatch.setattr(manager._lives[0], "refresh", counting)
     return names
 
 
 def settle(manager):
     """Wait until the watcher has looked at everything that was committed."""
-    store, watcher = manager._access.engine.store, manager._live._watcher
+    store, watcher = manager._access.engine.store, manager._lives[0]._watcher
     numbers = store.commits()
     wait_until(lambda: watcher._before == (store.revision() if numbers is None else tuple(numbers)))
     time.sleep(2 * live_watcher.TICK)

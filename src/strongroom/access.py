@@ -181,9 +181,12 @@ class Access:
             self.failed(action, prefix or None, error)
             raise
 
-    def ok(self, action: str, name: str | None, *, count: int | None = None, reason: str | None = None) -> None:
+    def ok(
+        self, action: str, name: str | None, *, count: int | None = None, reason: str | None = None,
+        stage: str | None = None,
+    ) -> None:  # fmt: skip
         """Record that something was answered."""
-        self._record(action, name, "ok", count=count, reason=reason, actor=self.actor)
+        self._record(action, name, "ok", count=count, reason=reason, stage=stage, actor=self.actor)
 
     def refused(
         self, action: str, name: str | None, reason: str, *, count: int | None = None, stage: str | None = None

@@ -50,7 +50,7 @@ class SecretsManager:
         self._max_versions = max_versions
         self._connect_rotator = connect_rotator
         self._rotation: Rotation | None = None
-        self._live: Live | None = None
+        self._lives: list[Live] = []
         self._writer: Writing | None = None
         self._access = Access(engine, audit, actor, policy)
 
@@ -65,8 +65,8 @@ class SecretsManager:
 
     def close(self) -> None:
         """Release the store and the audit log; closing twice is no error."""
-        if self._live is not None:
-            self._live.close()
+        for live in self._lives:
+            live.close()
         self._access.engine.store.close()
         self._access.audit.close()
 
@@ -171,11 +171,12 @@ class SecretsManager:
         Raises `InvalidNameError`, `SecretNotFoundError`.
         """
         check_name(name)
-        if self._live is None:
+        if not self._lives:
             from strongroom.live import Live
 
-            self._live = Live(self._access)
-        return self._live.handle(name)
+            self._lives.append(Live(self._access))
+        # The first one, should two threads have come here at once.
+        return self._lives[0].handle(name)
 
     # Checking
 

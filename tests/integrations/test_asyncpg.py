@@ -55,3 +55,22 @@ def test_the_error_is_the_drivers_own_when_every_password_is_refused(postgres, s
     postgres.set_password("another-one")
     with pytest.raises(asyncpg.InvalidPasswordError):
         asyncio.run(connector(secrets, "DB")(**place(postgres)))
+
+
+def test_a_connection_that_is_under_way_when_the_secret_changes_is_made_again(postgres, secrets, monkeypatch):
+    made, connect = [], asyncpg.connect
+
+    async def connect_slowly(*arguments, **more):
+        made.append(await connect(*arguments, **more))
+        if len(made) == 1:
+            await asyncio.to_thread(postgres.set_password, "new")
+            secrets.set_secret("DB", "new")
+        return made[-1]
+
+    async def main():
+        monkeypatch.setattr(asyncpg, "connect", connect_slowly)
+        connection = await connector(secrets, "DB")(**place(postgres))
+        assert (len(made), made[0].is_closed(), connection.is_closed()) == (2, True, False)
+        await connection.close()
+
+    asyncio.run(main())

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from strongroom import RotationError
 from strongroom.integrations.retry import is_refused, with_refresh, with_refresh_async
 
 
@@ -126,3 +127,49 @@ def test_a_refusal_is_found_behind_the_error_of_a_library_above():
     error.__cause__ = Refused()
     assert is_refused(error)
     assert not is_refused(RuntimeError())
+
+
+class Ahead:
+    """A source that has taken the new value and then answers nothing more."""
+
+    def create(self, current):
+        return {"value": "pending"}
+
+    def set(self, pending, current):
+        if pending["value"] != "pending":
+            raise ConnectionError
+
+    def test(self, pending):
+        raise ConnectionError
+
+    def retire(self, previous, current):
+        raise AssertionError("nothing is retired before it is replaced")
+
+
+def test_the_pending_value_of_an_unfinished_rotation_is_tried_last_and_is_on_record(secrets, call):
+    with pytest.raises(RotationError):
+        secrets.rotation.rotate("DB", Ahead())
+    attempt, tried = service("pending")
+    assert call(secrets, "DB", attempt) == "connected"
+    assert tried == ["old-Password/+1", "pending"]
+    newest = secrets.get_audit_logs(1, name="DB", action="GET")[0]
+    assert (newest["stage"], newest["outcome"]) == ("pending", "ok")
+
+
+def test_where_no_rotation_is_unfinished_there_is_no_pending_value_and_no_event(secrets):
+    assert secrets.rotation.pending("DB") is None
+    assert [event for event in secrets.get_audit_logs(None, name="DB") if event.get("stage")] == []
+
+
+def test_a_result_that_was_under_way_when_the_secret_changed_is_discarded(secrets):
+    discarded = []
+
+    def attempt(value):
+        if value != "new":
+            secrets.set_secret("DB", "new")
+        return value
+
+    assert with_refresh(secrets, "DB", attempt, discard=discarded.append) == "new"
+    assert discarded == ["old-Password/+1"]
+    assert with_refresh(secrets, "DB", lambda value: value, discard=discarded.append) == "new"
+    assert len(discarded) == 1

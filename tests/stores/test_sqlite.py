@@ -223,6 +223,18 @@ def test_a_path_that_is_not_text_is_tampering(store, path):
         tampered.scan()
 
 
+def test_a_scan_that_meets_tampering_leaves_later_reads_in_the_present(store, path):
+    put(store, "a", b"1")
+    put(store, "b", b"1")
+    change(path, "UPDATE entries SET value = 17 WHERE path = 'a'")
+    with closing(SqliteStore(path)) as reader:
+        with pytest.raises(TamperedError) as held:
+            reader.scan()
+        put(store, "b", b"2")
+        assert reader.get("b") == b"2"
+    assert held.value.__traceback__ is not None
+
+
 @pytest.mark.parametrize(
     "sql", ["DELETE FROM store", "UPDATE store SET revision = 'x'", "INSERT INTO store VALUES (7)"]
 )

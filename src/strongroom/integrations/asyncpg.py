@@ -31,14 +31,15 @@ def connector(secrets: SecretsManager, name: str, *, grace: float = GRACE) -> Ca
     """Return what does as `asyncpg.connect`, with the password, and the user if it is there, from a secret.
 
     When the server refuses the password, the secret is read again, and within `grace` seconds of a change the version
-    before is tried. The result raises what `asyncpg.connect` and `SecretsManager.secret` raise.
+    before is tried. A connection that was under way when the secret changed is made again: expiring those of a pool
+    would not find it. The result raises what `asyncpg.connect` and `SecretsManager.secret` raise.
     """
 
     async def connect(*args: Any, **kwargs: Any) -> Any:
         async def attempt(value: Any) -> Any:
             return await asyncpg.connect(*args, **kwargs | credentials(value).arguments)
 
-        return await with_refresh_async(secrets, name, attempt, grace=grace)
+        return await with_refresh_async(secrets, name, attempt, grace=grace, discard=asyncpg.Connection.close)
 
     return connect
 

@@ -42,12 +42,7 @@ def connection_class(secrets: SecretsManager, name: str, *, grace: float = GRACE
             def attempt(value: Any) -> Any:
                 return super(LiveConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)
 
-            while True:
-                version = _version(secrets, name)
-                connection = with_refresh(secrets, name, attempt, grace=grace)
-                if _version(secrets, name) == version:
-                    return connection
-                connection.close()
+            return with_refresh(secrets, name, attempt, grace=grace, discard=psycopg.Connection.close)
 
     return LiveConnection
 
@@ -63,20 +58,9 @@ def async_connection_class(
             async def attempt(value: Any) -> Any:
                 return await super(LiveAsyncConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)
 
-            while True:
-                version = _version(secrets, name)
-                connection = await with_refresh_async(secrets, name, attempt, grace=grace)
-                if _version(secrets, name) == version:
-                    return connection
-                await connection.close()
+            return await with_refresh_async(secrets, name, attempt, grace=grace, discard=psycopg.AsyncConnection.close)
 
     return LiveAsyncConnection
-
-
-def _version(secrets: SecretsManager, name: str) -> int:
-    handle = secrets.secret(name)
-    _ = handle.value  # takes the newest version up
-    return handle.version
 
 
 def drain_on_change(

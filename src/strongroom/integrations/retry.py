@@ -29,21 +29,37 @@ def with_refresh(
     *,
     grace: float = GRACE,
     refused: Refused | None = None,
+    discard: Callable[[Result], object] | None = None,
 ) -> Result:
     """Return `attempt(value)` with the current value of a secret.
 
     When the service refuses it, the secret is read again and a new value tried; then, within `grace` seconds of the
-    last change, the version before. `refused` says which errors are refusals, by default `is_refused`.
+    last change, the version before; then the pending value of a rotation that is not finished, as the service may have
+    taken that already. `refused` says which errors are refusals, by default `is_refused`.
+
+    With `discard`, such as a connection's `close`, a result that was under way when the secret changed is discarded,
+    and made again.
 
     Raises the first refusal when every value is refused, any other error of `attempt`, and what
     `SecretsManager.secret` raises.
     """
+    while True:
+        version = _version(secrets, name)
+        result = _first_taken(secrets, name, attempt, grace, refused or is_refused)
+        if discard is None or _version(secrets, name) == version:
+            return result
+        discard(result)
+
+
+def _first_taken(
+    secrets: SecretsManager, name: str, attempt: Callable[[Any], Result], grace: float, refused: Refused
+) -> Result:
     first: Exception | None = None
     for value in _values(secrets, name, grace):
         try:
             return attempt(value)
         except Exception as error:
-            if not (refused or is_refused)(error):
+            if not refused(error):
                 raise
             first = first or error
     assert first is not None
@@ -57,14 +73,26 @@ async def with_refresh_async(
     *,
     grace: float = GRACE,
     refused: Refused | None = None,
+    discard: Callable[[Result], Awaitable[object]] | None = None,
 ) -> Result:
     """Return `await attempt(value)`; as `with_refresh` otherwise."""
+    while True:
+        version = _version(secrets, name)
+        result = await _first_taken_async(secrets, name, attempt, grace, refused or is_refused)
+        if discard is None or _version(secrets, name) == version:
+            return result
+        await discard(result)
+
+
+async def _first_taken_async(
+    secrets: SecretsManager, name: str, attempt: Callable[[Any], Awaitable[Result]], grace: float, refused: Refused
+) -> Result:
     first: Exception | None = None
     for value in _values(secrets, name, grace):
         try:
             return await attempt(value)
         except Exception as error:
-            if not (refused or is_refused)(error):
+            if not refused(error):
                 raise
             first = first or error
     assert first is not None
@@ -106,3 +134,10 @@ def _others(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
     handle = secrets.secret(name)
     yield handle.value
     yield from handle.accepted(grace)[1:]
+    yield secrets.rotation.pending(name)
+
+
+def _version(secrets: SecretsManager, name: str) -> int:
+    handle = secrets.secret(name)
+    handle()  # takes the newest version up
+    return handle.version

@@ -8,7 +8,7 @@ from typing import Any
 
 from strongroom.access import Access
 from strongroom.change import Change
-from strongroom.data import Data, Value, decode_data, encode
+from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, SecretNotFoundError
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
@@ -174,6 +174,23 @@ class Rotation:
         known = self._access.view("ROTATE", "list" if name is None else "read", name or "", step)
         self._access.ok("ROTATE", name, reason="status", count=len(known))
         return known
+
+    def pending(self, name: str) -> Any:
+        """Return the value that the source may have taken already although it is not current; None when there is none.
+
+        A process that dies between the source's consent and promotion leaves the source ahead of the store until
+        `resume`. Whoever is refused with the current value can log in with this one meanwhile. It is on record: GET
+        with the stage `pending`.
+        """
+
+        def step(view: Reader, unlocked: Unlocked) -> State | None:
+            return load(view, unlocked.records, name)
+
+        state = self._access.view("GET", "read", check_name(name), step)
+        if state is None or not state.is_staged:
+            return None
+        self._access.ok("GET", name, stage=PENDING)
+        return decode_value(state.data)
 
     def due(self) -> list[str]:
         """Return the names of the secrets whose period is over, and of those with a rotation to finish."""

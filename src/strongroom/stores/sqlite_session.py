@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from _thread import get_ident
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from strongroom.errors import StoreError, TamperedError
 from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
@@ -114,14 +114,14 @@ def read_page(
         sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
     pairs = []
     try:
-        cursor = execute(sql, (start, max(limit, 0)))
-        for path, value in cursor:
-            if type(path) is not str:
-                raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
-            if not path.startswith(prefix):
-                break
-            pairs.append((path, check_bytes(value, url)))
-        cursor.close()
+        # Closed whatever happens: a statement that is left open keeps its connection in the past.
+        with closing(execute(sql, (start, max(limit, 0)))) as cursor:
+            for path, value in cursor:
+                if type(path) is not str:
+                    raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
+                if not path.startswith(prefix):
+                    break
+                pairs.append((path, check_bytes(value, url)))
     except SQLITE_ERRORS as error:
         raise sqlite_error(error, url) from None
     return pairs
