@@ -29,6 +29,7 @@ from __future__ import annotations
 import json
 import struct
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto import Forged
@@ -93,11 +94,9 @@ class Records:
         from strongroom.info import SecretInfo, VersionInfo  # a process that only reads values needs none
 
         fields = json.loads(document)
-        known = [
-            VersionInfo(number, created, gone, bool(end), expires)
-            for number, created, gone, end, expires in fields["v"]
-        ]
-        return SecretInfo(name, version, tuple(known), fields["c"], fields["m"])
+        for row in fields["v"]:
+            row[3] = bool(row[3])  # destroyed
+        return SecretInfo(name, version, tuple(map(VersionInfo._make, fields["v"])), fields["c"], fields["m"])
 
     def seal_head(self, info: SecretInfo, data: bytes) -> bytes:
         """Return the head of a secret whose current version holds `data`."""
@@ -145,14 +144,16 @@ class Records:
 def _metadata(info: SecretInfo) -> str:
     """Return the JSON of a secret's metadata; written by hand, the rows of ten versions take half as long."""
     rows = [
-        f"[{number},{created!r},{_time(deleted)},{destroyed:d},{_time(expires)}]"
+        f"[{number},{_time(created)},{_time(deleted)},{destroyed:d},{_time(expires)}]"
         for number, created, deleted, destroyed, expires in info.versions
     ]
     custom = _to_json(dict(info.custom)) if info.custom else "{}"
     return f'{{"v":[{",".join(rows)}],"c":{custom},"m":{info.max_versions}}}'
 
 
+@lru_cache(4096)
 def _time(seconds: float | None) -> str:
+    # Kept, because each write of a secret says again when its older versions were made.
     return "null" if seconds is None else repr(seconds)
 
 

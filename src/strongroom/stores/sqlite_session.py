@@ -29,8 +29,11 @@ class Session:
 
     def get(self, path: str) -> bytes | None:
         """Return the bytes at `path`, or None."""
-        rows = self._run("SELECT value FROM entries WHERE path = ?", (path,))
-        return check_bytes(rows[0][0], self._url) if rows else None
+        try:
+            row = self._usable().execute("SELECT value FROM entries WHERE path = ?", (path,)).fetchone()
+        except SQLITE_ERRORS as error:
+            raise sqlite_error(error, self._url) from None
+        return None if row is None else check_bytes(row[0], self._url)
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
@@ -38,13 +41,12 @@ class Session:
 
     def put(self, path: str, value: bytes) -> None:
         """Write `value` at `path`, replacing what was there."""
-        self._run("INSERT OR REPLACE INTO entries (path, value) VALUES (?, ?)", (path, bytes(value)))
+        self._write("INSERT OR REPLACE INTO entries (path, value) VALUES (?, ?)", (path, bytes(value)))
         self.changed.add(path)
 
     def delete(self, path: str) -> None:
         """Remove `path`; no error when there is nothing."""
-        self._run("DELETE FROM entries WHERE path = ?", (path,))
-        if self._run("SELECT changes()")[0][0]:
+        if self._write("DELETE FROM entries WHERE path = ?", (path,)):
             self.changed.add(path)
 
     def begin(self, statement: str) -> int:
@@ -96,6 +98,13 @@ class Session:
                 f"{self._url}: this view or transaction has ended, or was begun before a fork; begin another"
             )
         return self._connection
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> int:
+        """Return how many rows were changed."""
+        try:
+            return self._usable().execute(sql, values).rowcount
+        except SQLITE_ERRORS as error:
+            raise sqlite_error(error, self._url) from None
 
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         try:
