@@ -130,8 +130,11 @@ class Live:
         if reporter is not None:
             reporter.withdraw()
 
-    def report(self, name: str = "") -> None:
-        """Report to rotations what this process holds; costs one look into the store where there are none."""
+    def report(self, name: str = "") -> bool:
+        """Report to rotations what this process holds; False when that could not be written.
+
+        Costs one look into the store where there are no rotations.
+        """
         if self._access.engine.store.scan(ROTATION + name, limit=1):
             # One for the process: what a second one had said, nobody would take back.
             with self._lock:
@@ -140,7 +143,8 @@ class Live:
 
                     self._reporter = Reporter(self._access, self.refresh)
                 reporter = self._reporter
-            reporter.report(self.handles)
+            return reporter.report(self.handles)
+        return True
 
     def _after_fork(self) -> None:
         # The reads that the parent counted are the parent's to record.

@@ -29,7 +29,8 @@ LONGEST = 0.05
 REST = 4
 """A look is followed by a pause of this many times the processor time that it took: many commits keep no core busy."""
 UNSETTLED = 1.0
-"""Seconds after which to look again while a commit has begun and not ended: its writer may have died after it."""
+"""Seconds after which to look again while a commit has begun and not ended, as its writer may have died after it, or
+while a report to rotations could not be written."""
 FLUSH_EVERY = 60.0
 """Seconds after which the reads of a handle that were only counted are put on record."""
 
@@ -47,6 +48,7 @@ class Watcher:
         self._numbers: Sequence[int] | None = None
         self._before: object = None
         self._unsettled_until = 0.0
+        self._has_reported = True
         self._looked: dict[str, object] = {}
         """Name → the state of the secret for which the handle has been looked at."""
 
@@ -104,13 +106,14 @@ class Watcher:
             self._looked.clear()
             self._before = None
         stamp: object = self._store.revision() if numbers is None else tuple(numbers)
-        if stamp == self._before and (self._is_settled() or now < self._unsettled_until):
+        done = self._is_settled() and self._has_reported
+        if stamp == self._before and (done or now < self._unsettled_until):
             return
         self._before, self._unsettled_until = stamp, now + UNSETTLED
         for handle, state in self._suspects():
             if handle.version != handle.seen or state != self._looked.get(handle.name):
                 self._tell(handle, state)
-        self._live.report()
+        self._has_reported = self._live.report()
 
     def _suspects(self) -> list[tuple[LiveSecret, object]]:
         """Return the watched handles whose secret may have changed, each with what moves when it does."""

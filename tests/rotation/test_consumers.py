@@ -12,7 +12,7 @@ import time
 import pytest
 
 import strongroom
-from strongroom.errors import ConflictError
+from strongroom.errors import ConflictError, StoreBusyError
 from strongroom.rotation.reporting import Reporter
 from strongroom.rotation.rotation import Rotation
 
@@ -237,3 +237,24 @@ def test_a_forgotten_secret_leaves_no_rotator_and_no_consumer(make_manager):
     assert secrets._access.engine.store.scan("rotation/") == []
     assert entries(secrets) == []
     assert secrets.verify().ok
+
+
+def test_a_report_that_could_not_be_written_is_written_without_another_commit(make_manager, monkeypatch):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    with strongroom.open(secrets._access.engine.store.url, audit="memory:") as other:
+        engine, refused = other._access.engine, []
+        change = engine.change
+
+        def refuse_twice():
+            # When the handle is made, and when the thread first looks.
+            if len(refused) < 2:
+                refused.append(True)
+                raise StoreBusyError("another process holds the lock")
+            return change()
+
+        monkeypatch.setattr(engine, "change", refuse_twice)
+        assert other.secret("A").value == "first"
+        wait_until(lambda: entries(secrets))
+        assert len(refused) == 2

@@ -38,16 +38,18 @@ class Reporter:
         # A file that lies under git is not changed by a reader, unless a rotation is changing it anyway.
         self._when_idle = not access.engine.store.url.startswith("file:")
 
-    def report(self, handles: Mapping[str, Handle]) -> None:
-        """Write what has changed since the last report, in one transaction.
+    def report(self, handles: Mapping[str, Handle]) -> bool:
+        """Write what has changed since the last report, in one transaction; False when it could not be written.
 
-        A store that cannot be written is no error: a reader still reads. Its process then is unknown to rotations.
+        That is no error, as a reader still reads. Until it is said again, rotations do not know this process.
         """
         # An older version that is written last would stay.
         with self._one_at_a_time, suppress(StrongroomError):
             news = list(self._news(handles))
             if news:
                 self._write(news)
+            return True
+        return False
 
     def withdraw(self) -> None:
         """Remove the reports: this process holds nothing any more."""
