@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto.kdf import sha256
@@ -64,18 +65,7 @@ class Header(Frozen):
     @classmethod
     def decode(cls, stored: bytes) -> Header:
         """Read what `encode` wrote; raises `NewerFormatError` and `TamperedError`."""
-        first, _, body = stored.partition(b"\n")
-        number = first.removeprefix(_MAGIC).partition(b" ")[0]
-        if first.startswith(_MAGIC) and number.isdigit() and len(number) < 10 and int(number) > FORMAT:
-            raise NewerFormatError(f"the store has format {int(number)}, this strongroom reads {FORMAT}: upgrade it")
-        if first != _MAGIC + b"%d %b" % (FORMAT, sha256(body).hex().encode()):
-            raise TamperedError(f"the entry {HEADER!r} is damaged (its checksum fails): restore it from a backup")
-        try:
-            return _parse(body)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise TamperedError(
-                f"the entry {HEADER!r} is not one that strongroom wrote: restore it from a backup"
-            ) from None
+        return _decode(stored)
 
     def wrap_root(self, root: bytes, recipient: int, provider: KeyProvider) -> bytes:
         """Wrap the root key for one recipient of this store; another store or another root number refuses it."""
@@ -108,6 +98,23 @@ class Header(Frozen):
 
     def _context(self, recipient: int) -> bytes:
         return context(self.store, HEADER, b"root %d recipient %d" % (self.root, recipient))
+
+
+@lru_cache(2)
+def _decode(stored: bytes) -> Header:
+    # Kept, because a store is asked for its id before its audit log is read, and unlocked after that.
+    first, _, body = stored.partition(b"\n")
+    number = first.removeprefix(_MAGIC).partition(b" ")[0]
+    if first.startswith(_MAGIC) and number.isdigit() and len(number) < 10 and int(number) > FORMAT:
+        raise NewerFormatError(f"the store has format {int(number)}, this strongroom reads {FORMAT}: upgrade it")
+    if first != _MAGIC + b"%d %b" % (FORMAT, sha256(body).hex().encode()):
+        raise TamperedError(f"the entry {HEADER!r} is damaged (its checksum fails): restore it from a backup")
+    try:
+        return _parse(body)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise TamperedError(
+            f"the entry {HEADER!r} is not one that strongroom wrote: restore it from a backup"
+        ) from None
 
 
 def _parse(body: bytes) -> Header:
