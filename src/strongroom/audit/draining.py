@@ -120,7 +120,6 @@ def _resume(file: RingFile, sink: AuditSink, state: State) -> None:
             file.put(DRAINED + 2 * half, counted(count))
             state.drained[half] = count
     file.put(PENDING, 0)
-    state.pending = 0
 
 
 def _last_in(sink: AuditSink, ring: str, after: tuple[int, int]) -> int:
