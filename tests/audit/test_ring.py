@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -12,63 +11,10 @@ import pytest
 from strongroom.audit.collecting import left_over
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import DRAINED, RECORD, RingFile, counted, place_of
-from strongroom.audit.verify import verify
 from strongroom.errors import AuditError
 
-from .conftest import KEYS, STORE
-
-CAPACITY = 20
-
-
-@pytest.fixture
-def log(start, sink):
-    return start(sink)
-
-
-@pytest.fixture
-def ring(log, sink):
-    ring = Ring(log, sink.rings, CAPACITY)
-    yield ring
-    ring.abandon()
-
-
-def put(ring, count: int, name: str = "name", version: int = 1) -> None:
-    token = ring.token("alice", name, version)
-    for _ in range(count):
-        now = time.time_ns()
-        try:
-            ring.write(RECORD.pack(now, now ^ token))
-        except ValueError:
-            ring.make_room()
-            ring.write(RECORD.pack(now, now ^ token))
-
-
-def events(sink) -> list[dict]:
-    return [
-        event for line in sink.lines() if "action" in (event := json.loads(line.text)) and event["action"] != "OPEN"
-    ]
-
-
-def numbers(sink) -> list[int]:
-    return [int(event["ring"].partition("-")[2]) for event in events(sink)]
-
-
-def problems(sink) -> list[str]:
-    return [problem.message for problem in verify(sink, KEYS, {}, store=STORE).problems]
-
-
-def files(sink) -> list[str]:
-    return sorted(path.name.partition(".")[2] for path in Path(sink.rings).iterdir())
-
-
-def file_of(sink, ending: str) -> Path:
-    (path,) = Path(sink.rings).glob(f"*.{ending}")
-    return path
-
-
-def other_process(start, sink):
-    """What opens the log after the owner of its rings is gone."""
-    return start(type(sink)(sink.url.removeprefix("file:")))
+from .conftest import CAPACITY, KEYS, STORE
+from .rings import events, file_of, files, numbers, other_process, problems, put
 
 
 @pytest.mark.parametrize(
@@ -155,7 +101,7 @@ def test_a_batch_that_was_cut_short_is_finished_and_not_repeated(ring, sink, sta
     assert problems(sink) == []
 
 
-def test_an_owner_goes_on_after_a_foreign_drainer_that_was_killed(ring, sink, start, monkeypatch):
+def test_an_owner_goes_on_after_a_foreign_drainer_that_died(ring, sink, start, monkeypatch):
     put(ring, 5)
     with monkeypatch.context() as patch:
         patch.setattr(RingFile, "put", lambda file, cell, *values: put_until_done(file, cell, *values))
@@ -173,6 +119,53 @@ def put_until_done(file, cell, *values):
     if cell in (DRAINED, DRAINED + 2):
         raise KeyboardInterrupt
     _put(file, cell, *values)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_where_a_batch_that_was_cut_short_ended_is_kept_in_the_ring(ring, sink, start, log, half, monkeypatch):
+    put(ring, half * CAPACITY)
+    ring.drain()
+    put(ring, CAPACITY)
+    record_reads = log.record_reads
+
+    def die(reads):
+        record_reads(reads)
+        raise AuditError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "record_reads", die)
+        with pytest.raises(AuditError):
+            ring.drain()
+    # This one has nothing to write, so that nothing else mends the counters.
+    other_process(start, sink).collect()
+    state = RingFile.open(ring._file.base).state()
+    assert (state.good, state.drained[half], state.pending) == (True, CAPACITY, 0)
+    put(ring, 1)
+    ring.drain()
+    assert numbers(sink) == list(range(1, (half + 1) * CAPACITY + 2))
+
+
+def test_a_batch_is_found_where_another_line_follows_without_a_line_feed(ring, sink, start, log, monkeypatch):
+    put(ring, 2)
+    record_reads = log.record_reads
+
+    def die(reads):
+        record_reads(reads)
+        raise AuditError("killed")
+
+    monkeypatch.setattr(log, "record_reads", die)
+    with pytest.raises(AuditError):
+        ring.drain()
+    path = Path(sink.url.removeprefix("file:"))
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+        file.seek(0, 2)
+        file.write(b'{"id":"0011223344556677-1","ts":"","seq":1,"stream":"0011223344556677","action":"GET","outcome":"ok",'
+                   b'"store":"%b"}\n' % STORE.encode())  # fmt: skip
+    ring.abandon()
+    other_process(start, sink).collect()
+    assert path.read_bytes().count(b'"ring":') == 2
+    assert files(sink) == []
 
 
 @pytest.mark.parametrize("torn", [1, 7, 8, 9, 15])
@@ -336,7 +329,7 @@ def test_reads_that_were_skipped_or_repeated_are_problems_of_the_log(ring, sink,
     assert sum("in the log twice" in problem for problem in problems(sink)) == 2
 
 
-def test_what_a_killed_process_left_while_it_made_or_removed_a_ring_goes_away(ring, sink, start):
+def test_what_a_process_left_that_died_while_it_made_or_removed_a_ring_goes_away(ring, sink, start):
     put(ring, 1)
     ring.drain()
     ring.abandon()
@@ -344,6 +337,7 @@ def test_what_a_killed_process_left_while_it_made_or_removed_a_ring_goes_away(ri
     os.rename(f"{base}.names", f"{base}.names.new")
     start(sink).collect()
     assert files(sink) == []
+    assert os.fstat(1), "standard output was closed with it"
 
 
 def test_a_name_is_there_before_a_record_of_it(ring, sink):
@@ -389,3 +383,32 @@ def test_what_is_read_while_another_looks_for_the_end_is_drained_in_order(ring, 
     ring.drain()
     assert numbers(sink) == list(range(1, 2 * CAPACITY + 1))
     assert problems(sink) == []
+
+
+def test_what_is_no_ring_is_left_alone(ring, sink, start, tmp_path):
+    put(ring, 1)
+    ring.abandon()
+    names = file_of(sink, "names")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(names.read_bytes())
+    for ending in ("names", "names.new"):
+        (names.parent / f"link.{ending}").symlink_to(elsewhere)
+    (names.parent / "link.ring").write_bytes(b"not a ring")
+    start(sink).collect()
+    assert numbers(sink) == [1]
+    assert files(sink) == ["names", "names.new", "ring"]
+
+
+def test_what_nobody_has_drained_and_what_was_damaged_is_counted(log, sink, tmp_path):
+    assert left_over(sink.rings) == (0, 0)
+    assert left_over(str(tmp_path / "audit.log")) == (0, 0)
+    rings = [Ring(log, sink.rings, CAPACITY) for _ in range(6)]
+    assert left_over(sink.rings) == (0, 0)
+    for number, ring in enumerate(rings):
+        if number < 5:
+            ring.abandon()
+        if number < 2:
+            ring._file.put_aside()
+    (Path(sink.rings) / "link.names").symlink_to(tmp_path / "elsewhere")
+    assert left_over(sink.rings) == (3, 2)
+    rings[-1].close()

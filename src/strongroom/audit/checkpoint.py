@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import NamedTuple
 
+from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto import Forged
 from strongroom.crypto.mac import Mac
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
@@ -59,6 +60,36 @@ def decode_checkpoint(stored: bytes, keys: Mapping[int, bytes]) -> Checkpoint:
     position = Position(fields["log"], fields["segment"], fields["offset"])
     stream, seq, mac, key, after, place = (fields[f] for f in ("stream", "seq", "mac", "key", "after", "place"))
     return Checkpoint(position, stream, seq, mac, key, tuple(after), place)
+
+
+class Neighbours:
+    """The heads of the other streams of a log: looked for only when somebody else has written since the last look."""
+
+    def __init__(self, sink: AuditSink, store: str) -> None:
+        self._sink = sink
+        self._store = store
+        self._alone: tuple[object, ...] | None = None
+        self._heads: tuple[str, ...] = ()
+
+    def look(self, stream: str, seq: int, before: int) -> tuple[Position, tuple[str, ...]]:
+        """Return where the last line lies that `stream` wrote, and the ids of the last events of the others.
+
+        `before` is how many bytes this process had written to the sink before that line. Raises `AuditError`.
+        """
+        position = self._sink.position()
+        if self._alone != _alone(stream, position, before):
+            others = recent_heads(self._sink, self._store)
+            own = others.pop(stream, None)
+            # Its own line is nearly always among the newest; where it is read back, its place is certain.
+            position = own.position if own and own.seq == seq else position
+            self._heads = tuple(as_ids(others))
+            self._alone = _alone(stream, position, before)
+        return position, self._heads
+
+
+def _alone(stream: str, position: Position, before: int) -> tuple[object, ...]:
+    """Return what stays the same for as long as nobody else writes to the segment."""
+    return stream, position.log, position.segment, position.offset - before
 
 
 def place_of(sink: AuditSink) -> str:

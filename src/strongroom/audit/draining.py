@@ -8,11 +8,14 @@ record that came so far.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from binascii import hexlify
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from strongroom.audit.parsing import parse, pieces
 from strongroom.audit.ring_file import DAMAGED, DRAINED, PENDING, RECORD, SEGMENT, RingFile, State, Table, counted
+from strongroom.crypto.mac import Mac
 from strongroom.protocols import AuditSink
 
 if TYPE_CHECKING:
@@ -44,6 +47,29 @@ def drain(file: RingFile, log: AuditLog, table: Table, written: Sequence[int], *
             file.put(PENDING, 0)
             state.drained[half] = stop
     return state
+
+
+def sealed(
+    reads: Sequence[tuple[int, str]], stream: str, seq: int, mac: Mac, last: bytes, clock: Callable[[], int]
+) -> tuple[list[bytes], bytes]:
+    """Return the lines of reads that come after the line `seq` of `stream`, whose MAC was `last`, and the newest MAC.
+
+    For `reads` see `AuditLog.record_reads`; `clock` gives nanoseconds since 1970.
+    """
+    lines, second, stamp = [], -1, ""
+    for now, fields in reads:
+        seq += 1
+        now = (now or clock()) // 1000
+        if now // 1_000_000 != second:
+            second = now // 1_000_000
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        body = (
+            f'{{"id":"{stream}-{seq}","ts":"{stamp}.{now % 1_000_000:06d}Z"'
+            f',"seq":{seq},"stream":"{stream}","action":{fields}'
+        ).encode()
+        last = mac.digest(last, body)
+        lines.append(b'%b,"mac":"%b"}\n' % (body, hexlify(last)))
+    return lines, last
 
 
 class _Rendering:
@@ -94,7 +120,6 @@ def _resume(file: RingFile, sink: AuditSink, state: State) -> None:
             file.put(DRAINED + 2 * half, counted(count))
             state.drained[half] = count
     file.put(PENDING, 0)
-    state.pending = 0
 
 
 def _last_in(sink: AuditSink, ring: str, after: tuple[int, int]) -> int:

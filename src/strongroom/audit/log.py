@@ -18,6 +18,7 @@ from strongroom.errors import AuditError
 from strongroom.model import ACTIONS, OUTCOMES, Position
 
 if TYPE_CHECKING:
+    from strongroom.audit.checkpoint import Neighbours
     from strongroom.protocols import AuditSink
 
 CHECKPOINT_EVERY: Final = 1000
@@ -44,6 +45,11 @@ class AuditLog:
 
     _clock: Callable[[], int] = staticmethod(time.time_ns)
     _random: Callable[[int], bytes] = staticmethod(os.urandom)
+    _segment: int | None
+    _stream: str
+    _seq: int
+    _mac: Mac | None
+    _last: bytes
 
     def __init__(
         self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
@@ -60,17 +66,10 @@ class AuditLog:
         self._revision = revision
         self._since_checkpoint = 0
         self._checkpoint_at = -CHECKPOINT_AFTER
-        self._alone: tuple[str, int, int] | None = None
-        self._others: tuple[str, ...] = ()
-        self._written = self._length = 0
+        self._neighbours: Neighbours | None = None
+        self._written = 0
         self._second = ""
-        self._stamp = ""
-        self._segment: int | None = None
-        self._stream = ""
-        self._seq = 0
-        self._mac: Mac | None = None
-        self._last = START
-        self._after_fork()
+        self._start_anew()
         _logs.add(self)
 
     def __repr__(self) -> str:
@@ -144,23 +143,12 @@ class AuditLog:
             if self._segment != self.sink.segment():
                 self._begin()
             self._since_checkpoint += len(reads)
-            stream, mac, seq, last = self._stream, self._mac, self._seq, self._last
-            assert mac is not None, "without keys there is no ring"
-            digest, lines, second, stamp = mac.digest, [], -1, ""
+            assert self._mac is not None, "without keys there is no ring"
+            from strongroom.audit.draining import sealed  # only what has a ring
+
             try:
-                for now, fields in reads:
-                    seq += 1
-                    now = (now or self._clock()) // 1000
-                    if now // 1_000_000 != second:
-                        second = now // 1_000_000
-                        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-                    body = (
-                        f'{{"id":"{stream}-{seq}","ts":"{stamp}.{now % 1_000_000:06d}Z"'
-                        f',"seq":{seq},"stream":"{stream}","action":{fields}'
-                    ).encode()
-                    last = digest(last, body)
-                    lines.append(b'%b,"mac":"%b"}\n' % (body, hexlify(last)))
-                self._seq, self._last = seq, last
+                lines, self._last = sealed(reads, self._stream, self._seq, self._mac, self._last, self._clock)
+                self._seq += len(reads)
                 # The last one by itself: a checkpoint says where the last line begins, and a sink knows its writes.
                 newest = lines.pop()
                 for part in (b"".join(lines), newest):
@@ -233,32 +221,16 @@ class AuditLog:
                 self._begin()
             if self._keys is None:
                 raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
-            from strongroom.audit.checkpoint import Checkpoint, place_of  # most processes only read
+            from strongroom.audit.checkpoint import Checkpoint, Neighbours, place_of  # most processes only read
 
-            position = self._place_of_last()
+            if self._neighbours is None:
+                self._neighbours = Neighbours(self.sink, self._store)
+            position, others = self._neighbours.look(self._stream, self._seq, self._written - self._length)
             key = max(self._keys)
-            head = Checkpoint(
-                position, self._stream, self._seq, self._last.hex(), key, self._others, place_of(self.sink)
-            )
+            head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, others, place_of(self.sink))
             self._since_checkpoint = 0
             self._checkpoint_at = time.monotonic()
             return position.log, head.encode(self._keys[key])
-
-    def _place_of_last(self) -> Position:
-        """Return where the last line is, and let `_others` be the heads of the other streams."""
-        position = self.sink.position()
-        if self._alone != self._base(position):
-            others = recent_heads(self.sink, self._store)
-            own = others.pop(self._stream, None)
-            # Its own line is nearly always among the newest; where it is read back, its place is certain.
-            position = own.position if own and own.seq == self._seq else position
-            self._others = tuple(as_ids(others))
-            self._alone = self._base(position)
-        return position
-
-    def _base(self, position: Position) -> tuple[str, int, int]:
-        """Return what stays the same for as long as nobody else writes to the segment."""
-        return position.log, position.segment, position.offset + self._length - self._written
 
     def close(self) -> None:
         """Release the sink; closing twice is no error."""
@@ -272,7 +244,6 @@ class AuditLog:
         segment = self.sink.segment()
         previous = [f"{self._stream}-{self._seq}"] if self._mac else []
         self._stream, self._seq = self._random(8).hex(), 0
-        self._alone = None
         self._last, self._mac = START, None
         if self._keys is not None:
             key = max(self._keys)
@@ -301,10 +272,10 @@ class AuditLog:
         )
         return who
 
-    def _after_fork(self) -> None:
+    def _start_anew(self) -> None:
+        """Be a process that has written nothing yet; `_begin` sets the rest."""
         self._lock = allocate_lock()
         self._segment = self._mac = None
-        self._stream, self._seq = "", 0
         self._whos: dict[str | None, str] = {}
 
 
@@ -313,7 +284,7 @@ _logs: WeakSet[AuditLog] = WeakSet()
 
 def _in_child() -> None:
     for log in _logs:
-        log._after_fork()
+        log._start_anew()
 
 
 os.register_at_fork(after_in_child=_in_child)

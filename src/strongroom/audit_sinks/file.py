@@ -46,6 +46,8 @@ class FileSink:
     Append from one thread at a time, as `AuditLog` does; reading is free.
     """
 
+    _torn: bool
+
     def __init__(
         self, path: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None
     ) -> None:
@@ -58,9 +60,6 @@ class FileSink:
         self.rings = self._place.path + ".rings"
         """The directory of the rings whose events go to this log."""
         self._fsync = sync == "fsync"
-        self._open: Open | None = None
-        self._torn = False
-        self._room = 0
         self._forget()
         _sinks.add(self)
 
@@ -69,7 +68,7 @@ class FileSink:
 
     def segment(self) -> int:
         """See `AuditSink`; looks at the path once per `LOOK_EVERY` and when the file must be full."""
-        if time.monotonic() >= self._look_at or self._room <= 0:
+        if self._room <= 0 or time.monotonic() >= self._look_at:
             with self._errors("opened"):
                 self._look()
         return self._segment
@@ -94,7 +93,7 @@ class FileSink:
 
     def position(self) -> Position:
         """See `AuditSink`."""
-        if self._open is None:
+        if self._fd < 0:
             self.segment()
         assert self._open is not None
         log, segment = self._open.header.log, self._open.header.segment
@@ -119,27 +118,24 @@ class FileSink:
     def close(self) -> None:
         """See `AuditSink`."""
         if self._open is not None:
-            os.close(self._fd)
+            os.close(self._open.fd)
         self._forget()
 
     def _forget(self) -> None:
-        self._open = None
+        self._open: Open | None = None
         self._fd = -1
-        self._segment = 0
-        self._last = 0
-        self._torn = False
-        self._look_at = 0.0
+        # No room: whoever comes next looks, and that sets the rest.
         self._room = 0
 
     def _look(self) -> None:
         """Follow the path to where the log goes on now."""
-        before, self._open = self._open, self._place.follow(self._open)
-        fd, header = self._open.fd, self._open.header
+        self._open = self._place.follow(self._open)
+        fd = self._open.fd
         size = os.fstat(fd).st_size
-        if self._open is not before:
-            self._fd, self._segment, self._last = fd, header.segment, 0
+        if fd != self._fd:
             # Another process may have died amid a line; then the next line begins with a line feed.
             self._torn = os.pread(fd, 1, size - 1) != b"\n"
+            self._fd, self._segment, self._last = fd, self._open.header.segment, 0
         self._room = size + 1 if self._place.max_bytes is None else max(self._place.max_bytes - size, 1)
         self._look_at = time.monotonic() + LOOK_EVERY
 
