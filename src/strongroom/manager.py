@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from strongroom import arguments
 from strongroom.access import Access
@@ -56,6 +56,9 @@ class SecretsManager:
 
     def __repr__(self) -> str:
         return f"SecretsManager({self._access.engine.store.url}, actor={self._access.actor!r})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a SecretsManager cannot be pickled: open the store in the other process")
 
     def __enter__(self) -> SecretsManager:
         return self
