@@ -221,3 +221,20 @@ def test_a_checkpoint_before_the_first_event_starts_the_stream(memory, start):
 
 def test_the_repr_shows_no_key(memory, start):
     assert repr(start(memory)) == "AuditLog(memory:)"
+
+
+def test_a_signal_handler_amid_an_event_is_an_error_and_no_deadlock(memory, start):
+    log, append, refused = start(memory), memory.append, []
+
+    def append_and_be_interrupted(line):
+        if b'"GET"' in line:
+            with pytest.raises(AuditError, match="signal handler") as caught:
+                log.record("GET", "B", "ok")
+            refused.append(caught)
+        append(line)
+
+    memory.append = append_and_be_interrupted
+    log.record("GET", "A", "ok")
+    assert len(refused) == 1
+    assert verify(memory, KEYS, {}, store=STORE).ok
+    assert [event["name"] for event in events(memory)] == [None, "A"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from _thread import allocate_lock
+from _thread import RLock
 from _weakrefset import WeakSet
 from binascii import hexlify
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +85,11 @@ class AuditLog:
         `action` and `outcome` are words of `strongroom.model`; `reason` is a short stable word, never free text.
         Raises `AuditError` when the line cannot be written: then the caller must not answer.
         """
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise AuditError(
+                "a signal handler read a secret while its thread was writing an event: let the handler set a flag, and "
+                "read the secret elsewhere"
+            )
         # Every read of a secret pays for this function: rendered by hand, an event costs about as much as its write.
         with self._lock:
             if self._segment != self.sink.segment():
@@ -274,7 +279,7 @@ class AuditLog:
 
     def _start_anew(self) -> None:
         """Be a process that has written nothing yet; `_begin` sets the rest."""
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._segment = self._mac = None
         self._whos: dict[str | None, str] = {}
 
