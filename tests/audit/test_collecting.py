@@ -106,6 +106,16 @@ def test_a_record_may_end_in_any_byte(ring, sink, start, byte, is_gone):
     assert [event["outcome"] for event in events(sink)] == ["ok"]
 
 
+def test_what_a_living_process_is_about_to_make_is_left_alone(ring, sink, start):
+    base = file_of(sink, "names").with_suffix("")
+    os.rename(f"{base}.names", f"{base}.names.new")
+    start(sink).collect()
+    assert files(sink) == ["names.new", "ring"]
+    ring.abandon()
+    start(sink).collect()
+    assert files(sink) == []
+
+
 def test_what_a_process_left_that_died_before_it_had_room_goes_away(ring, sink, start):
     base = file_of(sink, "names").with_suffix("")
     ring.abandon()

@@ -26,6 +26,9 @@ def test_each_record_is_one_event_in_order(ring, sink, count):
     assert {(event["action"], event["outcome"], event["name"], event["version"]) for event in events(sink)} == {
         ("GET", "ok", "name", 1)
     }
+    assert not any("drainer" in event for event in events(sink))
+    state = RingFile.open(ring._file.base).state()
+    assert (state.good, state.pending) == (True, 0)
     assert problems(sink) == []
 
 
@@ -309,6 +312,8 @@ def test_an_owner_finds_records_that_were_removed_before_they_were_drained(ring,
     ]  # fmt: skip
     (problem,) = problems(sink)
     assert "2 reads up to" in problem
+    # Who looks for the heads of streams reads lines without taking them apart.
+    assert all(b'","pid":' in line.text and b'": ' not in line.text for line in list(sink.lines())[1:])
 
 
 def test_reads_that_were_skipped_or_repeated_are_problems_of_the_log(ring, sink, start):
