@@ -101,3 +101,48 @@ def test_a_new_stream_vouches_for_its_writers_last_although_others_wrote_much_si
 def test_the_first_stream_of_a_writer_vouches_for_no_stream_before_it(memory, start):
     start(memory).record("GET", "A", "ok")
     assert json.loads(memory.texts[0])["after"] == []
+
+
+FIELDS = '"GET","name":"A","version":1,"outcome":"ok","actor":"alice","store":"%s"' % ("5" * 32)
+
+
+def test_reads_from_a_ring_count_towards_the_next_checkpoint(memory, start):
+    log = start(memory, checkpoint_every=6)
+    log.record("GET", "A", "ok")
+    log.record_reads([(1, FIELDS)] * 3)
+    assert not log.checkpoint_due
+    log.record_reads([(1, FIELDS)] * 2)
+    assert log.checkpoint_due
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_checkpoint_after_reads_from_a_ring_says_where_the_last_one_lies(sink, start, count):
+    log = start(sink)
+    log.checkpoint()
+    backwards = []
+    read_back = sink.lines_backwards
+    sink.lines_backwards = lambda: backwards.append(1) or read_back()
+    for _ in range(3):
+        log.record_reads([(1, FIELDS)] * count)
+        head = decoded(log.checkpoint())
+        last = list(sink.lines())[-1]
+        assert (head.position, head.seq) == (last.position, json.loads(last.text)["seq"])
+    # Nobody else wrote, so there was nothing to look for.
+    assert backwards == []
+
+
+def test_reads_from_a_ring_go_into_a_new_stream_after_a_failure(memory, start, monkeypatch):
+    log = start(memory)
+    log.record("GET", "A", "ok")
+
+    def fail(line):
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "append", fail)
+        with pytest.raises(OSError, match="full"):
+            log.record_reads([(1, FIELDS)])
+    log.record_reads([(1, FIELDS), (0, FIELDS)])
+    told = [json.loads(line.text) for line in memory.lines()][-3:]
+    assert [(event["action"], event["seq"]) for event in told] == [("OPEN", 1), ("GET", 2), ("GET", 3)]
+    assert [event["ts"][:10] == "1970-01-01" for event in told] == [False, True, False]
