@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ def in_threads(secrets: SecretsManager, place: Path, count: int) -> None:
 
 def in_children(secrets: SecretsManager, place: Path, count: int) -> None:
     """Watch, and then fork while a thread reads: the children go on watching."""
+    # Python 3.12 and later warn of a fork beside a thread, which is what this is for.
+    warnings.filterwarnings("ignore", r"This process \(pid=\d+\) is multi-threaded", DeprecationWarning)
     handle = secrets.secret(NAME)
     who = ["parent"]
     handle.on_change(lambda handle: note(place, who[0], handle.seen))

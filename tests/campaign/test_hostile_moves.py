@@ -7,6 +7,7 @@ import os
 import shutil
 from base64 import b64encode
 from contextlib import closing
+from itertools import cycle, islice
 
 import pytest
 
@@ -196,7 +197,8 @@ def test_a_store_that_lists_in_circles_is_refused(url):
 
     class Circle(LyingStore):
         def scan(self, prefix="", after="", limit=1000):
-            return super().scan(prefix, "", limit)
+            # A page that is not full would be the last one.
+            return list(islice(cycle(super().scan(prefix, "", limit)), limit))
 
     with strongroom.open(Circle(held, revision), audit="memory:") as secrets:
         with pytest.raises(TamperedError, match="order"):

@@ -205,6 +205,37 @@ def test_a_signal_while_the_editor_runs_leaves_no_plaintext(
         os.kill(int(Path("started").read_text()), 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_while_the_editor_is_being_started_ends_it_too(
+    store: Cli, editor: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    begun, popen = [], subprocess.Popen
+
+    def interrupted(*given: object, **more: object) -> subprocess.Popen:
+        begun.append(popen(*given, **more))
+        os.kill(os.getpid(), number)
+        return begun[0]
+
+    store("set", "A", stdin=VALUE)
+    editor("exec sleep 60")
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            store("edit", "A")
+        assert (ended.value.code, leftovers()) == (128 + number, [])
+        assert begun[0].poll() == -signal.SIGKILL
+    finally:
+        begun[0].kill()
+        begun[0].wait()
+
+
+def test_the_editor_has_no_signals_blocked(store: Cli, editor: Callable[[str], Path]) -> None:
+    store("set", "A", stdin=VALUE)
+    editor("grep SigBlk /proc/self/status > seen")
+    assert store("edit", "A").code == 0
+    assert int(Path("seen").read_text().split()[1], 16) == 0
+
+
 def test_without_memory_to_write_to_it_refuses(
     store: Cli, editor: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -297,10 +298,15 @@ class TestWithoutPermission:
     """What a user sees who may read the store but not write it, or not even that."""
 
     @pytest.fixture
-    def as_nobody(self, store, path, tmp_path):
+    def path(self):
+        """In a directory of its own: every run of pytest that begins closes `tmp_path` to other users."""
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o755)
+            yield f"{directory}/secrets.db"
+
+    @pytest.fixture
+    def as_nobody(self, store):
         put(store, "a", b"1")
-        for directory in (tmp_path, *(d for d in tmp_path.parents if d.name.startswith(("pytest-", "popen-")))):
-            directory.chmod(0o755)
 
         def run(call):
             def child() -> None:
@@ -357,10 +363,10 @@ class TestWithoutPermission:
 
         assert as_nobody(read) == 0
 
-    def test_a_store_cannot_be_made_in_a_foreign_directory(self, as_nobody, tmp_path):
+    def test_a_store_cannot_be_made_in_a_foreign_directory(self, as_nobody, path):
         def make() -> None:
             with pytest.raises(StoreError, match="permission denied"):
-                SqliteStore(str(tmp_path / "new.db"), create=True)
+                SqliteStore(f"{path}.new", create=True)
 
         assert as_nobody(make) == 0
 

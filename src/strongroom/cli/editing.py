@@ -7,11 +7,12 @@ import os
 import shlex
 import signal
 import subprocess
+from functools import partial
 from typing import Any
 
 from strongroom.cli import environment, session
 from strongroom.cli.arguments import Arguments, Command
-from strongroom.cli.memory_file import private_file
+from strongroom.cli.memory_file import STOPPING, private_file
 from strongroom.cli.output import Output
 from strongroom.data import encode
 from strongroom.errors import ConflictError, InvalidInputError, InvalidValueError, StrongroomError
@@ -79,13 +80,17 @@ def _run_editor(editor: list[str], path: str, variables: dict[str, str]) -> None
     """Wait for the editor."""
     # Ctrl-C is the editor's. A handler and not SIG_IGN, which the editor would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None)
+    # A signal that ends this program before it knows of the editor would leave the editor running.
+    let_in = partial(signal.pthread_sigmask, signal.SIG_SETMASK, signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING))
     try:
-        running = subprocess.Popen([*editor, path], env=variables)  # noqa: S603
+        running = subprocess.Popen([*editor, path], env=variables, preexec_fn=let_in)  # noqa: S603
     except OSError as error:
+        let_in()
         raise InvalidInputError(
             f"the editor {editor[0]} cannot be run: {error.strerror}; set VISUAL or EDITOR"
         ) from None
     try:
+        let_in()
         code = running.wait()
     finally:
         signal.signal(signal.SIGINT, before)
