@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from strongroom.errors import TamperedError, UnknownKeyIdError, WrongKeyError
+from strongroom.errors import NoKeyError, TamperedError, UnknownKeyIdError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.places import PAGE, entries, in_order
@@ -37,6 +37,8 @@ class Engine:
         try:
             # Two reads, and not a view, which would open a second connection that a mere reader never needs.
             self.unlocked = unlock(store, provider, store.url)
+        except NoKeyError:
+            raise  # asked again, a human would have to answer again
         except (TamperedError, WrongKeyError):
             # The keys may have been changed between the two.
             with store.view() as view:

@@ -81,9 +81,9 @@ def test_what_a_terminal_would_obey_is_shown_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "agreed"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", None), ("", None)]
+    ("answer", "agreed"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", None), ("", False)]
 )
-def test_a_question_takes_its_default_on_enter(
+def test_a_question_takes_its_default_on_enter_and_the_end_of_the_input_as_a_no(
     show: Show, monkeypatch: pytest.MonkeyPatch, answer: str, agreed: bool | None
 ) -> None:
     screen = show()

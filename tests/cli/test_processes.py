@@ -129,6 +129,7 @@ def terminal_session(argv: list[str], answers: list[tuple[bytes, bytes]]) -> tup
     """Run on a terminal; send each answer when its question was read. Returns the exit code and the screen."""
     pid, screen = pty.fork()
     if pid == 0:
+        signal.alarm(60)  # outlives exec: a question nobody expected ends the test
         os.execv(argv[0], argv)
     seen = b""
     for question, answer in answers:
@@ -165,6 +166,35 @@ def test_ctrl_c_at_a_prompt_exits_with_130(store: Cli) -> None:
     code, screen = terminal_session([*STRONGROOM, "set", "A"], [(b"Value of A: ", b"\x03")])
     assert code == 130
     assert b"Traceback" not in screen
+    assert screen.endswith(b"\r\n")  # the shell's prompt gets a line of its own
+
+
+@pytest.mark.parametrize(
+    ("words", "question", "exit_code", "told"),
+    [
+        (["set", "A"], b"Value of A: ", 2, b"nothing was typed, and nothing was changed\r\n"),
+        (["init", "--store", "o.db", "--key", "file:o.key"], b"in o.key? [Y/n] ", 4, b"so no store was made"),
+        (["rekey", "add", "passphrase:"], b"New passphrase: ", 2, b"nothing was typed, and nothing was changed\r\n"),
+    ],
+)
+def test_ctrl_d_at_a_prompt_changes_nothing(
+    store: Cli, words: list[str], question: bytes, exit_code: int, told: bytes
+) -> None:
+    code, screen = terminal_session([*STRONGROOM, *words], [(question, b"\x04")])
+    assert code == exit_code
+    assert told in screen
+    assert store("list").out == ""
+    assert not list(Path().glob("o.*"))
+
+
+def test_ctrl_d_in_place_of_the_passphrase_is_no_passphrase(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRONGROOM_PASSPHRASE", VALUE)
+    assert cli("init", "--key", "passphrase:").code == 0
+    monkeypatch.delenv("STRONGROOM_PASSPHRASE")
+    words = ["list", "--key", "passphrase:"]
+    code, screen = terminal_session([*STRONGROOM, *words], [(b"Passphrase of the strongroom store: ", b"\x04")])
+    assert code == 4
+    assert b"no passphrase: set STRONGROOM_PASSPHRASE" in screen
 
 
 def test_a_second_process_sees_a_rotated_value(store: Cli, process: Process) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from strongroom.cli.arguments import Arguments
-from strongroom.errors import StrongroomError
+from strongroom.errors import InvalidInputError, StrongroomError
 
 STYLES = {"ok": "32", "warn": "33", "FAIL": "1;31", "head": "1"}
 
@@ -114,17 +114,30 @@ class Output:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
 
     def agrees(self, question: str, *, default: bool) -> bool:
-        """Ask a question of yes or no; Enter takes `default`."""
+        """Ask a question of yes or no; Enter takes `default`, and the end of the input (Ctrl-D) is a no."""
         choices = "[Y/n]" if default else "[y/N]"
         print(f"{printable(question)} {choices} ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip().lower()
+        line = sys.stdin.readline()
+        if not line:
+            self.end_line()
+            return False
+        answer = line.strip().lower()
         return default if not answer else answer in ("y", "yes")
 
     def hidden(self, prompt: str) -> str:
-        """Read a line that the terminal does not show."""
+        """Read a line that the terminal does not show; raises `InvalidInputError` when the input ends (Ctrl-D)."""
         from getpass import getpass
 
-        return getpass(printable(prompt))
+        try:
+            return getpass(printable(prompt))
+        except EOFError:
+            self.end_line()
+            raise InvalidInputError("nothing was typed, and nothing was changed") from None
+
+    def end_line(self) -> None:
+        """Begin a new line on a terminal, after a question that was not answered."""
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._stderr("")
 
     # Long work
 

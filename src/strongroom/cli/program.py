@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out.error(error)
         return error.exit_code
     except KeyboardInterrupt:
+        out.end_line()
         return INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED

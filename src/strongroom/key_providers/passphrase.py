@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
@@ -105,7 +106,8 @@ def _from_variable_or_terminal() -> str:
     if not given and sys.stdin is not None and sys.stdin.isatty():
         from getpass import getpass
 
-        given = getpass("Passphrase of the strongroom store: ")
+        with suppress(EOFError):
+            given = getpass("Passphrase of the strongroom store: ")
     if not given:
         raise NoKeyError(f"no passphrase: set {VARIABLE}, name a file with passphrase:PATH, or use a terminal")
     return given
