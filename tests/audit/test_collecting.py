@@ -32,6 +32,7 @@ def test_what_is_no_ring_is_left_alone(ring, sink, start, tmp_path):
 
 def test_what_nobody_has_drained_and_what_was_damaged_is_counted(log, sink, tmp_path):
     assert left_over(sink.rings) == (0, 0)
+    log.record("GET", "name", "ok")
     assert left_over(str(tmp_path / "audit.log")) == (0, 0)
     rings = [Ring(log, sink.rings, CAPACITY) for _ in range(6)]
     assert left_over(sink.rings) == (0, 0)
@@ -41,6 +42,7 @@ def test_what_nobody_has_drained_and_what_was_damaged_is_counted(log, sink, tmp_
         if number < 2:
             ring._file.put_aside()
     (Path(sink.rings) / "link.names").symlink_to(tmp_path / "elsewhere")
+    (Path(sink.rings) / f"{rings[2].id}.notes").write_text("somebody's")
     assert left_over(sink.rings) == (3, 2)
     rings[-1].close()
 
