@@ -136,3 +136,25 @@ def test_the_younger_half_is_looked_at_first(ring):
     ring.drain()
     assert file.state().youngest_first() == [0, 1]
     file.close()
+
+
+def test_each_event_bears_the_time_of_its_read_and_no_drainer_within_its_process(ring, sink, start):
+    token, second = ring.token("alice", "name", 1), 1_700_000_123_000_000_000
+    for now in (second, second + 999_999_999, second + 1_000_000_000, second + 1_456_789_012, second - 1):
+        ring.write(RECORD.pack(now, now ^ token))
+    other_process(start, sink).collect()
+    assert [event["ts"] for event in events(sink)] == [
+        "2023-11-14T22:15:23.000000Z", "2023-11-14T22:15:23.999999Z", "2023-11-14T22:15:24.000000Z",
+        "2023-11-14T22:15:24.456789Z", "2023-11-14T22:15:22.999999Z",
+    ]  # fmt: skip
+    assert not any("drainer" in event for event in events(sink))
+
+
+def test_names_that_are_none_do_not_keep_the_others_from_being_drained(ring, sink, start):
+    put(ring, 1)
+    with open(file_of(sink, "names"), "ab") as file:
+        file.write(b'3\n[]\n{}\nno json\n{"name":3,"version":1,"actor":"a"}\n')
+    ring.abandon()
+    other_process(start, sink).collect()
+    assert [event["outcome"] for event in events(sink)] == ["ok"]
+    assert files(sink) == []
