@@ -158,3 +158,23 @@ def test_names_that_are_none_do_not_keep_the_others_from_being_drained(ring, sin
     other_process(start, sink).collect()
     assert [event["outcome"] for event in events(sink)] == ["ok"]
     assert files(sink) == []
+
+
+def test_each_run_of_removed_records_is_an_event_of_its_own(ring, sink, start):
+    put(ring, 5)
+    put_a_hole(sink, 1)
+    put_a_hole(sink, 3, 2)
+    ring.abandon()
+    (Path(sink.rings) / "lone.names").write_text("without records")
+    other_process(start, sink).collect()
+    told = [(event["outcome"], event.get("count", 1)) for event in events(sink)]
+    assert told == [("failed", 1), ("ok", 1), ("failed", 2), ("ok", 1)]
+    assert files(sink) == ["names"]
+
+
+def test_an_owner_whose_ring_was_cut_tells_how_many_reads_are_lost(ring, sink):
+    put(ring, 4)
+    os.truncate(file_of(sink, "ring"), place_of(0, CAPACITY) + 2 * RECORD.size)
+    ring.drain()
+    told = [(event["outcome"], event.get("count", 1)) for event in events(sink) if "ring" in event]
+    assert told == [("ok", 1), ("ok", 1), ("failed", 2)]
