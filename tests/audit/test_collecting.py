@@ -32,6 +32,7 @@ def test_what_is_no_ring_is_left_alone(ring, sink, start, tmp_path):
 
 def test_what_nobody_has_drained_and_what_was_damaged_is_counted(log, sink, tmp_path):
     assert left_over(sink.rings) == (0, 0)
+    log.record("GET", "name", "ok")
     assert left_over(str(tmp_path / "audit.log")) == (0, 0)
     rings = [Ring(log, sink.rings, CAPACITY) for _ in range(6)]
     assert left_over(sink.rings) == (0, 0)
@@ -41,6 +42,7 @@ def test_what_nobody_has_drained_and_what_was_damaged_is_counted(log, sink, tmp_
         if number < 2:
             ring._file.put_aside()
     (Path(sink.rings) / "link.names").symlink_to(tmp_path / "elsewhere")
+    (Path(sink.rings) / f"{rings[2].id}.notes").write_text("somebody's")
     assert left_over(sink.rings) == (3, 2)
     rings[-1].close()
 
@@ -134,3 +136,45 @@ def test_the_younger_half_is_looked_at_first(ring):
     ring.drain()
     assert file.state().youngest_first() == [0, 1]
     file.close()
+
+
+def test_each_event_bears_the_time_of_its_read_and_no_drainer_within_its_process(ring, sink, start):
+    token, second = ring.token("alice", "name", 1), 1_700_000_123_000_000_000
+    for now in (second, second + 999_999_999, second + 1_000_000_000, second + 1_456_789_012, second - 1):
+        ring.write(RECORD.pack(now, now ^ token))
+    other_process(start, sink).collect()
+    assert [event["ts"] for event in events(sink)] == [
+        "2023-11-14T22:15:23.000000Z", "2023-11-14T22:15:23.999999Z", "2023-11-14T22:15:24.000000Z",
+        "2023-11-14T22:15:24.456789Z", "2023-11-14T22:15:22.999999Z",
+    ]  # fmt: skip
+    assert not any("drainer" in event for event in events(sink))
+
+
+def test_names_that_are_none_do_not_keep_the_others_from_being_drained(ring, sink, start):
+    put(ring, 1)
+    with open(file_of(sink, "names"), "ab") as file:
+        file.write(b'3\n[]\n{}\nno json\n{"name":3,"version":1,"actor":"a"}\n')
+    ring.abandon()
+    other_process(start, sink).collect()
+    assert [event["outcome"] for event in events(sink)] == ["ok"]
+    assert files(sink) == []
+
+
+def test_each_run_of_removed_records_is_an_event_of_its_own(ring, sink, start):
+    put(ring, 5)
+    put_a_hole(sink, 1)
+    put_a_hole(sink, 3, 2)
+    ring.abandon()
+    (Path(sink.rings) / "lone.names").write_text("without records")
+    other_process(start, sink).collect()
+    told = [(event["outcome"], event.get("count", 1)) for event in events(sink)]
+    assert told == [("failed", 1), ("ok", 1), ("failed", 2), ("ok", 1)]
+    assert files(sink) == ["names"]
+
+
+def test_an_owner_whose_ring_was_cut_tells_how_many_reads_are_lost(ring, sink):
+    put(ring, 4)
+    os.truncate(file_of(sink, "ring"), place_of(0, CAPACITY) + 2 * RECORD.size)
+    ring.drain()
+    told = [(event["outcome"], event.get("count", 1)) for event in events(sink) if "ring" in event]
+    assert told == [("ok", 1), ("ok", 1), ("failed", 2)]
