@@ -107,6 +107,8 @@ def signals_as_they_were():
     """Undo what `run` does to signals before it becomes the program, where a test keeps it from becoming one."""
     numbers = (signal.SIGPIPE, signal.SIGXFSZ)
     before = [signal.getsignal(number) for number in numbers]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
