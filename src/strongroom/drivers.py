@@ -45,6 +45,11 @@ def store(url: str, *, create: bool = False) -> Store:
     return cast("Store", import_module(STORES[scheme]).connect(rest, create=create))
 
 
+def store_url(url: str) -> str:
+    """Return the URL of a store with its scheme, which a bare path takes from its ending; raises `ConfigError`."""
+    return ":".join(split(url, STORES, "store", _ENDINGS))
+
+
 def key_provider(url: str) -> KeyProvider:
     """Return a key provider; whether it has a key shows when it is used."""
     scheme, rest = split(url, KEY_PROVIDERS, "key provider", {})
@@ -72,5 +77,8 @@ def split(url: str, known: dict[str, str], kind: str, endings: dict[str, str]) -
     if ending in endings and (not colon or "/" in scheme):
         return endings[ending], url
     # The URL may hold credentials, so that only its scheme is shown.
-    shown = f"{scheme}:" if colon else "a path without a known ending"
-    raise ConfigError(f"there is no {kind} {shown}; there are: {', '.join(name + ':' for name in known)}")
+    there = f"there are: {', '.join(name + ':' for name in known)}"
+    if colon:
+        raise ConfigError(f"there is no {kind} {scheme}:; {there}")
+    also = f", or end in {' or '.join(endings)}" if endings else ""
+    raise ConfigError(f"what names the {kind} must begin with its kind{also}; {there}")

@@ -142,6 +142,12 @@ def test_git_ignores_the_key_and_scratch_files_in_a_work_tree(cli: Cli, project:
     )
 
 
+def test_git_ignores_what_belongs_to_the_kind_of_a_bare_path(cli: Cli, project: Path) -> None:
+    (project / ".git").mkdir()
+    cli("init", "-y", "--store", "secrets.enc")
+    assert (project / ".gitignore").read_text() == "master.key\nmaster.key.*.new\nsecrets.enc.lock\n.secrets.enc.tmp\n"
+
+
 def test_outside_of_a_work_tree_there_is_no_gitignore(cli: Cli, project: Path) -> None:
     cli("init", "-y")
     assert not (project / ".gitignore").exists()

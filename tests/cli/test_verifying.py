@@ -191,10 +191,11 @@ def test_doctor_warns_of_core_dumps(project: Path, monkeypatch: pytest.MonkeyPat
         assert last.state == state
 
 
-@pytest.mark.parametrize("kind", ["sqlite:a.db", "file:a.enc"])
-def test_the_selftest_passes_for_each_kind_of_store(cli: Cli, project: Path, kind: str) -> None:
-    result = cli("selftest", "--store", kind, "--key", "file:none")
+@pytest.mark.parametrize(("url", "kind"), [("sqlite:a.db", "sqlite:"), ("file:a.enc", "file:"), ("a.enc", "file:")])
+def test_the_selftest_passes_for_each_kind_of_store(cli: Cli, project: Path, url: str, kind: str) -> None:
+    result = cli("selftest", "--store", url, "--key", "file:none")
     assert result.code == 0, result
+    assert f"of your kinds: {kind}" in result.err
     assert [line[:4] for line in result.out.splitlines()] == ["ok  "] * 8
     assert list(project.iterdir()) == []
 
@@ -259,3 +260,9 @@ def test_a_value_on_the_disk_is_found_in_every_spelling(project: Path, spell: Ca
     assert place.files_with(value) == []
     (project / "file").write_bytes(b"around " + spell(value.encode()) + b" it")
     assert place.files_with("another value", value) == ["file"]
+
+
+def test_the_selftest_refuses_a_store_of_no_kind(cli: Cli) -> None:
+    result = cli("selftest", "--store", "file")
+    assert (result.code, result.out) == (2, "")
+    assert "must begin with its kind, or end in .db or .enc" in result.err

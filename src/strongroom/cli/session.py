@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def settings(args: Arguments, **more: Any) -> Config:
-    """Return the settings with the global options on top."""
+    """Return the settings with the global options on top; raises `ConfigError`."""
     config = opening.load(args.store, args.key, args.audit, actor=args.actor, **more)
-    return config._replace(service=config.service or "strongroom")
+    # Commands that look at a store's files ask for its scheme.
+    return config._replace(store=drivers.store_url(config.store), service=config.service or "strongroom")
 
 
 def manager(args: Arguments, **more: Any) -> SecretsManager:
