@@ -141,12 +141,12 @@ def test_a_key_that_opens_nothing_is_told_which_keys_would(master_key, monkeypat
 
 def test_no_key_and_a_malformed_key_are_not_called_wrong(master_key, monkeypatch):
     provider = EnvKeyProvider("SECRETS_MASTER_KEY")
-    header = HEADER.with_recipients([Recipient(1, "x", 0, HEADER.wrap_root(ROOT, 1, provider))])
+    header = HEADER.with_recipients([Recipient(1, "file:ops.key", 0, HEADER.wrap_root(ROOT, 1, provider))])
     monkeypatch.setenv("SECRETS_MASTER_KEY", "nonsense")
     with pytest.raises(InvalidKeyError):
         header.unwrap_root(provider)
     monkeypatch.delenv("SECRETS_MASTER_KEY")
-    with pytest.raises(NoKeyError):
+    with pytest.raises(NoKeyError, match=r"is not set.* The store is locked with the key from: file:ops.key$"):
         header.unwrap_root(provider)
 
 

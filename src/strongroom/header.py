@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto.kdf import sha256
-from strongroom.errors import NewerFormatError, TamperedError, WrongKeyError
+from strongroom.errors import NewerFormatError, NoKeyError, TamperedError, WrongKeyError
 from strongroom.frozen import Frozen
 from strongroom.model import HEADER
 from strongroom.places import FORMAT, context
@@ -74,15 +74,18 @@ class Header(Frozen):
     def unwrap_root(self, provider: KeyProvider) -> tuple[bytes, Recipient]:
         """Return the root key and the recipient whose wrap `provider` opened.
 
-        Raises `WrongKeyError` when it opens none, `TamperedError` when its own is damaged.
+        Raises `WrongKeyError` when it opens none, `NoKeyError` when it has no key, `TamperedError` when its own wrap is
+        damaged.
         """
+        labels = ", ".join(recipient.label for recipient in self.recipients)
         for recipient in self.recipients:
             try:
                 return provider.unwrap(recipient.wrapped, self._context(recipient.id)), recipient
+            except NoKeyError as error:
+                raise NoKeyError(f"{error}. The store is locked with the key from: {labels}") from None
             except WrongKeyError as error:
                 if type(error) is not WrongKeyError:
                     raise
-        labels = ", ".join(recipient.label for recipient in self.recipients)
         raise WrongKeyError(
             f"the master key from {provider.url} does not open this store; it was locked with the key from: {labels}. "
             "Give that key (was SECRETS_MASTER_KEY changed, or is this another environment's store?)"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from strongroom.cli import completion
+from strongroom.cli import completion, values
 from strongroom.cli.commands import ALIASES, COMMANDS
 
 from .conftest import Cli
@@ -37,6 +38,16 @@ def test_bash_completes_commands_options_and_groups(complete) -> None:
     assert complete("ls", "--lo") == {"--long"}
     assert "--accept" in complete("verify", "--")
     assert "--store" in complete("--")
+
+
+def test_bash_completes_the_values_of_options(complete, project: Path) -> None:
+    (project / "values.json").touch()
+    assert complete("set", "--alphabet", "") == set(values.ALPHABETS)
+    assert complete("import", "x", "--format", "d") == {"dotenv"}
+    assert complete("completion", "z") == {"zsh"}
+    assert complete("set", "A", "--file", "v") == {"values.json"}  # and not `verify`
+    assert complete("--store", "") == {"values.json"}
+    assert complete("get", "--version", "") == {"values.json"}  # not an option, in a number's place
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)

@@ -26,6 +26,7 @@ def words_after() -> dict[str, list[str]]:
         if command:
             words.setdefault(group, []).append(command)
         words[name] = [flag for option in options_of(name) for flag in _flags(option)]
+    words["completion"] += SHELLS
     return words | {alias: words[name] for alias, name in ALIASES.items()}
 
 
@@ -35,6 +36,12 @@ def options_of(name: str) -> list[Option]:
     return list({option.flag: option for option in (*GLOBAL, *command.options)}.values())
 
 
+def _choices() -> dict[str, list[str]]:
+    """Return the values of each option that takes one of a few, after its command: `set --alphabet`."""
+    options = [(name, option) for name in commands.COMMANDS for option in options_of(name) if option.choices]
+    return {f"{name} {flag}": list(option.choices) for name, option in options for flag in _flags(option)}
+
+
 def _flags(option: Option) -> list[str]:
     return [flag for flag in (option.short, option.flag) if flag]
 
@@ -42,6 +49,7 @@ def _flags(option: Option) -> list[str]:
 def bash() -> str:
     """Return the script for bash; zsh takes the same through bashcompinit."""
     cases = "\n".join(f'    "{line}") words="{" ".join(words)}" ;;' for line, words in words_after().items())
+    choices = "\n".join(f'    "{line}") words="{" ".join(words)}" ;;' for line, words in _choices().items())
     return f"""\
 # bash completion for strongroom: source <(strongroom completion bash)
 _strongroom() {{
@@ -56,11 +64,19 @@ _strongroom() {{
       esac ;;
     esac
   done
-  case "$line" in
+  word="${{COMP_WORDS[COMP_CWORD-1]}}"
+  case "$word" in
+  {"|".join(_with_values())})
+    case "$line $word" in
+{choices}
+    esac ;;
+  *)
+    case "$line" in
 {cases}
-  esac
-  case "$line:$current" in
-  *:-*) words="$words {" ".join(_global_flags())}" ;;
+    esac
+    case "$line:$current" in
+    *:-*) words="$words {" ".join(_global_flags())}" ;;
+    esac ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
   [[ ${{#COMPREPLY[@]}} -gt 0 ]] || COMPREPLY=($(compgen -f -- "$current"))
