@@ -239,7 +239,55 @@ FILES = [
     ("a list", lambda content: b"[]", STORE, "is not a strongroom store; check the path"),
     ("a number", lambda content: b"5", STORE, "is not a strongroom store"),
     ("nested deeply", lambda content: b"[" * 100_000, STORE, "restore it from git"),
-    ("a conflict", lambda content: b"    ({"store": f"{BAD}.txt"}, errors.ConfigError, "must begin with its kind, or end in .db or .enc"),
+    ("a conflict", lambda content: b"<<<<<<< HEAD\n" + content, STORE, "conflict marker.*resolve the conflict"),
+    ("a newer document", lambda content: content.replace(b"file/1", b"file/2"), NEWER, "upgrade strongroom"),
+    ("another document", lambda content: content.replace(b"strongroom-file", b"x"), STORE, "check the path"),
+    ("no entries", document(lambda found: found.pop("entries")), TAMPERED, "exactly format, revision and entries"),
+    ("a list of entries", document(lambda found: found.update(entries=[])), TAMPERED, "must be an object"),
+    ("a revision in words", document(lambda found: found.update(revision="1")), TAMPERED, "whole number"),
+    ("no header", document(lambda found: found["entries"].pop("system/header")), TAMPERED, "has no 'system/header'"),
+    ("no keyset", document(lambda found: found["entries"].pop("system/keyset")), TAMPERED, "has no 'system/keyset'"),
+    ("nothing in it", document(lambda found: found["entries"].clear()), errors.StoreNotFoundError, "strongroom init"),
+    ("a newer header", entry("system/header", b"strongroom header 2"), NEWER, "upgrade"),
+    ("a damaged header", entry("system/header", b"strongroom header 0"), TAMPERED, "its checksum fails"),
+    ("a newer keyset", entry("system/keyset", b"\x02"), NEWER, "upgrade"),
+    ("a damaged keyset", entry("system/keyset", b"\x01\0\0\0\x02"), TAMPERED, "Restore the store from a backup"),
+    ("a newer head", entry("secret/A", b"\x02"), NEWER, "upgrade"),
+    ("a damaged head", entry("secret/A", b"\x01\0\0\0\x01\x01"), TAMPERED, "strongroom verify"),
+    ("a head of an unknown key", entry("secret/A", b"\x01\0\0\0\x63"), errors.UnknownKeyIdError, "data key 99"),
+    ("no head", document(lambda found: found["entries"].pop("secret/A")), TAMPERED, "1 missing.*strongroom verify"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "phrase"), [f[1:] for f in FILES], ids=[f[0] for f in FILES])
+def test_a_bad_store_file_is_not_read_and_not_repaired_by_guessing(tmp_path, master_key, change, error, phrase):
+    path = tmp_path / "secrets.enc"
+    with strongroom.init(str(path), audit="memory:") as manager:
+        manager.set_secret("A", BAD)
+    good, bad = path.read_bytes(), change(path.read_bytes())
+    path.write_bytes(bad)
+
+    def read() -> None:
+        with strongroom.open(str(path), audit="memory:") as manager:
+            manager.get_secret("A", "default")
+
+    refuse(Case("", error, phrase, read))
+    assert path.read_bytes() == bad
+    path.write_bytes(good)
+    with strongroom.open(str(path), audit="memory:") as manager:
+        assert manager.get_secret("A") == BAD
+        assert manager.verify().ok
+
+
+PLACES = [
+    ({"store": "sqlite:missing.db"}, errors.StoreNotFoundError, "make one with `strongroom init`, or check the path"),
+    ({"store": "sqlite:."}, STORE, "check that this user may read"),
+    ({"store": "sqlite:text.db"}, STORE, "not a"),
+    ({"store": "sqlite:text.db/secrets.db"}, STORE, "a part of its path is a file"),
+    ({"store": "sqlite:"}, errors.ConfigError, "write a path after the colon"),
+    ({"store": "sqlite:a\0b"}, errors.ConfigError, "names no file"),
+    ({"store": f"oracle://user:{BAD}@host"}, errors.ConfigError, "there is no store oracle:; there are: sqlite:"),
+    ({"store": f"{BAD}.txt"}, errors.ConfigError, "must begin with its kind, or end in .db or .enc"),
     ({"key": f"vault:{BAD}"}, errors.ConfigError, "there is no key provider vault:"),
     ({"key": "env:"}, errors.ConfigError, "such as env:SECRETS_MASTER_KEY"),
     ({"key": "env:A\0B"}, errors.ConfigError, "needs the name of a variable"),

@@ -177,3 +177,15 @@ def test_the_log_with_the_newest_segment_is_the_log_of_a_path(path):
     put(path, ("audit.log.1", Header(LOG, 9)), ("audit.log.2", Header(LOG, 8)), ("audit.log.3", Header("f" * 16, 5)))
     assert list(rotated(str(path))) == [8, 9]
     assert list(rotated(str(path), "f" * 16)) == [5]
+
+
+def test_a_path_that_is_empty_for_the_moment_of_a_rotation_is_no_error(path, monkeypatch):
+    sink = FileSink(str(path))
+    sink.append(b"1\n")
+    sink.close()
+    path.rename(f"{path}.000001")
+    # As another process saw it, before it was renamed.
+    monkeypatch.setattr("os.path.exists", lambda path: True)
+    sink.append(b"2\n")
+    assert path.read_bytes().endswith(b"\n2\n")
+    sink.close()

@@ -65,7 +65,7 @@ class Place:
             with self._lock():
                 found = self._open_existing()
                 if found is None:
-                    self._create(self._next(now), os.stat(self.path) if os.path.exists(self.path) else None)
+                    self._create(self._next(now), _found(self.path))
                     found = self._open_existing()
         return found
 
@@ -128,12 +128,21 @@ class Place:
         fd = os.open(self.path + LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             # Whoever may write the log must be able to lock it, also after root was the first to do so.
-            if os.path.exists(self.path) and os.fstat(fd).st_uid == os.geteuid():
-                _share(fd, os.stat(self.path))
+            like = _found(self.path)
+            if like is not None and os.fstat(fd).st_uid == os.geteuid():
+                _share(fd, like)
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
         finally:
             os.close(fd)
+
+
+def _found(path: str) -> os.stat_result | None:
+    """Return what lies at the path, None when nothing does, as for a moment while another process rotates."""
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
 
 
 def _share(fd: int, like: os.stat_result) -> None:
