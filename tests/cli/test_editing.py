@@ -213,7 +213,7 @@ def test_a_signal_while_the_editor_is_being_started_ends_it_too(
 
     def interrupted(*given: object, **more: object) -> subprocess.Popen:
         begun.append(popen(*given, **more))
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # to this thread: pytest-xdist has others, in which it is not blocked
         return begun[0]
 
     store("set", "A", stdin=VALUE)
