@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,8 +213,7 @@ def test_a_signal_while_the_editor_is_being_started_ends_it_too(
 
     def interrupted(*given: object, **more: object) -> subprocess.Popen:
         begun.append(popen(*given, **more))
-        # To this thread: pytest's workers have others, which block nothing.
-        signal.pthread_kill(threading.get_ident(), number)
+        signal.raise_signal(number)  # to this thread: pytest-xdist has others, in which it is not blocked
         return begun[0]
 
     store("set", "A", stdin=VALUE)

@@ -22,6 +22,9 @@ from strongroom.model import check_name
 _VIM = ("-n", "-i", "NONE", "--cmd", "set noundofile nobackup nowritebackup")
 QUIET_EDITORS = {"vim": _VIM, "nvim": _VIM, "gvim": (*_VIM, "--nofork")}
 """Options that keep editors from writing what they edit elsewhere: swap, undo and history files."""
+WAITED = (signal.SIGCHLD, *STOPPING)
+TICK = 0.1
+"""Seconds to the next look at the editor, should another thread have taken the signal that tells of its end."""
 
 
 def edit(args: Arguments, out: Output) -> None:
@@ -80,25 +83,34 @@ def _run_editor(editor: list[str], path: str, variables: dict[str, str]) -> None
     """Wait for the editor."""
     # Ctrl-C is the editor's. A handler and not SIG_IGN, which the editor would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None)
-    # A signal that ends this program before it knows of the editor would leave the editor running.
-    let_in = partial(signal.pthread_sigmask, signal.SIG_SETMASK, signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING))
+    # Not left to the handlers: a signal just before this program knows of the editor, or waits for it, would be lost.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
+    unblock = partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
     try:
-        running = subprocess.Popen([*editor, path], env=variables, preexec_fn=let_in)  # noqa: S603
+        code = _wait(subprocess.Popen([*editor, path], env=variables, preexec_fn=unblock))  # noqa: S603
     except OSError as error:
-        let_in()
         raise InvalidInputError(
             f"the editor {editor[0]} cannot be run: {error.strerror}; set VISUAL or EDITOR"
         ) from None
-    try:
-        let_in()
-        code = running.wait()
     finally:
         signal.signal(signal.SIGINT, before)
+        unblock()
+    if code:
+        raise StrongroomError(f"the editor failed (exit code {code}), so nothing was changed")
+
+
+def _wait(running: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of the editor; a signal that ends this program ends the editor first."""
+    try:
+        while running.poll() is None:
+            came = signal.sigtimedwait(WAITED, TICK)
+            if came and came.si_signo in STOPPING:
+                raise SystemExit(128 + came.si_signo)
+    finally:
         if running.returncode is None:
             running.kill()
             running.wait()
-    if code:
-        raise StrongroomError(f"the editor failed (exit code {code}), so nothing was changed")
+    return running.returncode
 
 
 def _store(
