@@ -40,10 +40,12 @@ def watch(store: Cli) -> Iterator[Watch]:
     yield watch
     for one in running:
         one.kill()
-        one.communicate()
+    # Before the pipes are read to their end, which a program that is left behind holds open.
     for pid, _ in lines("started"):
         with suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
+    for one in running:
+        one.communicate()
 
 
 def lines(path: str) -> list[list[str]]:
