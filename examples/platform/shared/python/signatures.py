@@ -18,7 +18,6 @@ class SigningKey:
     def __init__(self, name: str, grace: float) -> None:
         self._handle = secrets().secret(name)
         self._grace = grace
-        self._previous: tuple[int, str | None, float] = (0, None, 0.0)
 
     def sign(self, text: bytes) -> bytes:
         """Return HMAC-SHA256 of the text."""
@@ -30,19 +29,8 @@ class SigningKey:
 
     def accepted(self) -> Iterator[bytes]:
         """Yield the keys whose signatures count, the current one first."""
-        yield self._handle.value.encode()
-        version, key, until = self._previous
-        if version != self._handle.version:
-            version, key, until = self._previous = self._read_previous()
-        if key is not None and time.time() < until:
-            yield key.encode()
-
-    def _read_previous(self) -> tuple[int, str | None, float]:
-        """Return the current version's number, the value before it, and until when that counts."""
-        version = self._handle.version
-        made = {info.version: info.created for info in secrets().history(self._handle.name)}
-        key = secrets().get_secret(self._handle.name, version=version - 1) if version > 1 else None
-        return version, key, made[version] + self._grace
+        for value in self._handle.accepted(self._grace):
+            yield value.encode()
 
 
 def is_one_of(given: str, key: SigningKey) -> bool:
