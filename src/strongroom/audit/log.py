@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from _thread import RLock
@@ -271,10 +272,8 @@ class AuditLog:
         if len(self._whos) >= 1000:
             self._whos.clear()
         name = self._actor if actor is None else actor
-        self._whos[actor] = who = (
-            f',"actor":{quote(name)},"service":{quote(self._service)},"pid":{os.getpid()}'
-            f',"host":{quote(os.uname().nodename)},"source":{quote(self._source)},"store":{quote(self._store)}'
-        )
+        fields = json.dumps({"actor": name, **self.process()}, separators=(",", ":"))
+        self._whos[actor] = who = f",{fields[1:-1]}"
         return who
 
     def _start_anew(self) -> None:
