@@ -1,8 +1,9 @@
 """The words: names, paths, actions, and places in an audit log."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from strongroom.errors import InvalidNameError
+from strongroom.frozen import Frozen
 
 MAX_NAME_BYTES = 512
 MAX_VALUE_BYTES = 16 * 1024 * 1024
@@ -76,19 +77,25 @@ def version_path(name: str, version: int) -> str:
     return f"{VERSION}{name}/{version:010d}"
 
 
-class Position(NamedTuple):
+class Position(Frozen):
     """Where in an audit log a line begins."""
 
-    log: str
-    """The random id (16 hex digits) that the log got when it was made."""
-    segment: int
-    """1 for the first file of the log, one more for each rotation."""
-    offset: int
-    """Bytes from the start of that segment."""
+    __slots__ = ("log", "segment", "offset")  # noqa: RUF023
+
+    def __init__(self, log: str, segment: int, offset: int) -> None:
+        self.log = log
+        """The random id (16 hex digits) that the log got when it was made."""
+        self.segment = segment
+        """1 for the first file of the log, one more for each rotation."""
+        self.offset = offset
+        """Bytes from the start of that segment."""
 
 
-class LogLine(NamedTuple):
+class LogLine(Frozen):
     """One line of an audit log as it was read back, without its line feed."""
 
-    position: Position
-    text: bytes
+    __slots__ = ("position", "text")
+
+    def __init__(self, position: Position, text: bytes) -> None:
+        self.position = position
+        self.text = text

@@ -70,7 +70,7 @@ def test_a_log_goes_on_when_its_file_is_deleted_whatever_lies_beside_it(path, mo
     put(path, ("audit.log-old", Header("f" * 16, 9)))
     path.unlink()
     assert sink.segment() == 2
-    assert sink.position()[:2] == (log, 2)
+    assert (sink.position().log, sink.position().segment) == (log, 2)
 
 
 def test_a_new_segment_is_not_written_through_a_symlink(path, tmp_path):
@@ -140,7 +140,7 @@ def test_an_empty_file_that_was_made_for_the_log_has_no_lines(path, read):
     path.touch()
     assert list(read(FileSink(str(path)))) == []
     put(path, ("audit.log.1", Header(LOG, 1)))
-    assert [line.position[:2] for line in read(FileSink(str(path)))] == [(LOG, 1)]
+    assert [(line.position.log, line.position.segment) for line in read(FileSink(str(path)))] == [(LOG, 1)]
 
 
 @pytest.mark.parametrize(

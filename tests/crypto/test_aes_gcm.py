@@ -54,3 +54,7 @@ def test_what_is_too_short_is_forged(length):
 def test_a_key_of_another_length_is_refused(length):
     with pytest.raises(ValueError, match="must be"):
         AesGcm(bytes(length))
+
+
+def test_the_class_that_is_found_without_the_other_ciphers_is_the_public_one():
+    assert type(AesGcm(bytes(32))._aead) is AESGCM

@@ -33,11 +33,11 @@ class Checkpoint(NamedTuple):
 
     def encode(self, audit_key: bytes) -> bytes:
         """Return the JSON object with its own MAC (`check`), 32 bytes in hex, over what precedes it."""
-        log, segment, offset = self.position
+        at = self.position
         after = ",".join(map(quote, self.after))
         # By hand, because each write of a secret makes one.
         body = (
-            f'{{"v":{FORMAT},"log":"{log}","segment":{segment},"offset":{offset},"stream":"{self.stream}"'
+            f'{{"v":{FORMAT},"log":"{at.log}","segment":{at.segment},"offset":{at.offset},"stream":"{self.stream}"'
             f',"seq":{self.seq},"mac":"{self.mac}","key":{self.key},"after":[{after}],"place":{quote(self.place)}'
         ).encode()
         return body + b',"check":"%b"}' % _mac(audit_key).digest(body).hex().encode()

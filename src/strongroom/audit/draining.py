@@ -125,12 +125,12 @@ def _resume(file: RingFile, sink: AuditSink, state: State) -> None:
 def _last_in(sink: AuditSink, ring: str, after: tuple[int, int]) -> int:
     """Return the newest record of a ring that is in the log behind a place, 0 when there is none."""
     needle = b'"ring":"%b-' % ring.encode()
-    for position, text in sink.lines_backwards():
-        if needle in text:
-            for _, piece in reversed(list(pieces(text))):
+    for line in sink.lines_backwards():
+        if needle in line.text:
+            for _, piece in reversed(list(pieces(line.text))):
                 event = parse(piece)
                 if event and str(event.get("ring")).startswith(ring + "-"):
                     return int(str(event["ring"])[len(ring) + 1 :])
-        if (position.segment, position.offset) < after:
+        if (line.position.segment, line.position.offset) < after:
             break
     return 0

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from strongroom.frozen import Frozen
-from strongroom.model import Position
 
 if TYPE_CHECKING:
+    from strongroom.model import Position
     from strongroom.protocols import AuditSink
 
 
@@ -39,14 +39,15 @@ def recent_heads(sink: AuditSink, store: str) -> dict[str, Head]:
     mine = b'"store":"%b"' % store.encode()
     heads: dict[str, Head] = {}
     seen = 0
-    for position, text in islice(sink.lines_backwards(), UNSEALED_LINES):
+    for line in islice(sink.lines_backwards(), UNSEALED_LINES):
+        text = line.text
         # A line without MAC does not count, or anybody could push the others out of sight.
         if text.endswith(b'"}'):
             # A line may follow the torn end of another process's line.
             start = max(text.rfind(_begin), 0)
             found = _id(text, start)
             if found and mine in text and found[0] not in heads:
-                heads[found[0]] = Head(found[1], Position(position[0], position[1], position[2] + start))
+                heads[found[0]] = Head(found[1], line.position._replace(offset=line.position.offset + start))
             seen += 1
             if seen == LINES:
                 break

@@ -258,12 +258,12 @@ class AuditLog:
             # The file may have been rotated just now: this stream's first line still goes into the old segment.
             before = {stream: head for stream, head in heads.items() if head.position.segment <= segment}
             seen = dict.fromkeys(previous + as_ids(before))
-            log, _, at = self.sink.position()
+            end = self.sink.position()
             after = ",".join(map(quote, seen))
             # Said once: a stream that begins much later would bring back what an acceptance has put aside.
             revision, self._revision = self._revision, None
             found = "" if revision is None else f',"revision":{revision}'
-            extra = f',"key":{key:d},"log":"{log}","segment":{segment:d},"at":{at:d},"after":[{after}]'
+            extra = f',"key":{key:d},"log":"{end.log}","segment":{segment:d},"at":{end.offset:d},"after":[{after}]'
             self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
         self._segment = segment
 

@@ -78,7 +78,7 @@ class _Walk:
         self._rings = Rings()
 
     def line(self, line: LogLine) -> None:
-        position, text = line
+        position, text = line.position, line.text
         if position.log != self._log or position.segment != self._found.segment:
             self._enter(position)
         self._found.line += 1
@@ -124,7 +124,7 @@ class _Walk:
                 self._found.problem(str(error))
 
     def _checkpoint(self, checkpoint: Checkpoint) -> None:
-        log, segment, _ = checkpoint.position
+        log, segment = checkpoint.position.log, checkpoint.position.segment
         if log != self._log and checkpoint.place == self._place:
             self._found.problem(f"the log {log} was here when the store was last written, and is gone or replaced")
         elif log != self._log:

@@ -11,7 +11,6 @@ descriptor of a file drops the POSIX locks that SQLite holds on it.
 
 from __future__ import annotations
 
-import sqlite3
 from _thread import RLock, allocate_lock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +22,12 @@ from strongroom.stores import forking
 from strongroom.stores.generation import NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import Place, create_database, open_database
-from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
 from strongroom.stores.sqlite_inheritance import abandon
+from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from strongroom.stores.sqlite_pool import Pool
     from strongroom.stores.sqlite_session import Session
 
@@ -97,8 +98,6 @@ class SqliteStore:
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
-        from strongroom.stores.sqlite_session import read_page
-
         with self._reading:
             return read_page(self._execute, self.url, prefix, after, limit)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+# `sqlite3` itself would bring `datetime`, to adapt dates: a thirtieth of the start of a command.
+import _sqlite3 as sqlite3
 import os
-import sqlite3
 from contextlib import closing, suppress
 
 from strongroom.errors import NewerFormatError, StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, not_found, os_error
-from strongroom.stores.sqlite_damage import SQLITE_ERRORS, sqlite_error
 from strongroom.stores.sqlite_inheritance import check_not_inherited
+from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error
 
 APPLICATION_ID = 0x53545247
 """`STRG` in the header of the database file; `file` and SQLite show it."""

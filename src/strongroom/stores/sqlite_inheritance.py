@@ -8,9 +8,12 @@ module is for those that could not be closed.
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _kept: list[sqlite3.Connection] = []
 _unusable: set[str] = set()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError
 from strongroom.stores.sqlite_connection import Place, open_database
 from strongroom.stores.sqlite_session import Session
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 class Pool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from _thread import get_ident
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from strongroom.errors import StoreError, TamperedError
-from strongroom.stores.sqlite_damage import SQLITE_ERRORS, check_bytes, check_revision, sqlite_error
+from strongroom.errors import StoreError
+from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
+
+if TYPE_CHECKING:
+    import sqlite3
 
 REBUILD_MILLISECONDS = 1000
 """How long `rebuild` waits for others; it keeps writers out meanwhile."""
@@ -111,26 +113,3 @@ class Session:
             return self._usable().execute(sql, values).fetchall()
         except SQLITE_ERRORS as error:
             raise sqlite_error(error, self._url) from None
-
-
-def read_page(
-    execute: Callable[[str, tuple[str, int]], sqlite3.Cursor], url: str, prefix: str, after: str, limit: int
-) -> list[tuple[str, bytes]]:
-    """Return a page of entries as `strongroom.protocols.Reader.scan` describes it, in one statement."""
-    if after >= prefix:
-        sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
-    else:
-        sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
-    pairs = []
-    try:
-        # Closed whatever happens: a statement that is left open keeps its connection in the past.
-        with closing(execute(sql, (start, max(limit, 0)))) as cursor:
-            for path, value in cursor:
-                if type(path) is not str:
-                    raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
-                if not path.startswith(prefix):
-                    break
-                pairs.append((path, check_bytes(value, url)))
-    except SQLITE_ERRORS as error:
-        raise sqlite_error(error, url) from None
-    return pairs

@@ -1,8 +1,10 @@
-"""Saying what is wrong with a SQLite database, or with what came back from it."""
+"""What comes back from a SQLite database: rows that are checked, or an error that says what is wrong."""
 
 from __future__ import annotations
 
-import sqlite3
+import _sqlite3 as sqlite3
+from collections.abc import Callable
+from contextlib import closing
 
 from strongroom.errors import StoreBusyError, StoreError, StrongroomError, TamperedError
 
@@ -55,3 +57,26 @@ def check_revision(rows: list[tuple[object, ...]], url: str) -> int:
     if len(rows) == 1 and type(rows[0][0]) is int and rows[0][0] >= 0:
         return rows[0][0]
     raise TamperedError(f"{url}: the table of the revision does not hold one whole number; restore a backup")
+
+
+def read_page(
+    execute: Callable[[str, tuple[str, int]], sqlite3.Cursor], url: str, prefix: str, after: str, limit: int
+) -> list[tuple[str, bytes]]:
+    """Return a page of entries as `strongroom.protocols.Reader.scan` describes it, in one statement."""
+    if after >= prefix:
+        sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
+    else:
+        sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
+    pairs = []
+    try:
+        # Closed whatever happens: a statement that is left open keeps its connection in the past.
+        with closing(execute(sql, (start, max(limit, 0)))) as cursor:
+            for path, value in cursor:
+                if type(path) is not str:
+                    raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
+                if not path.startswith(prefix):
+                    break
+                pairs.append((path, check_bytes(value, url)))
+    except SQLITE_ERRORS as error:
+        raise sqlite_error(error, url) from None
+    return pairs
