@@ -210,11 +210,3 @@ def test_a_reader_on_a_store_that_cannot_be_written_still_reads(make_manager, mo
 
     monkeypatch.setattr(manager._access.engine.store, "transaction", refuse)
     assert manager.get_secret("A") == "x"
-
-
-def test_names_that_were_checked_are_not_remembered_without_end(make_manager, monkeypatch):
-    monkeypatch.setattr("strongroom.access._REMEMBERED", 3)
-    manager = make_manager()
-    for number in range(10):
-        manager.get_secret(f"{number}")
-    assert len(manager._access._paths) <= 3

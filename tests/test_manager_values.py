@@ -5,7 +5,14 @@ import json
 import pytest
 
 import strongroom
-from strongroom.errors import ConflictError, InvalidInputError, InvalidNameError, InvalidValueError, SecretNotFoundError
+from strongroom.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidNameError,
+    InvalidValueError,
+    SecretNotFoundError,
+    StoreError,
+)
 from strongroom.generate import generate_value
 
 
@@ -35,6 +42,36 @@ def test_a_missing_secret_is_none_or_the_default(manager):
     assert manager.get_secret("nothing", "default") == "default"
     assert manager.get_secret("nothing", version=3, default="d") == "d"
     assert manager.get_data("nothing") is None
+
+
+class Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("version", [None, 1])
+@pytest.mark.parametrize("policy", [None, ({"actor": "*", "name": "*", "capabilities": ["read"]},)])
+@pytest.mark.parametrize("name", ["", "..", "a//b", "a\nb", "\ud800", "x" * 513, 5, ["A"], b"A", None, Name("A")])
+def test_what_cannot_be_a_name_is_refused_before_anything_is_read(manager, reopen, events, name, policy, version):
+    manager.set_secret("A", "x")
+    reader = reopen(manager, policy=policy) if policy else manager
+    before = events(reader)
+    with pytest.raises(InvalidNameError):
+        reader.get_secret(name, version=version)
+    assert events(reader) == before
+
+
+def test_what_cannot_be_a_name_is_not_recorded_where_the_store_fails(manager, events, monkeypatch):
+    def fail(path):
+        raise StoreError("unplugged")
+
+    monkeypatch.setattr(manager._access.engine.store, "get", fail)
+    before = events(manager)
+    with pytest.raises(InvalidNameError):
+        manager.get_secret("a//b")
+    assert events(manager) == before
+    with pytest.raises(StoreError):
+        manager.get_secret("A")
+    assert events(manager, 1) == [("GET", "A", "failed", "store", None)]
 
 
 def test_an_empty_value_is_not_missing(manager):

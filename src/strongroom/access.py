@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.audit.log import AuditLog
 from strongroom.engine import Engine
-from strongroom.errors import AuditError, DeniedError, NotFoundError, SecretNotFoundError, StrongroomError
+from strongroom.errors import (
+    AuditError,
+    DeniedError,
+    InvalidNameError,
+    NotFoundError,
+    SecretNotFoundError,
+    StrongroomError,
+)
 from strongroom.model import AUDIT, SECRET, check_name
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
@@ -19,9 +26,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)
-
-
-_REMEMBERED = 1 << 17
 
 
 class Taken:
@@ -40,7 +44,7 @@ class Taken:
 class Access:
     """One actor's access to one store. Immutable; `bind` makes another actor's."""
 
-    __slots__ = ("_paths", "_record", "_store", "actor", "audit", "engine", "policy")
+    __slots__ = ("_record", "_store", "actor", "audit", "engine", "policy")
 
     def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
         self.engine = engine
@@ -49,7 +53,6 @@ class Access:
         self.policy = policy
         self._store = engine.store
         self._record = audit.record
-        self._paths: dict[str, str] = {}
 
     def bind(self, actor: str) -> Access:
         """Return the same access for another actor."""
@@ -81,23 +84,22 @@ class Access:
 
     def read(self, name: str, version: int | None) -> bytes | None:
         """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
-        try:
-            path = self._paths.get(name) or self._checked(name)
-        except TypeError:  # a list cannot be looked up
-            path = self._checked(name)
-        if self.policy is not None:
-            self.authorize("GET", "read", name)
+        # What is found was checked when it was set; to check all names here would cost as much as the decryption.
+        if self.policy is not None or type(name) is not str or not name.isascii():
+            self.authorize("GET", "read", check_name(name))
         try:
             if version is not None:
-                number, missing, data = self._numbered(name, version)
-            elif (stored := self._store.get(path)) is not None:
+                number, missing, data = self._numbered(check_name(name), version)
+            elif (stored := self._store.get(SECRET + name)) is not None:
                 number, flags, expires, data = self.engine.open_head(name, stored)
                 missing = why_missing(flags, expires) if flags or expires else None
             else:
-                self.engine.confirm_absence(name)
+                self.engine.confirm_absence(check_name(name))
                 number, missing, data = None, "missing", None
+        except InvalidNameError:
+            raise
         except StrongroomError as error:
-            self.failed("GET", name, error, version=version)
+            self.failed("GET", check_name(name), error, version=version)
             raise
         if missing:
             self._record("GET", name, "not_found", version=number, reason=missing, actor=self.actor)
@@ -112,12 +114,11 @@ class Access:
 
         Raises `SecretNotFoundError`, on record too.
         """
-        path = self._paths.get(name) or self._checked(name)
-        self.authorize("GET", "read", name)
+        self.authorize("GET", "read", check_name(name))
         version: int | None = None
         missing: str | None = "missing"
         try:
-            stored = self._store.get(path)
+            stored = self._store.get(SECRET + name)
             if stored is None:
                 self.engine.confirm_absence(name)
             elif stored == held:
@@ -137,14 +138,6 @@ class Access:
     def counted(self, name: str, version: int, count: int) -> None:
         """Record reads of a live handle that were only counted."""
         self._record("GET", name, "ok", version=version, count=count, actor=self.actor)
-
-    def _checked(self, name: str) -> str:
-        """Check a name once, and remember its path: on the hot path the check would cost as much as the decryption."""
-        path = SECRET + check_name(name)
-        if len(self._paths) >= _REMEMBERED:
-            self._paths.clear()
-        self._paths[name] = path
-        return path
 
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
