@@ -1,5 +1,6 @@
 import pytest
 
+from strongroom import changing
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import (
     InvalidInputError,
@@ -218,25 +219,21 @@ def test_a_rekey_that_was_interrupted_is_finished_later(make_manager, monkeypatc
     assert manager.verify_encryption("24").algorithm == "fernet"
 
 
-def test_a_record_that_went_while_it_was_to_be_encrypted_anew_is_passed_over(make_manager, reopen):
+def test_a_record_that_went_while_it_was_to_be_encrypted_anew_is_passed_over(make_manager, reopen, monkeypatch):
     manager = make_manager()
     other = reopen(manager)
     manager.set_secrets({"A": "x", "B": "y"})
-    custody = manager.custody
-    change, seen = custody._access.change_many, []
+    change, seen = changing.change, []
 
     def interfere(*given):
-        if not seen and given[0] == "REKEY" and manager._access.engine.unlocked.keyset.primary.id == 4:
+        if not seen and given[1] == "REKEY" and manager._access.engine.unlocked.keyset.primary.id == 4:
             seen.append(1)
             other.destroy_secret("A", with_history=True)
             other.set_secret("B", "z")
         return change(*given)
 
-    type(custody._access).change_many, keep = lambda self, *given: interfere(*given), type(custody._access).change_many
-    try:
-        custody.rekey_data()
-    finally:
-        type(custody._access).change_many = keep
+    monkeypatch.setattr(changing, "change", interfere)
+    manager.custody.rekey_data()
     assert seen
     assert manager.list_secrets() == ["B"]
     assert manager.get_secret("B") == "z"

@@ -70,6 +70,7 @@ main({[*places, *command]!r})
     assert "strongroom.access" in loaded
     writing = {
         "strongroom.writing",
+        "strongroom.changing",
         "strongroom.change",
         "strongroom.versions",
         "strongroom.manifest",

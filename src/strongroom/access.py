@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.audit.log import AuditLog
@@ -21,7 +21,6 @@ from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
-    from strongroom.change import Change
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
@@ -186,67 +185,6 @@ class Access:
     ) -> None:
         """Record that something was not as it must be."""
         self._record(action, name, "failed", reason=reason, count=count, stage=stage, actor=self.actor)
-
-    def accept(self) -> int:
-        """Take the store's entries as they are for right; see `strongroom.integrity.accept`."""
-        from strongroom.integrity import accept
-
-        self.authorize("VERIFY", "update", "")
-        intent = self._record("VERIFY", None, "intent", reason="accept", actor=self.actor)
-        try:
-            revision = accept(self.engine, self.audit.checkpoint)
-        except BaseException as error:
-            self.failed("VERIFY", None, error, intent=intent)
-            raise
-        self._record("VERIFY", None, "ok", reason="accept", revision=revision, intent=intent, actor=self.actor)
-        return revision
-
-    def change(
-        self, action: str, capability: str, name: str | None, step: Callable[[Change], Result], *,
-        stage: str | None = None,
-    ) -> Result:  # fmt: skip
-        """Run `step` in a transaction; see `change_many`."""
-        return self.change_many(action, capability, {name: step}, stage)[name]
-
-    def change_many(
-        self, action: str, capability: str, steps: Mapping[Name, Callable[[Change], Result]],
-        stage: str | None = None,
-    ) -> dict[Name, Result]:  # fmt: skip
-        """Run the steps of all names in one transaction: all happen or none.
-
-        Each name's intent is on record before, its outcome after, both with the `stage` of a rotation. Raises what a
-        step raises.
-        """
-        for name in steps:
-            self.authorize(action, capability, name or "")
-        intents = {name: self._record(action, name, "intent", stage=stage, actor=self.actor) for name in steps}
-        try:
-            with self.engine.change() as change:
-                results = {name: step(change) for name, step in steps.items()}
-                if change.changed:
-                    log, checkpoint = self.audit.checkpoint()
-                    change.put(AUDIT + log, checkpoint)
-        except BaseException as error:
-            for name, intent in intents.items():
-                self.failed(action, name, error, intent=intent, stage=stage)
-            raise
-        try:
-            for name, intent in intents.items():
-                self._changed(action, name, intent, results[name], change, stage)
-        except AuditError as error:
-            raise AuditError(f"the change was made, but not its event ({error}); its intent is on record") from None
-        return results
-
-    def _changed(
-        self, action: str, name: str | None, intent: str, result: object, change: Change, stage: str | None
-    ) -> None:
-        from strongroom.info import VersionInfo
-
-        version = result.version if isinstance(result, VersionInfo) else None
-        revision = change.revision if change.changed else None
-        self._record(
-            action, name, "ok", version=version, stage=stage, revision=revision, intent=intent, actor=self.actor
-        )
 
     def failed(
         self,

@@ -1,10 +1,12 @@
 """Custody of the encryption keys: who can unlock the store, and `rekey`. Nothing here changes a value."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import urandom
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from strongroom import changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
@@ -15,6 +17,8 @@ from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
 from strongroom.places import entries
 from strongroom.protocols import KeyProvider
 from strongroom.records import key_id
+
+Result = TypeVar("Result")
 
 BATCH = 200
 """Secrets re-encrypted in one transaction: long enough to be quick, short enough to let other writers in."""
@@ -72,7 +76,7 @@ class Custody:
             _put(change, header.with_recipients(others), new, change.unlocked.keyset)
             return new
 
-        recipient = self._access.change("REKEY", "update", None, step)
+        recipient = self._change(step)
         self._access.engine.provider = provider
         return recipient
 
@@ -90,7 +94,7 @@ class Custody:
             )
             return new
 
-        return self._access.change("REKEY", "update", None, step)
+        return self._change(step)
 
     def remove_recipient(self, id: int, stay: Sequence[KeyProvider] = ()) -> list[str]:
         """Shut a recipient out: new root, data, manifest and audit keys; then re-encrypt with `finish_rekey`.
@@ -130,7 +134,7 @@ class Custody:
             change.put_keys(next_header.with_recipients(kept), root, me, keyset)
             return [path.removeprefix(SECRET) for path, _ in entries(change, SECRET)]
 
-        readable = self._access.change("REKEY", "update", None, step)
+        readable = self._change(step)
         self._access.audit.rekey(self._access.engine.unlocked.keyset.secrets(AUDIT_KEY))
         return readable
 
@@ -145,7 +149,7 @@ class Custody:
             keyset = change.unlocked.keyset
             change.put_keyset(keyset.with_new(RECORD, algorithm or keyset.primary.algorithm, time.time()))
 
-        self._access.change("REKEY", "update", None, step)
+        self._change(step)
         return self.finish_rekey(progress)
 
     def finish_rekey(self, progress: Progress | None = None) -> int:
@@ -154,10 +158,13 @@ class Custody:
             old = [path for path, stored in entries(view) if _is_old(path, stored, unlocked.keyset)]
         for start in range(0, len(old), BATCH):
             batch = old[start : start + BATCH]
-            self._access.change("REKEY", "update", None, lambda change, batch=batch: _reencrypt(change, batch))  # type: ignore[misc]
+            self._change(partial(_reencrypt, paths=batch))
             if progress:
                 progress(start + len(batch), len(old))
         return len(old)
+
+    def _change(self, step: Callable[[Change], Result]) -> Result:
+        return changing.change(self._access, "REKEY", "update", None, step)
 
 
 def _is_old(path: str, stored: bytes, keyset: Keyset) -> bool:

@@ -213,7 +213,9 @@ class SecretsManager:
 
         Raises `TamperedError` when a record is not authentic: that is never accepted.
         """
-        return self._access.accept()
+        from strongroom.changing import accept
+
+        return accept(self._access)
 
     def verify_audit(self, progress: Callable[[int], None] | None = None) -> AuditReport:
         """Verify the chain of the audit log against the store's checkpoints; the report names the first bad line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from strongroom import arguments, versions
+from strongroom import arguments, changing, versions
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
@@ -40,7 +40,7 @@ class Writing:
         arguments.check_cas(cas)
         data = encode(value)
         attributes = arguments.attributes(expires_in, custom, max_versions)
-        return self._access.change("SET", "write", name, self._put(name, data, cas, attributes))
+        return changing.change(self._access, "SET", "write", name, self._put(name, data, cas, attributes))
 
     def set_many(self, secrets: Mapping[str, Value | Data], cas: int | None) -> dict[str, VersionInfo]:
         """See `SecretsManager.set_secrets`; `cas` is the same for all of them."""
@@ -48,7 +48,7 @@ class Writing:
             raise InvalidValueError("set_secrets takes a mapping of names to values")
         encoded = {check_name(name): encode(value) for name, value in secrets.items()}
         steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
-        return self._access.change_many("SET", "write", steps)
+        return changing.change_many(self._access, "SET", "write", steps)
 
     def rotate(self, name: str, new_value: Value | Data | None, cas: int | None) -> VersionInfo:
         """See `SecretsManager.rotate_secret`; for a secret without a rotator, and checked arguments."""
@@ -60,7 +60,7 @@ class Writing:
                 raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
             return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
 
-        return self._access.change("ROTATE", "update", name, step)
+        return changing.change(self._access, "ROTATE", "update", name, step)
 
     def roll_back(self, name: str, version: int, cas: int | None) -> VersionInfo:
         """See `SecretsManager.rollback`."""
@@ -75,14 +75,14 @@ class Writing:
                 raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
             return self._put(name, data, cas, versions.Attributes())(change)
 
-        return self._access.change("ROLLBACK", "update", name, step)
+        return changing.change(self._access, "ROLLBACK", "update", name, step)
 
     def describe(self, name: str, custom: Mapping[str, str] | None, max_versions: int | None) -> SecretInfo:
         """See `SecretsManager.describe_secret`."""
         check_name(name)
         attributes = arguments.attributes(None, custom, max_versions)
-        return self._access.change(
-            "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
+        return changing.change(
+            self._access, "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
         )
 
     def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
@@ -119,7 +119,7 @@ class Writing:
     def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
         check_name(name)
         try:
-            return bool(self._access.change(action, "delete", name, step))
+            return bool(changing.change(self._access, action, "delete", name, step))
         except SecretNotFoundError:
             return False
 

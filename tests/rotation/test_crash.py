@@ -10,7 +10,7 @@ import time
 import pytest
 
 import strongroom
-from strongroom.access import Access
+from strongroom import changing
 from strongroom.errors import ConflictError
 
 from .source import Source
@@ -94,9 +94,9 @@ def test_killed_around_each_call_of_the_rotator(url, source, step, moment, how):
 @pytest.mark.parametrize("moment", ["in", "after"])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_around_each_transaction(url, source, number, moment, how, monkeypatch):
-    change, count = Access.change, []
+    change, count = changing.change, []
 
-    def counted(self, action, capability, name, step, *, stage=None):
+    def counted(access, action, capability, name, step, *, stage=None):
         count.append(stage)
 
         def dies(inside):
@@ -105,13 +105,13 @@ def test_killed_around_each_transaction(url, source, number, moment, how, monkey
                 kill_myself()
             return result
 
-        result = change(self, action, capability, name, dies, stage=stage)
+        result = change(access, action, capability, name, dies, stage=stage)
         if len(count) == number:
             kill_myself()
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(Access, "change", counted)
+        patch.setattr(changing, "change", counted)
         pid = in_child(url, lambda manager: manager.rotation.rotate("A", source))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     recover(url, source, how)

@@ -266,14 +266,15 @@ def test_a_retirement_that_fails_is_tried_again(rotation, secrets, source, clock
 def test_an_error_in_the_log_after_promotion_does_not_put_the_source_back(rotation, secrets, source, monkeypatch):
     from strongroom.errors import AuditError
 
-    changed = type(secrets._access)._changed
+    log = secrets._access.audit
+    record = log.record
 
-    def full(self, action, name, intent, result, change, stage):
-        if stage == "promoted":
+    def full(action, name, outcome, *, stage=None, **more):
+        if (outcome, stage) == ("ok", "promoted"):
             raise AuditError("disk full")
-        changed(self, action, name, intent, result, change, stage)
+        return record(action, name, outcome, stage=stage, **more)
 
-    monkeypatch.setattr(type(secrets._access), "_changed", full)
+    monkeypatch.setattr(log, "record", full)
     with pytest.raises(AuditError):
         rotation.rotate("A", source)
     assert secrets.get_secret("A") in source.accepted()

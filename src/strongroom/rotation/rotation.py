@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from strongroom import changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, decode_value, encode
@@ -270,7 +271,7 @@ class Rotation:
         return decode_data(found)
 
     def _change(self, name: str, stage: str, step: Callable[[Change], Any]) -> Any:
-        return self._access.change("ROTATE", "update", name, step, stage=stage)
+        return changing.change(self._access, "ROTATE", "update", name, step, stage=stage)
 
 
 class _Unused:

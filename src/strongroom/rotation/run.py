@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from strongroom import changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import decode_data
@@ -198,7 +199,7 @@ class Run:
         self._calls.ask(self.state.name, step, call, *arguments)
 
     def _change(self, stage: str, step: Callable[[Change], Any]) -> Any:
-        return self._access.change("ROTATE", "update", self.state.name, step, stage=stage)
+        return changing.change(self._access, "ROTATE", "update", self.state.name, step, stage=stage)
 
     def _refused(self, stage: str, error: Exception) -> None:
         with suppress(StrongroomError):
