@@ -13,6 +13,7 @@ from strongroom.cli.writing import CAS, NO_VALUE, tell
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
+from strongroom.rotation.clock import utc
 
 if TYPE_CHECKING:
     from strongroom.rotation.consumers import Consumer
@@ -113,8 +114,8 @@ def _tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
         return
     late = ", ".join(consumer.label for consumer in status.laggards) or "processes without a live handle"
     out.say(
-        f"the previous value stays valid until {times.iso(status.grace_ends)} for {late}; `strongroom rotate resume "
-        f"{name}` or --due retires it"
+        f"the previous value stays valid for {late}, until {utc(status.grace_ends or 0)} at the latest; `strongroom "
+        f"rotate resume {name}` or --due retires it"
     )
 
 
