@@ -81,6 +81,18 @@ def test_due_rotates_what_is_due_and_finishes_what_was_left(store: Cli, program:
     assert [status["version"] for status in json.loads(store("rotate", "status", "--json").out)] == [2, 1, 2]
 
 
+def test_what_has_nothing_to_do_says_so(store: Cli) -> None:
+    store("set", "A", stdin="x")
+    for words in (("--all",), ("status",)):
+        result = store("rotate", *words)
+        assert (result.code, result.out, result.err[:26]) == (0, "", "no secret has a rotator; `")
+    store("rotate", "A", "--attach", "generate:", "--every", "30d")
+    said = {"--due": "nothing is due\n", "resume": "no rotation is left to finish\n"}
+    for word, words in said.items():
+        assert store("rotate", word) == (0, "", words, b"")
+        assert store("rotate", word, "--quiet").err == ""
+
+
 def test_resume_finishes_what_a_failure_left(store: Cli, program: Path, project: Path) -> None:
     for name in ("A", "B"):
         store("set", name, stdin="x")

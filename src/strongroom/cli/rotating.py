@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from strongroom.rotation.consumers import Consumer
     from strongroom.rotation.status import RotationStatus
 
+HOW_TO_ATTACH = "`strongroom rotate NAME --attach URL` attaches one"
+
 
 def rotate(args: Arguments, out: Output) -> int | None:
     """Rotate one secret, several, or look after a rotation."""
@@ -70,6 +72,8 @@ def _several(args: Arguments, out: Output) -> int | None:
         raise InvalidInputError("--due and --all take no NAME")
     with session.manager(args) as secrets:
         names = secrets.rotation.due() if args.due else [status.name for status in secrets.rotation.status()]
+        if not names:
+            out.say("nothing is due" if args.due else f"no secret has a rotator; {HOW_TO_ATTACH}")
         return _each(names, lambda name: _finish_or_rotate(secrets, name, args, out), out)
 
 
@@ -144,6 +148,9 @@ def _status(args: Arguments, out: Output) -> None:
     if out.json:
         out.document([_document(status) for status in found])
         return
+    if not found:
+        out.say(f"no secret has a rotator; {HOW_TO_ATTACH}")
+        return
     heads = ("NAME", "STEP", "VERSION", "ROTATOR", "DUE", "GRACE ENDS", "LAGGARDS", "ERROR")
     out.rows(heads, [
         (s.name, s.step + (" (running)" if s.running else ""), s.version, s.rotator, times.iso(s.due),
@@ -168,6 +175,8 @@ def _resume(args: Arguments, out: Output) -> int | None:
             _finish(secrets, args.name, args, out)
             return None
         left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
+        if not left:
+            out.say("no rotation is left to finish")
         return _each(left, lambda name: _finish(secrets, name, args, out), out)
 
 
