@@ -124,6 +124,20 @@ def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
     assert [store("get", name).out == "x\n" for name in ("A", "B", "PLAIN")] == [True, False, True]
 
 
+def test_json_of_several_is_one_list_whatever_becomes_of_them(store: Cli, program: Path, project: Path) -> None:
+    assert json.loads(store("rotate", "--due", "--json").out) == []
+    for name in ("A", "B"):
+        store("set", name, stdin="x")
+        store("rotate", name, "--attach", f"command:{program}", "--grace", "0s")
+    result = store("rotate", "--all", "--json")
+    assert [(row["name"], row["version"]) for row in json.loads(result.out)] == [("A", 2), ("B", 2)]
+    (project / "fails").write_text("create")
+    result = store("rotate", "--all", "--json")
+    assert (result.code, json.loads(result.out)) == (11, [])
+    assert [json.loads(line)["error"] for line in result.err.splitlines()] == ["rotation"] * 2
+    assert json.loads(store("rotate", "resume", "--json").out) == []
+
+
 HOLD = """
 import sys, time, strongroom
 handle = strongroom.open().secret("A")

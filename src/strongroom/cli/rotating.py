@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from strongroom.cli import session, times, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.cli.writing import CAS, NO_VALUE, tell
+from strongroom.cli.writing import CAS, NO_VALUE, about, tell
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.rotation.clock import utc
 
 if TYPE_CHECKING:
+    from strongroom.info import VersionInfo
     from strongroom.rotation.consumers import Consumer
     from strongroom.rotation.status import RotationStatus
 
@@ -74,27 +75,35 @@ def _several(args: Arguments, out: Output) -> int | None:
         names = secrets.rotation.due() if args.due else [status.name for status in secrets.rotation.status()]
         if not names:
             out.say("nothing is due" if args.due else f"no secret has a rotator; {HOW_TO_ATTACH}")
-        return _each(names, lambda name: _finish_or_rotate(secrets, name, args, out), out)
+        return _each(names, lambda name: _finish_or_rotate(secrets, name, args), secrets, out)
 
 
-def _each(names: Iterable[str], work: Callable[[str], None], out: Output) -> int | None:
+def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments) -> VersionInfo:
+    unfinished = secrets.rotation.status(name)[0].step != "idle"
+    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
+    return act(name, wait=_span(args, "wait"))
+
+
+def _each(
+    names: Iterable[str], work: Callable[[str], VersionInfo], secrets: SecretsManager, out: Output
+) -> int | None:  # fmt: skip
     """Do the same for each, and let no failure keep the others from it; return the last one's exit code."""
-    code = None
+    code, documents = None, []
     for name in names:
         try:
-            work(name)
+            with _told_when_stopped(secrets, name, out):
+                made = work(name)
+            if out.json:
+                documents.append(about(name, made))
+            else:
+                tell(out, name, made)
+            _tell_what_is_left(secrets, name, out)
         except StrongroomError as error:
             out.error(error)
             code = error.exit_code
+    if out.json:
+        out.document(documents)
     return code
-
-
-def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
-    unfinished = secrets.rotation.status(name)[0].step != "idle"
-    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
-    with _told_when_stopped(secrets, name, out):
-        tell(out, name, act(name, wait=_span(args, "wait")))
-    _tell_what_is_left(secrets, name, out)
 
 
 @contextmanager
@@ -172,18 +181,14 @@ def _document(status: RotationStatus) -> dict[str, Any]:
 def _resume(args: Arguments, out: Output) -> int | None:
     with session.manager(args) as secrets:
         if args.name is not None:
-            _finish(secrets, args.name, args, out)
+            with _told_when_stopped(secrets, args.name, out):
+                tell(out, args.name, secrets.rotation.resume(args.name, wait=_span(args, "wait")))
+            _tell_what_is_left(secrets, args.name, out)
             return None
         left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
         if not left:
             out.say("no rotation is left to finish")
-        return _each(left, lambda name: _finish(secrets, name, args, out), out)
-
-
-def _finish(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
-    with _told_when_stopped(secrets, name, out):
-        tell(out, name, secrets.rotation.resume(name, wait=_span(args, "wait")))
-    _tell_what_is_left(secrets, name, out)
+        return _each(left, lambda name: secrets.rotation.resume(name, wait=_span(args, "wait")), secrets, out)
 
 
 def _abort(args: Arguments, out: Output) -> None:

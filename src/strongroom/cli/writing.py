@@ -94,11 +94,16 @@ def rollback(args: Arguments, out: Output) -> None:
     tell(out, args.name, made)
 
 
+def about(name: str, made: VersionInfo) -> dict[str, Any]:
+    """Return what is known of a version that was made."""
+    return {"name": name, "version": made.version, "created": times.iso(made.created),
+            "expires": times.iso(made.expires)}  # fmt: skip
+
+
 def tell(out: Output, name: str, made: VersionInfo) -> None:
     """Print what is known of a version that was made."""
     if out.json:
-        out.document({"name": name, "version": made.version, "created": times.iso(made.created),
-                      "expires": times.iso(made.expires)})  # fmt: skip
+        out.document(about(name, made))
     else:
         out.say(f"{name}: version {made.version}")
 
