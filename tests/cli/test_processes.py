@@ -42,6 +42,13 @@ def test_the_program_gets_default_signals_its_own_core_limit_and_no_open_files(s
     assert shown[3:] == ["0", "1", "2", "3"]  # 3 is the directory that `ls` reads
 
 
+def test_a_secret_that_no_variable_can_hold_says_what_to_do(store: Cli, process: Process) -> None:
+    store("set", "A", stdin="x" * 4_000_000)
+    ran = process("run", "--", "true")
+    assert ran.returncode == 126
+    assert b"a variable holds up to 128 KiB: leave larger secrets out (--only)" in ran.stderr
+
+
 def test_a_signal_reaches_the_program(store: Cli) -> None:
     running = subprocess.Popen(
         [*STRONGROOM, "run", "--", "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE
@@ -202,6 +209,17 @@ def test_a_second_process_sees_a_rotated_value(store: Cli, process: Process) -> 
     assert process("get", "A").stdout == f"{VALUE}\n".encode()
     assert process("rotate", "A").returncode == 0
     assert process("get", "A").stdout == store("get", "A").raw != f"{VALUE}\n".encode()
+
+
+@pytest.mark.parametrize("value", ["pässwörd → x".encode(), b"\xff\xfe not text"])
+def test_values_are_the_same_bytes_in_a_locale_that_is_not_utf_8(process: Process, value: bytes) -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert process("init", "-y").returncode == 0
+    here = os.environb | {os.fsencode(name): os.fsencode(text) for name, text in locale.items()} | {b"TAKEN": value}
+    assert process("import", "--format", "env", "TAKEN", env=here).returncode == 0
+    assert process("get", "-n", "TAKEN", env=here).stdout == value
+    ran = process("run", "--pristine", "--", "printenv", "TAKEN", env=here)
+    assert ran.stdout == (value + b"\n" if b"\xff" not in value else b"")
 
 
 def test_no_value_and_no_key_is_in_the_arguments_or_environment_of_strongroom(store: Cli, project: Path) -> None:

@@ -50,13 +50,13 @@ def _read(args: Arguments) -> dict[str, Any]:
     return formats.parse(content, args.format or formats.guess(path))
 
 
-def _from_environment(names: list[str]) -> dict[str, str]:
+def _from_environment(names: list[str]) -> dict[str, str | bytes]:
     if not names:
         raise InvalidInputError("name the variables to import: strongroom import --format env POSTGRES_PASSWORD …")
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise InvalidInputError(f"not in the environment: {', '.join(missing)}; nothing was imported")
-    return {name: os.environ[name] for name in names}
+    return {name: values.text_or_bytes(os.fsencode(os.environ[name])) for name in names}
 
 
 def _source_key(url: str | None) -> bytes:

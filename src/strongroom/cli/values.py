@@ -94,12 +94,17 @@ def _checked(content: bytes) -> bytes:
     return content
 
 
-def _stripped(content: bytes, raw: bool) -> str | bytes:
+def text_or_bytes(content: bytes) -> str | bytes:
+    """Return text where it is UTF-8, whatever the locale says."""
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
         return content
-    return text if raw else text.removesuffix("\n").removesuffix("\r")
+
+
+def _stripped(content: bytes, raw: bool) -> str | bytes:
+    value = text_or_bytes(content)
+    return value if raw or isinstance(value, bytes) else value.removesuffix("\n").removesuffix("\r")
 
 
 def _meant(value: str | bytes, args: Arguments) -> str | bytes:
