@@ -77,7 +77,7 @@ def verify(args: Arguments, out: Output) -> None:
                 out.data(f"{kind}{_place(segment, line)}{message}")
         out.say(
             f"{counted(report.events, 'event')} in {counted(report.streams, 'stream')} "
-            f"and {counted(report.segments, 'file')}"
+            f"and {counted(report.segments, 'file')}: {'NOT ' if report.problems else 'all '}as strongroom wrote them"
         )
     if report.problems:
         segment, line, message = report.problems[0]

@@ -63,7 +63,9 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
 
 def _check_directory(what: str, directory: str) -> Finding:
     mode = stat.S_IMODE(os.stat(directory).st_mode)
-    if mode & 0o002 and not mode & stat.S_ISVTX:
+    if mode & 0o022 and mode & stat.S_ISVTX:
+        return Finding(OK, f"nobody but its owner can replace the {what}: {directory} is sticky (mode {mode:04o})")
+    if mode & 0o002:
         return Finding(
             FAIL, f"anybody can replace the {what}: {directory} has mode {mode:04o}", f"chmod o-w {directory}"
         )
@@ -81,7 +83,7 @@ def _check_writable(store: str) -> Finding:
     if not closed:
         return Finding(OK, "this user can write to the store and to its directory")
     return Finding(
-        WARN, f"this user cannot write to {' and '.join(closed)}, so secrets can be read and not changed",
+        WARN, f"this user cannot write to {' and '.join(closed)}, so no secret can be changed",
         "fine for a service that only reads; else run as the owner of the store, or change owner or mode",
     )  # fmt: skip
 
