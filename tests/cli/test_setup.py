@@ -237,6 +237,9 @@ def test_a_new_passphrase_is_asked_for_twice(
     cli: Cli, project: Path, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passphrase = "six random words make a passphrase"
+    asked = terminal("too short")
+    assert cli("init", "--key", "passphrase:").code == 2
+    assert asked == ["New passphrase: "]
     asked = terminal(passphrase, "a slip", passphrase, passphrase, "another good passphrase", "another good passphrase")
     assert cli("init", "--key", "passphrase:").code == 2
     assert list(project.iterdir()) == []
