@@ -194,6 +194,22 @@ def test_ctrl_d_at_a_prompt_changes_nothing(
     assert not list(Path().glob("o.*"))
 
 
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["set", "A", "--json-data"], b'{"value": "x"}\n\x04'),
+        (["import", "-", "--format", "dotenv"], b"A=x\n\x04"),
+        (["rotate", "A", "--stdin"], b"x\n\x04"),
+    ],
+)
+def test_what_waits_for_the_terminal_says_so(store: Cli, words: list[str], typed: bytes) -> None:
+    if words[0] == "rotate":
+        store("set", "A", stdin=VALUE)
+    code, screen = terminal_session([*STRONGROOM, *words], [(b"Ctrl-D on a line of its own ends it\r\n", typed)])
+    assert code == 0, screen
+    assert store("get", "A").out == "x\n"
+
+
 def test_ctrl_d_in_place_of_the_passphrase_is_no_passphrase(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRONGROOM_PASSPHRASE", VALUE)
     assert cli("init", "--key", "passphrase:").code == 0

@@ -93,7 +93,7 @@ def _verify_with(args: Arguments, out: Output) -> AuditReport:
     from strongroom.header import Header
     from strongroom.places import entries
 
-    keys = import_keys(read_file(args.keys).decode("utf-8", "replace"))
+    keys = import_keys(read_file(args.keys, out).decode("utf-8", "replace"))
     config = session.settings(args)
     try:
         store = drivers.store(config.store)

@@ -62,7 +62,7 @@ def _one(args: Arguments, out: Output) -> None:
 def _new_value(args: Arguments, out: Output) -> str | bytes | None:
     """Return the value that the options ask for, None for a generated one of the usual kind."""
     if args.stdin:
-        return values.from_stdin(args)
+        return values.from_stdin(args, out)
     if args.prompt or args.value is not None or args.file is not None:
         return values.from_source(args, out, f"New value of {args.name}")
     return values.generated(args) if args.length is not None or args.alphabet is not None else None

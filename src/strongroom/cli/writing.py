@@ -31,7 +31,7 @@ def set_secret(args: Arguments, out: Output) -> None:
 def _data(args: Arguments, out: Output) -> Any:
     values.one_of(args, "value", "generate", "file", "field", "json_data")
     if args.json_data:
-        return _fields_from_json(values.read_stdin())
+        return _fields_from_json(values.read_stdin(out))
     if args.field:
         return {name: _field(source, name, args, out) for name, source in _pairs(args.field, "--field")}
     return values.from_source(args, out, f"Value of {args.name}")
@@ -41,7 +41,7 @@ def _field(source: str, name: str, args: Arguments, out: Output) -> str:
     if source == "-":
         value = values.asked(args, out, f"Field {name} of {args.name}")
     elif source.startswith("@"):
-        value = values.read_file(source[1:])
+        value = values.read_file(source[1:], out)
     else:
         raise InvalidInputError(f"--field {name}=… takes - (prompt or standard input) or @PATH, never the value itself")
     try:
