@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 import strongroom
 from strongroom import live_watcher
 from strongroom.errors import InvalidNameError, SecretNotFoundError, TamperedError
+from strongroom.watching import Watch
 
 OTHER = """
 import sys, strongroom
@@ -121,9 +123,8 @@ def test_looks_for_callbacks_are_no_reads(manager):
     for number in range(3):
         manager.set_secret("another", str(number))
         store, watcher = manager._access.engine.store, manager._lives[0]._watcher
-        commits = store.commits()
-        stamp = store.revision() if commits is None else tuple(commits)
-        wait_until(lambda stamp=stamp, watcher=watcher: watcher._before == stamp)
+        state = live_watcher.state_of(store)
+        wait_until(lambda state=state, watcher=watcher: watcher._before == state)
     assert handle.value == "first"
     manager._lives[0].flush()
     assert gets(manager) == [(1, None), (1, 1)]
@@ -222,9 +223,8 @@ def test_a_change_between_the_last_read_and_the_callback_is_told(manager):
     handle = manager.secret("A")
     manager.set_secret("A", "second")
     store = manager._access.engine.store
-    numbers = store.commits()
-    stamp = store.revision() if numbers is None else tuple(numbers)
-    wait_until(lambda: manager._lives[0]._watcher._before == stamp)
+    state = live_watcher.state_of(store)
+    wait_until(lambda: manager._lives[0]._watcher._before == state)
     told = []
     handle.on_change(lambda changed: told.append(changed.seen))
     wait_until(lambda: told)
@@ -240,6 +240,40 @@ def test_a_change_that_was_read_before_the_callback_is_not_told(manager):
     manager.set_secret("A", "third")
     wait_until(lambda: told)
     assert told == [3]
+
+
+def test_a_change_that_was_read_before_a_second_callback_is_told_to_the_first_alone(manager):
+    handle, told = manager.secret("A"), []
+    with manager._lives[0]._lock:  # so that nobody looks in between
+        handle.on_change(lambda changed: told.append(("first", changed.seen)))
+        manager.set_secret("A", "second")
+        assert handle.value == "second"
+        handle.on_change(lambda changed: told.append(("second", changed.seen)))
+    wait_until(lambda: told)
+    manager.set_secret("A", "third")
+    wait_until(lambda: len(told) == 3)
+    time.sleep(4 * live_watcher.TICK)
+    assert told == [("first", 2), ("first", 3), ("second", 3)]
+
+
+@pytest.mark.parametrize("url", ["file"], indirect=True)
+def test_another_file_of_the_same_revision_is_told_of(manager, url, tmp_path):
+    handle, told = manager.secret("A"), []
+    handle.on_change(lambda changed: told.append((changed.seen, changed.value)))
+    path, branch = url.removeprefix("file:"), f"{tmp_path}/branch"
+    shutil.copy(path, branch)
+    manager.set_secret("A", "ours")
+    wait_until(lambda: told)
+    with strongroom.open(f"file:{branch}", audit="memory:") as other:
+        other.set_secret("A", "theirs")
+        revisions = {each._access.engine.store.revision() for each in (manager, other)}
+    assert len(revisions) == 1
+    watch = Watch(manager)
+    watch.looking()
+    os.replace(branch, path)
+    assert watch.due()
+    wait_until(lambda: len(told) == 2)
+    assert told == [(2, "ours"), (2, "theirs")]
 
 
 def test_a_forged_record_silences_no_other_callback_and_is_not_read_again_and_again(manager):

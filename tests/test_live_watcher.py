@@ -83,8 +83,7 @@ def count_reads(manager, monkeypatch):
 def settle(manager):
     """Wait until the watcher has looked at everything that was committed."""
     store, watcher = manager._access.engine.store, manager._lives[0]._watcher
-    numbers = store.commits()
-    wait_until(lambda: watcher._before == (store.revision() if numbers is None else tuple(numbers)))
+    wait_until(lambda: watcher._before == live_watcher.state_of(store))
     time.sleep(2 * live_watcher.TICK)
 
 

@@ -85,7 +85,7 @@ def test_fields_are_read_one_by_one(manager):
     assert manager.get_secret("db", "default", field="none") is None
     for field in ("missing", "", "value"):
         assert manager.get_secret("db", "default", field=field) == "default"
-    with pytest.raises(InvalidValueError, match="'db' has several fields: name one"):
+    with pytest.raises(InvalidValueError, match=r"several fields: name one \(field=…, --field …\), or take all"):
         manager.get_secret("db")
     with pytest.raises(InvalidInputError, match="field is text, not list"):
         manager.get_secret("db", field=["user"])

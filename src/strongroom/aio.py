@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 async def changes(*handles: LiveSecret) -> AsyncIterator[LiveSecret]:
     """Yield a live handle after each change of its secret, within 100 ms, on the event loop that runs now.
 
-    What was changed since its value was read last is told first. Changes of one secret during the body of the loop are
-    told once. A child of `fork` is told nothing: the loop is its parent's.
+    What was changed since anybody in this process read its value last is told first. Changes of one secret during the
+    body of the loop are told once. A child of `fork` is told nothing: the loop is its parent's.
     """
     loop, pid = asyncio.get_running_loop(), os.getpid()
     changed: dict[LiveSecret, None] = {}

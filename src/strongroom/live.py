@@ -58,7 +58,10 @@ class Live:
             if taken is None:
                 handle._reads += asked
             else:
-                handle._value, handle.version = decode_value(taken.data), taken.version
+                value = decode_value(taken.data)
+                # With the value, as two branches of a git repository may each have made a version of that number.
+                handle._news += (taken.version, value) != (handle.version, handle._value)
+                handle._value, handle.version = value, taken.version
                 # One that expires is taken up anew by each read, because no commit says when it does.
                 handle._stored = None if taken.expires else taken.stored
             if handle._stored is not None:
@@ -97,17 +100,18 @@ class Live:
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""
         with self._lock:
-            handle._callbacks.append(callback)
+            handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
-                handle.seen = handle.version
+                handle.seen, handle._told = handle.version, handle._news
                 self._watcher.watch(handle)
             self._watcher.start()
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""
         with self._lock:
-            if callback in handle._callbacks:
-                handle._callbacks.remove(callback)
+            given = [each for each in handle._callbacks if each[0] == callback]
+            if given:
+                handle._callbacks.remove(given[0])
                 if not handle._callbacks:
                     self._watcher.unwatch(handle)
 

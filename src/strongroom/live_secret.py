@@ -24,8 +24,8 @@ class LiveSecret:
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_previous", "_reads",
-                 "_stored", "_value", "name", "seen", "version")  # fmt: skip
+    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_news", "_previous",
+                 "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Live, name: str) -> None:
         """Made by `SecretsManager.secret`."""
@@ -38,7 +38,10 @@ class LiveSecret:
         self._mark, self._marked = NOTHING, -1
         """A number that moves when the secret may have changed, and what it showed when the value was read."""
         self._reads = self._counted = 0
-        self._callbacks: list[Callback] = []
+        self._news = self._told = 0
+        """How many new versions this process has taken up, and of how many of them callbacks have been told."""
+        self._callbacks: list[tuple[Callback, int]] = []
+        """Each with the `_news` at the time when it was given: of those it is not told."""
         self._previous: Previous | None = None
         self.seen = 0
         """The version that callbacks were last called for."""
@@ -84,6 +87,9 @@ class LiveSecret:
         """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
 
         That is for a process that gets its turn: threads that compute without a pause delay all others.
+
+        A version is new that this process takes up after the callback was given, whoever in the process reads it first:
+        give the callback, then read the value, and no change is missed.
 
         Returns the callback, so that this can be a decorator. One that raises is reported through
         `threading.excepthook`, and called again for the next version.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.live_secret import Callback, LiveSecret
-from strongroom.model import SECRET
+from strongroom.model import MANIFEST, SECRET
 from strongroom.protocols import Reader, Store
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ class Watcher:
             self._live.follow()
             self._looked.clear()
             self._before = None
-        stamp: object = self._store.revision() if numbers is None else tuple(numbers)
+        state_now = state_of(self._store)
         done = self._is_settled() and self._has_reported
-        if stamp == self._before and (done or now < self._unsettled_until):
+        if state_now == self._before and (done or now < self._unsettled_until):
             return
-        self._before, self._unsettled_until = stamp, now + UNSETTLED
+        self._before, self._unsettled_until = state_now, now + UNSETTLED
         for handle, state in self._suspects():
-            if handle.version != handle.seen or state != self._looked.get(handle.name):
+            if handle._news != handle._told or state != self._looked.get(handle.name):
                 self._tell(handle, state)
         self._has_reported = self._live.report()
 
@@ -120,7 +120,7 @@ class Watcher:
         watched = self._watched.copy()
         if self._numbers is not None and self._store.mark(SECRET) is not None:
             return [
-                (each, each._mark[0]) for each in watched if each._mark[0] != each._marked or each.version != each.seen
+                (each, each._mark[0]) for each in watched if each._mark[0] != each._marked or each._news != each._told
             ]
         if not watched:
             return []
@@ -130,7 +130,7 @@ class Watcher:
         return [
             (each, state)
             for each, state in zip(watched, states, strict=True)
-            if state != each._stored or each.version != each.seen
+            if state != each._stored or each._news != each._told
         ]
 
     def _is_settled(self) -> bool:
@@ -145,10 +145,21 @@ class Watcher:
             self._live.refresh(handle)
         if settled:
             self._looked[handle.name] = state
-        if handle.version != handle.seen:
-            handle.seen = handle.version
-            for callback in list(handle._callbacks):
-                _call(callback, handle)
+        news = handle._news
+        if news != handle._told:
+            handle.seen, handle._told = handle.version, news
+            for callback, known in list(handle._callbacks):
+                if news != known:
+                    _call(callback, handle)
+
+
+def state_of(store: Store) -> object:
+    """Return what is another after each commit, and when another file was put in a store's place.
+
+    The revision alone does not tell: git may put a file in place that has as many commits as the one before.
+    """
+    numbers = store.commits()
+    return (store.revision(), store.get(MANIFEST)) if numbers is None else tuple(numbers)
 
 
 def _bytes_at(view: Reader, path: str) -> bytes | None:

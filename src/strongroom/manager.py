@@ -346,5 +346,8 @@ def single_value(name: str, found: bytes) -> Any:
     if not isinstance(value, dict):
         return value
     if "value" not in value:
-        raise InvalidValueError(f"{name!r} has several fields: name one (field=…), or use get_data()", name=name)
+        raise InvalidValueError(
+            f"{name!r} has several fields: name one (field=…, --field …), or take all (get_data(), strongroom export)",
+            name=name,
+        )
     return value["value"]

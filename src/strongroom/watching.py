@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 from strongroom.errors import SecretNotFoundError
+from strongroom.live_watcher import state_of
 from strongroom.manager import SecretsManager
 
 TICK = 0.05
@@ -24,11 +25,11 @@ class Watch:
 
     def due(self) -> bool:
         """True when somebody has written to the store since `looking`, or a secret may have expired."""
-        return self._stamp() != self._seen or monotonic() - self._looked > EXPIRY
+        return self._state() != self._seen or monotonic() - self._looked > EXPIRY
 
     def looking(self) -> None:
         """Remember the store's state; call it before reading, so that a write in between is not missed."""
-        self._seen, self._looked = self._stamp(), monotonic()
+        self._seen, self._looked = self._state(), monotonic()
 
     def again(self) -> None:
         """Make `due` true: what was read could not be used."""
@@ -46,7 +47,5 @@ class Watch:
             return None
         return value if isinstance(value, dict) else {"value": value}
 
-    def _stamp(self) -> object:
-        store = self._secrets._access.engine.store
-        cells = store.commits()
-        return store.revision() if cells is None else tuple(cells)
+    def _state(self) -> object:
+        return state_of(self._secrets._access.engine.store)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import strongroom
+from strongroom.cli import surroundings
+from strongroom.config import Config
 from strongroom.errors import AuditError, StoreError
 
 from . import KINDS
@@ -98,6 +100,28 @@ def test_a_store_in_a_read_only_directory_is_read_with_every_access_on_record(fi
         assert [event["outcome"] for event in events].count("failed") == 3
         assert sum(event["action"] == "GET" for event in events) == 2
     all_is_as_it_was(url, audit)
+
+
+@only_root
+def test_doctor_says_that_the_store_can_only_be_read(files, open_place):
+    url, audit = files
+    store = open_place / "store"
+
+    def finding() -> surroundings.Finding:
+        found = surroundings.check_files(Config(store=url, audit=audit))
+        return next(each for each in found if each.what.startswith("this user can"))
+
+    def closed(*paths: Path) -> Callable[[], None]:
+        def check() -> None:
+            assert finding().what.startswith(f"this user cannot write to {' and '.join(map(str, paths))}, so")
+            assert "owner" in finding().advice
+
+        return check
+
+    as_nobody(closed(store, store / "secrets"))
+    store.chmod(0o777)
+    as_nobody(closed(store / "secrets"))
+    assert finding().state == "ok"
 
 
 @only_root

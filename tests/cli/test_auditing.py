@@ -49,6 +49,7 @@ def test_on_a_terminal_the_log_is_a_table(used: Cli, monkeypatch: pytest.MonkeyP
 def test_an_untouched_log_verifies(used: Cli) -> None:
     result = used("audit", "verify")
     assert result.code == 0
+    assert result.err.endswith("1 file: all as strongroom wrote them\n")
     assert json.loads(used("audit", "verify", "--json").out)["ok"] is True
 
 
@@ -60,6 +61,7 @@ def test_a_changed_line_exits_with_5_and_is_named(used: Cli) -> None:
     result = used("audit", "verify")
     assert result.code == 5
     assert f"line {bad + 1}: " in result.err
+    assert "1 file: NOT as strongroom wrote them" in result.err
     assert f"line {bad + 1}: " in result.out
 
 

@@ -85,7 +85,8 @@ def test_the_warnings_of_strongroom_are_lines_and_others_are_not_shown(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nonsense",), "there is no such command"),
+        (("nonsense",), "there is no such command; `strongroom --help` lists them"),
+        (("frobnicate",), "there is no such command; `strongroom --help` lists them"),
         (("rotat",), "did you mean `strongroom rotate`?"),
         (("audit", "lgo"), "did you mean `strongroom audit log`?"),
         (("rekey", "nonsense"), "`strongroom rekey` has no such command"),
@@ -96,6 +97,7 @@ def test_the_warnings_of_strongroom_are_lines_and_others_are_not_shown(
         (("rotate", "A", VALUE), "a value is never an operand"),
         (("get", "A", "--version"), "--version needs a value: --version N"),
         (("get", "A", "--version", "two"), "--version takes a whole number"),
+        (("get", "A", "--version", "9" * 12), "--version takes a whole number of at most 11 digits"),
         (("get", "A", "--version", "-1"), "--version takes a whole number"),
         (("get", "A", "--field", "--json"), "--field needs a value"),
         (("get", "A", "--json=yes"), "--json takes no value"),
@@ -109,6 +111,12 @@ def test_a_call_that_cannot_be_right_says_why_and_exits_with_2(cli: Cli, words: 
     assert message in result.err
     assert result.err.count("\n") == 1
     assert result.out == ""
+
+
+@pytest.mark.parametrize("words", [("nonsense", "--json"), ("get", "--nonsense", "--json"), ("--json", "get")])
+def test_a_call_that_cannot_be_right_is_json_wherever_that_is_asked_for(cli: Cli, words: tuple[str, ...]) -> None:
+    assert json.loads(cli(*words).err)["error"] == "invalid_input"
+    assert cli("nonsense", "--", "--json").err.startswith("strongroom: ")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ def test_the_program_gets_default_signals_its_own_core_limit_and_no_open_files(s
     assert shown[3:] == ["0", "1", "2", "3"]  # 3 is the directory that `ls` reads
 
 
+def test_a_secret_that_no_variable_can_hold_says_what_to_do(store: Cli, process: Process) -> None:
+    store("set", "A", stdin="x" * 4_000_000)
+    ran = process("run", "--", "true")
+    assert ran.returncode == 126
+    assert b"a variable holds up to 128 KiB: leave larger secrets out (--only)" in ran.stderr
+
+
 def test_a_signal_reaches_the_program(store: Cli) -> None:
     running = subprocess.Popen(
         [*STRONGROOM, "run", "--", "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE
@@ -187,6 +194,22 @@ def test_ctrl_d_at_a_prompt_changes_nothing(
     assert not list(Path().glob("o.*"))
 
 
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["set", "A", "--json-data"], b'{"value": "x"}\n\x04'),
+        (["import", "-", "--format", "dotenv"], b"A=x\n\x04"),
+        (["rotate", "A", "--stdin"], b"x\n\x04"),
+    ],
+)
+def test_what_waits_for_the_terminal_says_so(store: Cli, words: list[str], typed: bytes) -> None:
+    if words[0] == "rotate":
+        store("set", "A", stdin=VALUE)
+    code, screen = terminal_session([*STRONGROOM, *words], [(b"Ctrl-D on a line of its own ends it\r\n", typed)])
+    assert code == 0, screen
+    assert store("get", "A").out == "x\n"
+
+
 def test_ctrl_d_in_place_of_the_passphrase_is_no_passphrase(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRONGROOM_PASSPHRASE", VALUE)
     assert cli("init", "--key", "passphrase:").code == 0
@@ -202,6 +225,17 @@ def test_a_second_process_sees_a_rotated_value(store: Cli, process: Process) -> 
     assert process("get", "A").stdout == f"{VALUE}\n".encode()
     assert process("rotate", "A").returncode == 0
     assert process("get", "A").stdout == store("get", "A").raw != f"{VALUE}\n".encode()
+
+
+@pytest.mark.parametrize("value", ["pässwörd → x".encode(), b"\xff\xfe not text"])
+def test_values_are_the_same_bytes_in_a_locale_that_is_not_utf_8(process: Process, value: bytes) -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert process("init", "-y").returncode == 0
+    here = os.environb | {os.fsencode(name): os.fsencode(text) for name, text in locale.items()} | {b"TAKEN": value}
+    assert process("import", "--format", "env", "TAKEN", env=here).returncode == 0
+    assert process("get", "-n", "TAKEN", env=here).stdout == value
+    ran = process("run", "--pristine", "--", "printenv", "TAKEN", env=here)
+    assert ran.stdout == (value + b"\n" if b"\xff" not in value else b"")
 
 
 def test_no_value_and_no_key_is_in_the_arguments_or_environment_of_strongroom(store: Cli, project: Path) -> None:

@@ -61,6 +61,12 @@ def test_a_name_that_cannot_be_exits_with_2(store: Cli, name: str) -> None:
     assert "cannot be a secret's name" in result.err
 
 
+def test_a_version_that_is_not_there_leads_to_the_history(store: Cli) -> None:
+    store("set", "A", stdin=VALUE)
+    assert "`strongroom history A` shows its versions" in store("get", "A", "--version", "9").err
+    assert "`strongroom list` shows names" in store("get", "B").err
+
+
 def test_list_prints_sorted_names_of_what_is_not_deleted(store: Cli) -> None:
     for name in ("b", "a/x", "a/y", "c"):
         store("set", name, stdin=VALUE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_an_attached_secret_is_rotated_at_its_source_and_waits_for_its_grace_tim
     assert store("get", "A").out == "x\n"
     result = store("rotate", "A", "--wait", "0s")
     assert (result.code, result.out) == (0, "")
-    assert "the previous value stays valid until 20" in result.err
+    assert re.search(r"stays valid for processes without a live handle, until 20\S+ \S+ UTC at the latest;", result.err)
     status = json.loads(store("rotate", "status", "--json").out)[0]
     assert (status["name"], status["step"], status["version"], status["every"]) == ("A", "promoted", 2, 30 * 86400)
     assert status["due"].startswith("20")
@@ -80,6 +81,18 @@ def test_due_rotates_what_is_due_and_finishes_what_was_left(store: Cli, program:
     assert [status["version"] for status in json.loads(store("rotate", "status", "--json").out)] == [2, 1, 2]
 
 
+def test_what_has_nothing_to_do_says_so(store: Cli) -> None:
+    store("set", "A", stdin="x")
+    for words in (("--all",), ("status",)):
+        result = store("rotate", *words)
+        assert (result.code, result.out, result.err[:26]) == (0, "", "no secret has a rotator; `")
+    store("rotate", "A", "--attach", "generate:", "--every", "30d")
+    said = {"--due": "nothing is due\n", "resume": "no rotation is left to finish\n"}
+    for word, words in said.items():
+        assert store("rotate", word) == (0, "", words, b"")
+        assert store("rotate", word, "--quiet").err == ""
+
+
 def test_resume_finishes_what_a_failure_left(store: Cli, program: Path, project: Path) -> None:
     for name in ("A", "B"):
         store("set", name, stdin="x")
@@ -109,6 +122,20 @@ def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
     assert result.code == 11
     assert "'A' was not rotated, and nothing was changed" in result.err
     assert [store("get", name).out == "x\n" for name in ("A", "B", "PLAIN")] == [True, False, True]
+
+
+def test_json_of_several_is_one_list_whatever_becomes_of_them(store: Cli, program: Path, project: Path) -> None:
+    assert json.loads(store("rotate", "--due", "--json").out) == []
+    for name in ("A", "B"):
+        store("set", name, stdin="x")
+        store("rotate", name, "--attach", f"command:{program}", "--grace", "0s")
+    result = store("rotate", "--all", "--json")
+    assert [(row["name"], row["version"]) for row in json.loads(result.out)] == [("A", 2), ("B", 2)]
+    (project / "fails").write_text("create")
+    result = store("rotate", "--all", "--json")
+    assert (result.code, json.loads(result.out)) == (11, [])
+    assert [json.loads(line)["error"] for line in result.err.splitlines()] == ["rotation"] * 2
+    assert json.loads(store("rotate", "resume", "--json").out) == []
 
 
 HOLD = """

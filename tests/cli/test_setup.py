@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import strongroom
 from strongroom import generate_master_key
 from strongroom.cli import git
 
@@ -120,7 +123,7 @@ def test_json_says_what_was_made(cli: Cli, project: Path) -> None:
     made = json.loads(cli("init", "-y", "--json").out)
     assert made == {
         "store": "sqlite:secrets.db", "key": "file:master.key", "audit": "file:logs/secrets_audit.log",
-        "key_file_made": "master.key", "gitignore": ".gitignore",
+        "key_file_made": "master.key", "gitignore": [".gitignore"],
     }  # fmt: skip
 
 
@@ -134,18 +137,63 @@ def test_keygen_prints_a_key_or_writes_a_private_file(cli: Cli, project: Path) -
     assert (project / "k").read_bytes() == before
 
 
-def test_git_ignores_the_key_and_scratch_files_in_a_work_tree(cli: Cli, project: Path) -> None:
+KEY = ["master.key", "master.key.*.new"]
+DATABASE = ["secrets.db", "secrets.db-*", "secrets.db.*.new"]
+DOCUMENT = ["secrets.enc.lock", "secrets.enc.*.new", ".secrets.enc.tmp"]
+LOG = ["logs/secrets_audit.log", "logs/secrets_audit.log.*"]
+
+
+def test_git_ignores_the_key_the_log_and_what_lies_beside_the_store(cli: Cli, project: Path) -> None:
     (project / ".git").mkdir()
-    assert "keeps it out of git" in cli("init", "-y").err
-    assert (project / ".gitignore").read_text() == (
-        "master.key\nmaster.key.*.new\nsecrets.db-wal\nsecrets.db-shm\nsecrets.db-gen\n"
-    )
+    assert ".gitignore lists what must not be committed" in cli("init", "-y").err
+    assert (project / ".gitignore").read_text().splitlines() == [*KEY, *DATABASE, *LOG]
 
 
 def test_git_ignores_what_belongs_to_the_kind_of_a_bare_path(cli: Cli, project: Path) -> None:
     (project / ".git").mkdir()
     cli("init", "-y", "--store", "secrets.enc")
-    assert (project / ".gitignore").read_text() == "master.key\nmaster.key.*.new\nsecrets.enc.lock\n.secrets.enc.tmp\n"
+    assert (project / ".gitignore").read_text().splitlines() == [*KEY, *DOCUMENT, *LOG]
+
+
+@pytest.mark.parametrize("key", ["env:SECRETS_MASTER_KEY", "file:/elsewhere/master.key", "file:master.key"])
+def test_git_ignores_the_same_when_no_key_is_made(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, key: str
+) -> None:
+    (project / ".git").mkdir()
+    key = key.replace("/elsewhere", str(tmp_path_factory.mktemp("elsewhere")))
+    if key.startswith("env:"):
+        monkeypatch.setenv("SECRETS_MASTER_KEY", generate_master_key())
+    else:
+        cli("keygen", "-o", key.removeprefix("file:"))
+    assert cli("init", "--key", key).code == 0
+    listed = (project / ".gitignore").read_text().splitlines()
+    assert listed == [*(KEY if key == "file:master.key" else []), *DATABASE, *LOG]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is asked what it sees")
+@pytest.mark.parametrize(("url", "seen"), [("sqlite:secrets.db", []), ("file:shared/secrets.enc", ["secrets.enc"])])
+def test_git_sees_nothing_of_a_store_in_use_but_a_document(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch, url: str, seen: list[str]
+) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    monkeypatch.setenv("STRONGROOM_STORE", url)
+    monkeypatch.setenv("STRONGROOM_SYNC", "ring")
+    monkeypatch.setenv("STRONGROOM_AUDIT_MAX_BYTES", "3000")
+    cli("init", "-y")
+    with strongroom.open() as secrets:
+        for number in range(10):
+            secrets.set_secret("A", str(number))
+            assert secrets.get_secret("A") == secrets.get_secret("A")
+        assert {path.name for path in (project / "logs").iterdir()} > {"secrets_audit.log", "secrets_audit.log.000001"}
+        told = subprocess.run(["git", "status", "--porcelain", "-uall"], capture_output=True, text=True, check=True)
+    assert [line[3:].rpartition("/")[2] for line in told.stdout.splitlines()] == [".gitignore", *seen]
+
+
+def test_a_work_tree_of_its_own_below_the_project_has_a_gitignore_of_its_own(cli: Cli, project: Path) -> None:
+    (project / "module" / ".git").mkdir(parents=True)
+    cli("init", "-y", "--store", "sqlite:module/secrets.db")
+    assert not (project / ".gitignore").exists()
+    assert (project / "module" / ".gitignore").read_text().splitlines() == [*KEY, *DATABASE]
 
 
 def test_outside_of_a_work_tree_there_is_no_gitignore(cli: Cli, project: Path) -> None:
@@ -168,7 +216,7 @@ def test_a_gitignore_that_cannot_be_written_is_warned_of(cli: Cli, project: Path
     (project / ".gitignore").mkdir()
     result = cli("init", "-y")
     assert result.code == 0
-    assert "see to it that master.key is never committed" in result.err
+    assert "never commit master.key, secrets.db, logs/secrets_audit.log" in result.err
 
 
 def test_a_key_is_ignored_by_a_line_between_it_and_the_top(project: Path) -> None:
@@ -177,8 +225,11 @@ def test_a_key_is_ignored_by_a_line_between_it_and_the_top(project: Path) -> Non
     below.mkdir(parents=True)
     key = str(below / "master.key")
     assert not git.ignores(key)
-    (project / ".gitignore").write_text("master.key\n")
-    assert git.ignores(key)
+    for line in ("master.key", "/a/b/master.key", "*.key"):
+        (project / ".gitignore").write_text(f"{line}\n")
+        assert git.ignores(key)
+    (project / ".gitignore").write_text("/master.key\n")
+    assert not git.ignores(key)
     assert git.work_tree(str(below)) == str(project)
 
 
@@ -186,6 +237,9 @@ def test_a_new_passphrase_is_asked_for_twice(
     cli: Cli, project: Path, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passphrase = "six random words make a passphrase"
+    asked = terminal("too short")
+    assert cli("init", "--key", "passphrase:").code == 2
+    assert asked == ["New passphrase: "]
     asked = terminal(passphrase, "a slip", passphrase, passphrase, "another good passphrase", "another good passphrase")
     assert cli("init", "--key", "passphrase:").code == 2
     assert list(project.iterdir()) == []

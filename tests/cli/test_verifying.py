@@ -163,6 +163,14 @@ def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path) -> None:
         assert words in warnings
 
 
+def test_doctor_takes_a_sticky_directory_for_one_where_others_replace_nothing(store: Cli, project: Path) -> None:
+    project.chmod(0o1777)
+    result = store("doctor")
+    project.chmod(0o755)
+    assert "can replace" in result.out
+    assert not [line for line in result.out.splitlines() if "can replace" in line and not line.startswith("ok")]
+
+
 def test_doctor_finds_a_clock_that_is_behind(store: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     real = doctor.time.time
     monkeypatch.setattr(doctor.time, "time", lambda: real() - 3600)

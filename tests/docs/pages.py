@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -34,6 +35,8 @@ GIVEN = {
     ".env": "SMTP_PASSWORD=from-dotenv\nAPI_TOKEN='two words'\n",
     "app.py": "import os\nprint('it was given', os.environ['POSTGRES_PASSWORD'])\n",
 }
+PORT = "8731"
+"""The port of a page's service, which somebody else may have on this machine: a reader takes another."""
 MARKS = {"empty directory", "fresh store", "given", "typed", "file", "skip"}
 _block = re.compile(r"((?:^ *<!-- .*? -->\n)*)^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
 _mark = re.compile("<!-- ([a-z ]+?)(?:: (.*?))? -->")
@@ -71,10 +74,12 @@ class Reader:
         self._scratch = scratch
         self._environ = environ
         self._names: dict[str, object] = {}
+        self._port = _free_port()
         self._go_to_an_empty_directory()
 
     def follow(self, block: Block) -> str:
         """Do what the block says, and return what it prints."""
+        block = block._replace(code=block.code.replace(PORT, self._port))
         self._prepare(block)
         if "file" in block.marks:
             Path(block.marks["file"]).write_text(block.code, encoding="utf-8")
@@ -114,6 +119,11 @@ class Reader:
             code, out, shown = done.returncode, done.stdout, done.stdout + done.stderr
         assert code == 0, f"{block.place}: {shown}"
         return out
+
+
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
 
 
 def promised(block: Block) -> list[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 
 from strongroom import fallback
 
-from .pages import Block, Reader, blocks, promised
+from .pages import PORT, Block, Reader, blocks, promised, text
 
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
@@ -68,6 +69,13 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, reader):
 @pytest.mark.parametrize(("page", "start"), [(page, start) for page in SKIPPED for start in SKIPPED[page]])
 def test_every_block_that_is_skipped_is_there(page, start):
     assert any(block.code.startswith(start) for block in blocks(page))
+
+
+def test_a_service_of_a_page_gets_a_port_that_is_free(reader):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = reader.follow(Block("page:7", {}, "sh", f"echo {PORT}\n")).strip()
+        assert other not in (PORT, str(taken.getsockname()[1]))
+    assert PORT in text("docs/quickstart.md")
 
 
 def test_a_fault_in_a_block_is_noticed(reader):

@@ -189,7 +189,8 @@ def test_a_write_in_between_is_refused(rotation, secrets, source):
 
 def test_a_second_rotation_in_the_grace_time_is_refused(rotation, source, clock):
     rotation.rotate("A", source)
-    with pytest.raises(ConflictError, match=r"has its grace time.*retire A --force"):
+    said = "has its grace time, until 2027-01-15 09:00:00 UTC at the latest; .*retire A --force"
+    with pytest.raises(ConflictError, match=said):
         rotation.rotate("A", source)
     clock.time += 3601
     assert rotation.rotate("A", source).version == 3

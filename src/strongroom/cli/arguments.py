@@ -46,7 +46,7 @@ class Option:
         """Return the value that `text` stands for; raises `InvalidInputError`."""
         if self.number:
             if not (text.isascii() and text.isdigit() and len(text) < 12):
-                raise InvalidInputError(f"{self.flag} takes a whole number")
+                raise InvalidInputError(f"{self.flag} takes a whole number of at most 11 digits")
             return int(text)
         if self.choices and text not in self.choices:
             raise InvalidInputError(f"{self.flag} takes one of: {', '.join(self.choices)}")

@@ -77,7 +77,7 @@ def verify(args: Arguments, out: Output) -> None:
                 out.data(f"{kind}{_place(segment, line)}{message}")
         out.say(
             f"{counted(report.events, 'event')} in {counted(report.streams, 'stream')} "
-            f"and {counted(report.segments, 'file')}"
+            f"and {counted(report.segments, 'file')}: {'NOT ' if report.problems else 'all '}as strongroom wrote them"
         )
     if report.problems:
         segment, line, message = report.problems[0]
@@ -93,7 +93,7 @@ def _verify_with(args: Arguments, out: Output) -> AuditReport:
     from strongroom.header import Header
     from strongroom.places import entries
 
-    keys = import_keys(read_file(args.keys).decode("utf-8", "replace"))
+    keys = import_keys(read_file(args.keys, out).decode("utf-8", "replace"))
     config = session.settings(args)
     try:
         store = drivers.store(config.store)

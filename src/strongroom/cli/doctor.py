@@ -137,8 +137,9 @@ COMMANDS = {
         exits=(0, 1, 2),
         description="""\
 Checks the installation and prints one line for each check: ok, warn or FAIL, what was found, and what to do. Looked at
-are the versions, who can read and write the store, the key and the audit log, whether the key opens the store, every
-record, the audit log's chain, git, the clock, the disk and core dumps. The exit code is 1 when something is FAIL.""",
+are the versions, who can read and write the store, the key and the audit log, whether this user can write, whether the
+key opens the store, every record, the audit log's chain, git, the clock, the disk and core dumps. The exit code is 1
+when something is FAIL.""",
         examples="""\
 strongroom doctor          look at everything
 strongroom doctor --json   the same for monitoring""",

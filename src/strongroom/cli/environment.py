@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -77,7 +78,8 @@ def text_of(name: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if "\0" in text:
         raise InvalidValueError(f"the value of {name!r} holds a NUL, so no variable can hold it", name=name)
-    return text
+    # What is UTF-8 everywhere else is not to depend on the locale here.
+    return os.fsdecode(text.encode())
 
 
 def _decoded(name: str, value: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Keeps a key file out of git."""
+"""Keeps out of git what must not be committed."""
 
 from __future__ import annotations
 
@@ -6,37 +6,67 @@ import os
 from collections.abc import Sequence
 
 from strongroom.cli.output import Output
+from strongroom.config import Config, path_of
 
 
-def ignore(key_file: str, more: Sequence[str], out: Output) -> str | None:
-    """List the key file and the names `more` in its directory's .gitignore, if git has to do with that directory.
+def ignore(config: Config, out: Output) -> list[str]:
+    """List the key, the audit log and the files of the store in .gitignore, wherever git has to do with them.
 
-    Returns the path of that .gitignore, None when there is no git or the file cannot be written, which is warned of.
+    Of a `file:` store the document itself is left out, since it is there to be committed. Returns the .gitignore files
+    that list them. One that cannot be written is warned of.
     """
-    directory = os.path.dirname(key_file) or "."
-    path = os.path.normpath(os.path.join(directory, ".gitignore"))
-    if not os.path.exists(path) and work_tree(directory) is None:
-        return None
+    places: dict[str, list[str]] = {}
+    for path in _private(config):
+        place, name = _listed_in(path, config.directory)
+        if os.path.exists(place) or work_tree(os.path.dirname(place)) is not None:
+            places.setdefault(place, []).append(name)
+    return [place for place, names in places.items() if _is_listed(place, names, out)]
+
+
+def _private(config: Config) -> list[str]:
+    """Return the paths that must not be committed, as patterns."""
+    store, log = path_of(config.store), path_of(config.audit)
+    key = None if config.key.startswith("env:") else path_of(config.key)
+    paths = [key, f"{key}.*.new"] if key else []
+    if store and config.store.startswith("file:"):
+        directory, name = os.path.split(store)
+        paths += [f"{store}.lock", f"{store}.*.new", os.path.join(directory, f".{name}.tmp")]
+    elif store:
+        paths += [store, f"{store}-*", f"{store}.*.new"]
+    return [*paths, log, f"{log}.*"] if log else paths
+
+
+def _listed_in(path: str, project: str) -> tuple[str, str]:
+    """Return the .gitignore for a path, the project's if that reaches so far, and what to call the path there."""
+    directory, name = os.path.split(os.path.abspath(path))
+    below = os.path.relpath(os.path.join(directory, name), project)
+    if not below.startswith("..") and work_tree(project) == work_tree(directory):
+        directory, name = project, below
+    return os.path.relpath(os.path.join(directory, ".gitignore")), name
+
+
+def _is_listed(place: str, names: Sequence[str], out: Output) -> bool:
     try:
-        _add(path, [os.path.basename(key_file), *more])
+        _add(place, names)
     except OSError as error:
-        out.warn(f"{path} cannot be written ({error.strerror}); see to it that {key_file} is never committed")
-        return None
-    return path
+        never = ", ".join(name for name in names if "*" not in name)
+        out.warn(f"{place} cannot be written ({error.strerror}); never commit {never}")
+        return False
+    return True
 
 
 def ignores(key_file: str) -> bool:
     """True when a .gitignore between the key file and the top of its work tree lists it by name or as `*.key`."""
-    directory = os.path.dirname(os.path.abspath(key_file))
-    name = os.path.basename(key_file)
+    directory, name = os.path.split(os.path.abspath(key_file))
+    wanted, below = {name, f"*{os.path.splitext(name)[1]}"}, name
     top = work_tree(directory)
     while top is not None:
-        wanted = {name, f"/{name}", "*.key"} if directory == os.path.dirname(os.path.abspath(key_file)) else {name}
-        if wanted & set(_lines(os.path.join(directory, ".gitignore"))):
+        if (wanted | {below, f"/{below}"}) & set(_lines(os.path.join(directory, ".gitignore"))):
             return True
         if directory == top:
             return False
-        directory = os.path.dirname(directory)
+        directory, parent = os.path.split(directory)
+        below = f"{parent}/{below}"
     return True
 
 

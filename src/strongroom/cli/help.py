@@ -91,7 +91,7 @@ def unknown(name: str) -> str:
     from difflib import get_close_matches
 
     word = name.split()[0]
-    close = get_close_matches(name, [*COMMANDS, *ALIASES], 1)
+    close = get_close_matches(name, [*COMMANDS, *ALIASES], 1, 0.7)
     hint = f"did you mean `strongroom {close[0]}`?" if close else "`strongroom --help` lists them"
     shown = f"`strongroom {word}` has no such command" if word in GROUPS else "there is no such command"
     return f"{shown}; {hint}"

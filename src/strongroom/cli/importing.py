@@ -18,7 +18,7 @@ def import_secrets(args: Arguments, out: Output) -> None:
     """Read everything, then write all of it or nothing."""
     if args.overwrite and args.skip_existing:
         raise InvalidInputError("--overwrite and --skip-existing exclude each other; give one")
-    found = {(args.prefix or "") + name: value for name, value in _chosen(_read(args), args.only).items()}
+    found = {(args.prefix or "") + name: value for name, value in _chosen(_read(args, out), args.only).items()}
     if not found:
         raise InvalidInputError("there is nothing to import")
     with session.manager(args) as secrets:
@@ -30,7 +30,7 @@ def import_secrets(args: Arguments, out: Output) -> None:
     _tell(args, out, new, written, existing, skipped)
 
 
-def _read(args: Arguments) -> dict[str, Any]:
+def _read(args: Arguments, out: Output) -> dict[str, Any]:
     if args.format == "env":
         return _from_environment(args.source)
     if len(args.source) != 1:
@@ -40,26 +40,26 @@ def _read(args: Arguments) -> dict[str, Any]:
         raise InvalidInputError(f"standard input shows no format: say which with --format {'|'.join(FORMATS[:-1])}")
     if args.source_key is not None and args.format != "fernet-json":
         raise InvalidInputError("--source-key goes with --format fernet-json")
-    content = values.read_file(path)
+    content = values.read_file(path, out)
     if args.format == "fernet-json":
         from strongroom.formats import fernet_json
 
-        return dict(fernet_json.read(content, _source_key(args.source_key)))
+        return dict(fernet_json.read(content, _source_key(args.source_key, out)))
     from strongroom import formats
 
     return formats.parse(content, args.format or formats.guess(path))
 
 
-def _from_environment(names: list[str]) -> dict[str, str]:
+def _from_environment(names: list[str]) -> dict[str, str | bytes]:
     if not names:
         raise InvalidInputError("name the variables to import: strongroom import --format env POSTGRES_PASSWORD …")
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise InvalidInputError(f"not in the environment: {', '.join(missing)}; nothing was imported")
-    return {name: os.environ[name] for name in names}
+    return {name: values.text_or_bytes(os.fsencode(os.environ[name])) for name in names}
 
 
-def _source_key(url: str | None) -> bytes:
+def _source_key(url: str | None, out: Output) -> bytes:
     """Return the Fernet key that the old file was encrypted with."""
     scheme, _, rest = (url or "").partition(":")
     if scheme == "env" and rest:
@@ -68,7 +68,7 @@ def _source_key(url: str | None) -> bytes:
             raise InvalidInputError(f"the variable {rest} is not set; it should hold the old file's key")
         return key.encode("utf-8", "surrogateescape")
     if scheme == "file" and rest:
-        return values.read_file(rest).strip()
+        return values.read_file(rest, out).strip()
     raise InvalidInputError("say where the old file's key is: --source-key env:VARIABLE or --source-key file:PATH")
 
 

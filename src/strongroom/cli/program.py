@@ -21,12 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = Arguments(**{option.attribute: option.absent for option in (*GLOBAL, VERSION)})
     out = Output(args)
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
         process.harden()
-        code = _run(list(sys.argv[1:] if argv is None else argv), args, out)
+        code = _run(words, args, out)
         out.flush()
         return code
     except StrongroomError as error:
+        # What was wrong with the words may stand before this one; what follows `--` belongs to another program.
+        own = words[: words.index("--")] if "--" in words else words
+        args.json = args.json or (isinstance(error, InvalidInputError) and "--json" in own)
         out.error(error)
         return error.exit_code
     except KeyboardInterrupt:

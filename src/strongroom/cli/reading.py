@@ -31,7 +31,10 @@ def get(args: Arguments, out: Output) -> None:
 def _absent(args: Arguments) -> str:
     what = f"field {args.field!r} of " if args.field else ""
     what += f"version {args.version} of " if args.version is not None else ""
-    return f"there is no {what}secret {args.name!r} (or it was deleted, or has expired); `strongroom list` shows names"
+    hint = "`strongroom list` shows names"
+    if args.version is not None:
+        hint = f"`strongroom history {args.name}` shows its versions"
+    return f"there is no {what}secret {args.name!r} (or it was deleted, or has expired); {hint}"
 
 
 def _text(value: object) -> object:

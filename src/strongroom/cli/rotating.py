@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 from strongroom.cli import session, times, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.cli.writing import CAS, NO_VALUE, tell
+from strongroom.cli.writing import CAS, NO_VALUE, about, tell
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
+from strongroom.rotation.clock import utc
 
 if TYPE_CHECKING:
+    from strongroom.info import VersionInfo
     from strongroom.rotation.consumers import Consumer
     from strongroom.rotation.status import RotationStatus
+
+HOW_TO_ATTACH = "`strongroom rotate NAME --attach URL` attaches one"
 
 
 def rotate(args: Arguments, out: Output) -> int | None:
@@ -58,7 +62,7 @@ def _one(args: Arguments, out: Output) -> None:
 def _new_value(args: Arguments, out: Output) -> str | bytes | None:
     """Return the value that the options ask for, None for a generated one of the usual kind."""
     if args.stdin:
-        return values.from_stdin(args)
+        return values.from_stdin(args, out)
     if args.prompt or args.value is not None or args.file is not None:
         return values.from_source(args, out, f"New value of {args.name}")
     return values.generated(args) if args.length is not None or args.alphabet is not None else None
@@ -69,27 +73,37 @@ def _several(args: Arguments, out: Output) -> int | None:
         raise InvalidInputError("--due and --all take no NAME")
     with session.manager(args) as secrets:
         names = secrets.rotation.due() if args.due else [status.name for status in secrets.rotation.status()]
-        return _each(names, lambda name: _finish_or_rotate(secrets, name, args, out), out)
+        if not names:
+            out.say("nothing is due" if args.due else f"no secret has a rotator; {HOW_TO_ATTACH}")
+        return _each(names, lambda name: _finish_or_rotate(secrets, name, args), secrets, out)
 
 
-def _each(names: Iterable[str], work: Callable[[str], None], out: Output) -> int | None:
+def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments) -> VersionInfo:
+    unfinished = secrets.rotation.status(name)[0].step != "idle"
+    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
+    return act(name, wait=_span(args, "wait"))
+
+
+def _each(
+    names: Iterable[str], work: Callable[[str], VersionInfo], secrets: SecretsManager, out: Output
+) -> int | None:  # fmt: skip
     """Do the same for each, and let no failure keep the others from it; return the last one's exit code."""
-    code = None
+    code, documents = None, []
     for name in names:
         try:
-            work(name)
+            with _told_when_stopped(secrets, name, out):
+                made = work(name)
+            if out.json:
+                documents.append(about(name, made))
+            else:
+                tell(out, name, made)
+            _tell_what_is_left(secrets, name, out)
         except StrongroomError as error:
             out.error(error)
             code = error.exit_code
+    if out.json:
+        out.document(documents)
     return code
-
-
-def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
-    unfinished = secrets.rotation.status(name)[0].step != "idle"
-    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
-    with _told_when_stopped(secrets, name, out):
-        tell(out, name, act(name, wait=_span(args, "wait")))
-    _tell_what_is_left(secrets, name, out)
 
 
 @contextmanager
@@ -113,8 +127,8 @@ def _tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
         return
     late = ", ".join(consumer.label for consumer in status.laggards) or "processes without a live handle"
     out.say(
-        f"the previous value stays valid until {times.iso(status.grace_ends)} for {late}; `strongroom rotate resume "
-        f"{name}` or --due retires it"
+        f"the previous value stays valid for {late}, until {utc(status.grace_ends or 0)} at the latest; `strongroom "
+        f"rotate resume {name}` or --due retires it"
     )
 
 
@@ -143,6 +157,9 @@ def _status(args: Arguments, out: Output) -> None:
     if out.json:
         out.document([_document(status) for status in found])
         return
+    if not found:
+        out.say(f"no secret has a rotator; {HOW_TO_ATTACH}")
+        return
     heads = ("NAME", "STEP", "VERSION", "ROTATOR", "DUE", "GRACE ENDS", "LAGGARDS", "ERROR")
     out.rows(heads, [
         (s.name, s.step + (" (running)" if s.running else ""), s.version, s.rotator, times.iso(s.due),
@@ -164,16 +181,14 @@ def _document(status: RotationStatus) -> dict[str, Any]:
 def _resume(args: Arguments, out: Output) -> int | None:
     with session.manager(args) as secrets:
         if args.name is not None:
-            _finish(secrets, args.name, args, out)
+            with _told_when_stopped(secrets, args.name, out):
+                tell(out, args.name, secrets.rotation.resume(args.name, wait=_span(args, "wait")))
+            _tell_what_is_left(secrets, args.name, out)
             return None
         left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
-        return _each(left, lambda name: _finish(secrets, name, args, out), out)
-
-
-def _finish(secrets: SecretsManager, name: str, args: Arguments, out: Output) -> None:
-    with _told_when_stopped(secrets, name, out):
-        tell(out, name, secrets.rotation.resume(name, wait=_span(args, "wait")))
-    _tell_what_is_left(secrets, name, out)
+        if not left:
+            out.say("no rotation is left to finish")
+        return _each(left, lambda name: secrets.rotation.resume(name, wait=_span(args, "wait")), secrets, out)
 
 
 def _abort(args: Arguments, out: Output) -> None:

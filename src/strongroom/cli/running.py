@@ -130,7 +130,11 @@ def _explained(program: str) -> Iterator[None]:
     except FileNotFoundError:
         problem, code = "there is no such program; check its name and PATH", NOT_FOUND
     except OSError as error:
+        from errno import E2BIG
+
         problem, code = f"it cannot be executed: {error.strerror}", NOT_EXECUTABLE
+        if error.errno == E2BIG:
+            problem += "; a variable holds up to 128 KiB: leave larger secrets out (--only) or `strongroom render` them"
     except ValueError:
         problem, code = "its name or arguments hold a NUL", NOT_EXECUTABLE
     failure = StrongroomError(f"{program}: {problem}")

@@ -36,13 +36,14 @@ def new_key(url: str, out: Output) -> KeyProvider:
     """Return the provider of a key that shall lock a store from now on.
 
     A passphrase for that is asked for twice where there is a human, since a slip would lock everybody out. Raises
-    `InvalidInputError` when the two differ.
+    `InvalidInputError` when the two differ, `InvalidKeyError` when it is too short.
     """
     if url != "passphrase:" or not out.can_ask:
         return drivers.key_provider(url)
-    from strongroom.key_providers.passphrase import PassphraseProvider
+    from strongroom.key_providers.passphrase import PassphraseProvider, check_length
 
     passphrase = out.hidden("New passphrase: ")
+    check_length(passphrase)  # before it is typed again for nothing
     if out.hidden("The same again: ") != passphrase:
         raise InvalidInputError("the two were not the same; nothing was changed")
     return PassphraseProvider(lambda: passphrase)

@@ -19,8 +19,11 @@ def init(args: Arguments, out: Output) -> None:
     _refuse_existing(config.store)
     key_file, ignored = _key_file_to_make(config), None
     if key_file is not None:
-        ignored = _make_key(key_file, config.store, args, out)
+        _check_key_is_wanted(key_file, args, out)
         config = config._replace(key=f"file:{key_file}")
+        # Before there is a key: it must not be there for a moment without that.
+        ignored = git.ignore(config, out)
+        _make_key(key_file)
     provider = None if os.environ.get("STRONGROOM_PASSPHRASE") else session.new_key(config.key, out)
     try:
         opening.init(settings=config, key=provider, algorithm=args.algorithm, source="cli").close()
@@ -28,6 +31,8 @@ def init(args: Arguments, out: Output) -> None:
         if key_file is not None:
             out.warn(f"the new master key stays in {key_file}: it is never deleted, and the next `init` uses it")
         raise
+    if ignored is None:
+        ignored = git.ignore(config, out)
     _tell(config, key_file, ignored, out)
 
 
@@ -56,54 +61,41 @@ def _key_file_to_make(config: Config) -> str | None:
     return os.path.join(os.path.dirname(store) if store else config.directory, KEY_FILE)
 
 
-def _make_key(path: str, store: str, args: Arguments, out: Output) -> str | None:
-    """Write a new key file, durable before there is a store that needs it.
-
-    Returns the .gitignore that lists it, which is written first: a key must not be there for a moment without it.
-    """
-    from strongroom import generate_master_key
-    from strongroom.key_providers.file import create
-
+def _check_key_is_wanted(path: str, args: Arguments, out: Output) -> None:
     if not (args.yes or args.generate_key):
         if not out.can_ask:
             raise NoKeyError(f"no master key: export {VARIABLE}, or say --generate-key to make one in {path}")
         if not out.agrees(f"There is no master key. Make a new one in {path}?", default=True):
             raise NoKeyError(f"no master key, so no store was made; export {VARIABLE}, or name a key with --key")
+
+
+def _make_key(path: str) -> None:
+    """Write a new key file, durable before there is a store that needs it."""
+    from strongroom import generate_master_key
+    from strongroom.key_providers.file import create
+
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(f"the directory of {path} cannot be made: {error.strerror}") from None
-    draft = f"{os.path.basename(path)}.*.new"
-    ignored = git.ignore(path, [draft, *_scratch_files(store)], out)
     create(path, generate_master_key())
-    return ignored
 
 
-def _tell(config: Config, key_file: str | None, ignored: str | None, out: Output) -> None:
+def _tell(config: Config, key_file: str | None, ignored: list[str], out: Output) -> None:
     if out.json:
         out.document({"store": config.store, "key": config.key, "audit": config.audit,
                       "key_file_made": key_file, "gitignore": ignored})  # fmt: skip
         return
     out.say(f"store:      {config.store}\naudit log:  {config.audit}\nmaster key: {config.key}")
+    if ignored:
+        out.say(f"git:        {', '.join(ignored)} lists what must not be committed")
     if key_file:
-        private = f", and {ignored} keeps it out of git" if ignored else ""
         out.say(
-            f"\nThe master key is new; only you can read its file{private}.\n"
+            "\nThe master key is new; only you can read its file.\n"
             "Keep a copy somewhere safe: without it nobody can read the store.\n"
             f'To give it to a program elsewhere:  export {VARIABLE}="$(cat {key_file})"'
         )
     out.say("\nNext:  strongroom set NAME    then  strongroom get NAME")
-
-
-def _scratch_files(store: str) -> list[str]:
-    """Return names of files that come and go beside the store."""
-    path = path_of(store)
-    if path is None:
-        return []
-    name = os.path.basename(path)
-    if store.startswith("file:"):
-        return [f"{name}.lock", f".{name}.tmp"]
-    return [f"{name}-wal", f"{name}-shm", f"{name}-gen"]
 
 
 def keygen(args: Arguments, out: Output) -> None:
@@ -132,8 +124,10 @@ COMMANDS = {
         description="""\
 Makes a new store and never overwrites one. The master key is the one that --key, the settings or SECRETS_MASTER_KEY
 name. When there is none, a new one is made on request in the file master.key beside the store: readable by its
-owner only, on disk before the store is, and listed in .gitignore when the directory belongs to a git work tree.
-`strongroom` finds that file by itself from then on.
+owner only, and on disk before the store is. `strongroom` finds that file by itself from then on.
+
+In a git work tree, .gitignore then lists what must not be committed: the key's file, the audit log, a database, and
+what lies beside a store. A store file:secrets.enc may be committed.
 
 The key is never deleted, not even when making the store fails.""",
         examples="""\

@@ -33,6 +33,8 @@ def check_files(config: Config) -> Iterator[Finding]:
         if path is not None and os.path.exists(path):
             yield _check_file(what, path, secret=secret)
             yield _check_directory(what, os.path.dirname(os.path.abspath(path)))
+    if store is not None and os.path.exists(store):
+        yield _check_writable(store)
     if key is not None and os.path.exists(key):
         yield _check_git(key)
         if store is not None and os.path.dirname(os.path.abspath(key)) == os.path.dirname(os.path.abspath(store)):
@@ -61,7 +63,9 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
 
 def _check_directory(what: str, directory: str) -> Finding:
     mode = stat.S_IMODE(os.stat(directory).st_mode)
-    if mode & 0o002 and not mode & stat.S_ISVTX:
+    if mode & 0o022 and mode & stat.S_ISVTX:
+        return Finding(OK, f"nobody but its owner can replace the {what}: {directory} is sticky (mode {mode:04o})")
+    if mode & 0o002:
         return Finding(
             FAIL, f"anybody can replace the {what}: {directory} has mode {mode:04o}", f"chmod o-w {directory}"
         )
@@ -70,6 +74,18 @@ def _check_directory(what: str, directory: str) -> Finding:
             WARN, f"a group can replace the {what}: {directory} has mode {mode:04o}", f"chmod g-w {directory}"
         )
     return Finding(OK, f"the directory of the {what}, {directory}, can be written by its owner only")
+
+
+def _check_writable(store: str) -> Finding:
+    """Each write makes or renames files beside the store, where a link to it leads."""
+    store = os.path.realpath(store)
+    closed = [p for p in (os.path.dirname(store), store) if not os.access(p, os.W_OK, effective_ids=True)]
+    if not closed:
+        return Finding(OK, "this user can write to the store and to its directory")
+    return Finding(
+        WARN, f"this user cannot write to {' and '.join(closed)}, so no secret can be changed",
+        "fine for a service that only reads; else run as the owner of the store, or change owner or mode",
+    )  # fmt: skip
 
 
 def _check_git(key: str) -> Finding:

@@ -37,19 +37,19 @@ def from_source(args: Arguments, out: Output, prompt: str) -> str | bytes:
     if args.generate:
         return generated(args)
     if args.file is not None:
-        return _meant(_stripped(read_file(args.file), args.raw), args)
+        return _meant(_stripped(read_file(args.file, out), args.raw), args)
     return _meant(asked(args, out, prompt), args)
 
 
-def from_stdin(args: Arguments) -> str | bytes:
+def from_stdin(args: Arguments, out: Output) -> str | bytes:
     """Return standard input, terminal or not."""
-    return _meant(_stripped(read_stdin(), args.raw), args)
+    return _meant(_stripped(read_stdin(out), args.raw), args)
 
 
 def asked(args: Arguments, out: Output, prompt: str) -> str | bytes:
     """Return what a human types twice, or standard input."""
     if not out.can_ask:
-        return _stripped(read_stdin(), args.raw)
+        return _stripped(read_stdin(out), args.raw)
     value = out.hidden(f"{prompt}: ")
     if out.hidden("The same again: ") != value:
         raise InvalidInputError("the two were not the same; nothing was changed")
@@ -70,17 +70,19 @@ def generated(args: Arguments) -> str:
     return generate.generate_by_name(args.alphabet or "alphanumeric", args.length)
 
 
-def read_stdin() -> bytes:
+def read_stdin(out: Output) -> bytes:
     """Return all of standard input."""
     if sys.stdin is None:
         raise InvalidInputError("standard input is closed, so there is no value; pipe it in")
+    if sys.stdin.isatty():
+        out.say("reading from the terminal, which shows what is typed; Ctrl-D on a line of its own ends it")
     return _checked(sys.stdin.buffer.read(MAX_VALUE_BYTES + 2))
 
 
-def read_file(path: str) -> bytes:
+def read_file(path: str, out: Output) -> bytes:
     """Return the contents of a file, or of standard input for `-`."""
     if path == "-":
-        return read_stdin()
+        return read_stdin(out)
     try:
         with open(path, "rb") as file:
             return _checked(file.read(MAX_VALUE_BYTES + 2))
@@ -94,12 +96,17 @@ def _checked(content: bytes) -> bytes:
     return content
 
 
-def _stripped(content: bytes, raw: bool) -> str | bytes:
+def text_or_bytes(content: bytes) -> str | bytes:
+    """Return text where it is UTF-8, whatever the locale says."""
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
         return content
-    return text if raw else text.removesuffix("\n").removesuffix("\r")
+
+
+def _stripped(content: bytes, raw: bool) -> str | bytes:
+    value = text_or_bytes(content)
+    return value if raw or isinstance(value, bytes) else value.removesuffix("\n").removesuffix("\r")
 
 
 def _meant(value: str | bytes, args: Arguments) -> str | bytes:

@@ -31,7 +31,7 @@ def set_secret(args: Arguments, out: Output) -> None:
 def _data(args: Arguments, out: Output) -> Any:
     values.one_of(args, "value", "generate", "file", "field", "json_data")
     if args.json_data:
-        return _fields_from_json(values.read_stdin())
+        return _fields_from_json(values.read_stdin(out))
     if args.field:
         return {name: _field(source, name, args, out) for name, source in _pairs(args.field, "--field")}
     return values.from_source(args, out, f"Value of {args.name}")
@@ -41,7 +41,7 @@ def _field(source: str, name: str, args: Arguments, out: Output) -> str:
     if source == "-":
         value = values.asked(args, out, f"Field {name} of {args.name}")
     elif source.startswith("@"):
-        value = values.read_file(source[1:])
+        value = values.read_file(source[1:], out)
     else:
         raise InvalidInputError(f"--field {name}=… takes - (prompt or standard input) or @PATH, never the value itself")
     try:
@@ -94,11 +94,16 @@ def rollback(args: Arguments, out: Output) -> None:
     tell(out, args.name, made)
 
 
+def about(name: str, made: VersionInfo) -> dict[str, Any]:
+    """Return what is known of a version that was made."""
+    return {"name": name, "version": made.version, "created": times.iso(made.created),
+            "expires": times.iso(made.expires)}  # fmt: skip
+
+
 def tell(out: Output, name: str, made: VersionInfo) -> None:
     """Print what is known of a version that was made."""
     if out.json:
-        out.document({"name": name, "version": made.version, "created": times.iso(made.created),
-                      "expires": times.iso(made.expires)})  # fmt: skip
+        out.document(about(name, made))
     else:
         out.say(f"{name}: version {made.version}")
 

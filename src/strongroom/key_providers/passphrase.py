@@ -39,10 +39,7 @@ class PassphraseProvider:
 
     def wrap(self, key: bytes, context: bytes) -> bytes:
         """See `strongroom.protocols.KeyProvider`. Refuses a passphrase of fewer than 12 characters."""
-        if len(self._given()) < SHORTEST:
-            raise InvalidKeyError(
-                f"the passphrase has fewer than {SHORTEST} characters; use a longer one, such as six random words"
-            )
+        check_length(self._given())
         start = _start.pack(_KIND + b"\x01", *self._cost, os.urandom(16))
         derived = self._derive(start)
         start += hkdf(derived, b"strongroom fingerprint")[:8]
@@ -80,6 +77,14 @@ class PassphraseProvider:
         if (salt, cost) not in self._derived:
             self._derived[salt, cost] = argon2id(self._given().encode("utf-8", "surrogateescape"), salt, cost)
         return self._derived[salt, cost]
+
+
+def check_length(passphrase: str) -> None:
+    """Raise `InvalidKeyError` for a passphrase that is too short to lock a store with."""
+    if len(passphrase) < SHORTEST:
+        raise InvalidKeyError(
+            f"the passphrase has fewer than {SHORTEST} characters; use a longer one, such as six random words"
+        )
 
 
 def _cipher(derived: bytes) -> AesGcm:

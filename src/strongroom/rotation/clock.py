@@ -18,6 +18,11 @@ class Clock(Protocol):
         ...
 
 
+def utc(moment: float) -> str:
+    """Return seconds since 1970 as a sentence names them."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
+
+
 class SystemClock:
     """The real one."""
 

@@ -16,7 +16,7 @@ from strongroom.model import SECRET
 from strongroom.protocols import Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.calls import Calls
-from strongroom.rotation.clock import Clock
+from strongroom.rotation.clock import Clock, utc
 from strongroom.rotation.consumers import Consumer, consumers
 from strongroom.rotation.owner import LEASE, release
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State, load
@@ -130,10 +130,9 @@ class Run:
             return
         late = [consumer.label for consumer in self._consumers() if consumer.lags(self.state)]
         who = f"is still held by {', '.join(late)}" if late else "has its grace time"
-        left = max(0, (self.state.grace_ends or 0) - self._clock.now())
         raise ConflictError(
-            f"the previous value of {self.state.name!r} {who}, for {left:.0f} s more at most; wait, or "
-            f"`strongroom rotate retire {self.state.name} --force`",
+            f"the previous value of {self.state.name!r} {who}, until {utc(self.state.grace_ends or 0)} at the latest; "
+            f"wait, or `strongroom rotate retire {self.state.name} --force`",
             name=self.state.name,
         )
 
