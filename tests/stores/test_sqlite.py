@@ -499,6 +499,47 @@ def test_a_scrub_says_when_a_reader_is_in_the_way(store, monkeypatch):
     assert store.scrub() is True
 
 
+def test_no_thread_borrows_its_first_connection_while_a_fork_begins(store):
+    class Meets:
+        """The lock of point reads, at which another thread begins its first view."""
+
+        def __init__(self, lock):
+            self.lock = lock
+
+        def acquire(self, timeout):
+            thread.start()
+            thread.join(0.2)
+            return self.lock.acquire(timeout=timeout)
+
+        def __getattr__(self, name):
+            return getattr(self.lock, name)
+
+        def __enter__(self):
+            return self.lock.__enter__()
+
+        def __exit__(self, *error):
+            return self.lock.__exit__(*error)
+
+    def read():
+        with store.view() as view:
+            view.get("a")
+            begun.set()
+            over.wait(10)
+
+    assert store._pool is None
+    begun, over, thread = threading.Event(), threading.Event(), threading.Thread(target=read)
+    lock, store._reading = store._reading, Meets(store._reading)
+    store.before_fork()
+    store._reading = lock
+    try:
+        assert not begun.is_set()
+    finally:
+        store.after_fork_in_parent()
+        over.set()
+        thread.join()
+    assert begun.is_set()
+
+
 def test_threads_that_come_and_go_do_not_keep_a_fork_waiting(store):
     put(store, "a", b"1")
     stop = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from _weakrefset import WeakSet
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,24 +25,35 @@ def watch(store: Forkable) -> None:
 
 def _before() -> None:
     _one_fork.acquire()
-    for store in list(_living):
-        _resting.append(store)
-        store.before_fork()
+    _resting.extend(_living)
+    _tell(store.before_fork for store in _resting)
 
 
 def _in_parent() -> None:
-    for store in _resting:
-        store.after_fork_in_parent()
-    _resting.clear()
-    _one_fork.release()
+    try:
+        _tell(store.after_fork_in_parent for store in _resting)
+    finally:
+        _resting.clear()
+        _one_fork.release()
 
 
 def _in_child() -> None:
     global _one_fork
     _one_fork = allocate_lock()
     _resting.clear()
-    for store in list(_living):
-        store.after_fork_in_child()
+    _tell([store.after_fork_in_child for store in _living])
+
+
+def _tell(calls: Iterable[Callable[[], None]]) -> None:
+    """Make all the calls, whatever becomes of one of them; raise what the first that failed has raised."""
+    failures = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]  # Python prints it, as nobody can catch it here
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -182,8 +182,9 @@ class SqliteStore:
 
     def before_fork(self) -> None:
         """Close all connections; those of views and transactions of other threads once these have ended."""
-        if self._pool is not None:
-            self._pool.before_fork()  # first, because a thread in a view may need the lock below to go on
+        # First, because a thread in a view may need the lock below to go on; and made if there is none, or another
+        # thread could make it and borrow from it before that lock is taken.
+        self._connections().before_fork()
         self._at_rest = self._reading.acquire(timeout=self._place.timeout)
         if self._at_rest:
             self._close_reader()
