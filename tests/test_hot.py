@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -188,7 +190,9 @@ def test_eight_threads_lose_no_read_and_share_no_number(secrets, monkeypatch):
     assert secrets.verify_audit().problems == ()
 
 
-def test_parent_and_child_of_a_fork_have_a_ring_each(secrets, tmp_path):
+def test_parent_and_child_of_a_fork_have_a_ring_each(secrets, tmp_path, monkeypatch):
+    # Neither drains before the parent looks at the log.
+    monkeypatch.setattr(hot_ring, "TICK", 3600)
     warm(secrets)
     for _ in range(10):
         secrets.get_secret(NAME)
@@ -373,3 +377,30 @@ def test_values_beyond_the_room_are_not_kept(secrets, monkeypatch):
         secrets.set_secret(f"n{number}", "x" * 50)
         warm(secrets, f"n{number}") if number < 1 else [secrets.get_secret(f"n{number}") for _ in range(3)]
     assert len(secrets._kept) <= 12
+
+
+def test_more_names_than_are_remembered_are_still_answered_and_on_record(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "MOST_NAMES", 2)
+    names = [f"n{number}" for number in range(5)]
+    for name in names:
+        secrets.set_secret(name, name)
+    for _ in range(3):
+        assert [secrets.get_secret(name) for name in names] == names
+    assert reads(secrets) == 15
+    assert len(secrets._seen) <= 3
+    warm(secrets)
+
+
+PROGRAM = """
+import sys, strongroom
+secrets = strongroom.open(sys.argv[1], audit=sys.argv[2], sync="ring")
+for _ in range(100):
+    secrets.get_secret("shop/db")
+"""
+
+
+def test_a_program_that_ends_without_closing_leaves_no_ring_and_all_its_reads_on_record(secrets, tmp_path):
+    given = (f"sqlite:{tmp_path}/store.db", f"file:{tmp_path}/audit.log")
+    subprocess.run([sys.executable, "-c", PROGRAM, *given], check=True)
+    assert rings(tmp_path) == []
+    assert reads(secrets) == 100
