@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.audit.collecting import left_over
+from strongroom.audit.collecting import collect, left_over
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import RECORD, SEGMENT, RingFile, place_of
 from strongroom.errors import AuditError
@@ -224,3 +224,14 @@ def test_a_batch_of_which_nothing_came_is_looked_for_to_the_beginning_of_the_log
     other_process(start, sink).collect()
     assert numbers(sink) == [1, 2, 3, 4, 5]
     assert problems(sink) == []
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_directory_of_rings_that_vanishes_or_is_closed_to_us_has_none(log, sink, monkeypatch, error):
+    def refuse(path):
+        raise error(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        collect(log, sink.rings, only_dead=False)
+    assert events(sink) == []
