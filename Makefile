@@ -52,9 +52,10 @@ docs: $(VENV)/ready-docs
 
 coverage: $(VENV)/ready-test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TEST_ARGS)
+	$(BIN)/coverage run -m pytest -n auto $(TEST_ARGS)
 	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report --skip-covered --fail-under=95
+	$(BIN)/coverage report --skip-covered
+	$(BIN)/coverage json --quiet -o - | $(BIN)/python tests/coverage_floor.py
 
 # The long form of the crash, hostile-store and many-process tests: 5,000 kills, every page.
 campaign: $(VENV)/ready-test

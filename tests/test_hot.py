@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -14,25 +15,9 @@ import strongroom
 from strongroom import hot, hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.errors import AuditError, DeniedError, InvalidNameError, InvalidValueError, StoreError
+from strongroom.stores.generation import Generation
 
 NAME = "shop/db"
-
-
-@pytest.fixture
-def open_hot(master_key, tmp_path):
-    """Open a sqlite store with a ring; closed at the end."""
-    opened: list[strongroom.SecretsManager] = []
-
-    def open_hot(**more):
-        make = strongroom.open if (tmp_path / "store.db").exists() else strongroom.init
-        settings = {"actor": "alice", "sync": "ring"} | more
-        manager = make(f"sqlite:{tmp_path}/store.db", audit=f"file:{tmp_path}/audit.log", **settings)
-        opened.append(manager)
-        return manager
-
-    yield open_hot
-    for manager in opened:
-        manager.close()
 
 
 @pytest.fixture
@@ -56,6 +41,13 @@ def warm(secrets, name: str = NAME) -> None:
     for _ in range(3):
         secrets.get_secret(name)
     assert name in secrets._kept
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_each_call_is_one_event_and_each_event_says_what_one_without_ring_says(secrets):
@@ -95,16 +87,60 @@ def test_a_change_by_another_manager_is_seen_at_once(secrets, open_hot):
         assert secrets.get_secret(NAME) == f"value {number}"
 
 
-def test_a_counter_that_was_removed_and_a_store_that_was_overwritten_are_noticed(secrets, open_hot, tmp_path):
+def wait_for_second(secrets) -> None:
+    wait_for(lambda: secrets.get_secret(NAME) == "second")
+    # The ring goes on.
+    warm(secrets)
+
+
+def remove(counter: Path) -> None:
+    counter.unlink()
+
+
+def restore(counter: Path) -> None:
+    copy = counter.with_suffix(".copy")
+    shutil.copy(counter, copy)
+    copy.rename(counter)
+
+
+@pytest.mark.parametrize("harm", [remove, restore])
+def test_a_counter_that_lies_in_another_file_is_noticed(secrets, open_hot, tmp_path, harm):
     warm(secrets)
     other = open_hot()
-    (tmp_path / "store.db-gen").unlink()
-    # A writer makes a new counter at once; readers look for it each second.
+    harm(tmp_path / "store.db-gen")
+    wait_for(lambda: NAME not in secrets._kept or harm is remove)
+    # A writer finds the new one, or makes it, at once; readers look for it each second.
     other.set_secret(NAME, "second")
-    deadline = time.monotonic() + 10
-    while secrets.get_secret(NAME) != "second":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_second(secrets)
+
+
+def test_a_store_that_was_changed_without_the_counter_is_noticed(secrets, open_hot, monkeypatch):
+    warm(secrets)
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation, "begin", lambda *_: 0)
+        patch.setattr(Generation, "end", lambda *_: None)
+        open_hot().set_secret(NAME, "second")
+    wait_for_second(secrets)
+
+
+def test_a_writer_that_dies_after_its_commit_and_before_it_says_so_leaves_nothing_stale(secrets, open_hot, monkeypatch):
+    warm(secrets)
+    with monkeypatch.context() as patch:
+        patch.setattr(Generation, "end", lambda *_: None)
+        open_hot().set_secret(NAME, "second")
+    assert [secrets.get_secret(NAME) for _ in range(4)] == ["second"] * 4
+
+
+def test_what_was_read_stays_kept_while_nobody_commits(secrets, monkeypatch):
+    for setting in ("TICK", "LOOK_EVERY", "COLLECT_EVERY"):
+        monkeypatch.setattr(hot_ring, setting, 0.01)
+    looks, look = [], hot_ring.HotReads._look
+    monkeypatch.setattr(hot_ring.HotReads, "_look", lambda self: (look(self), looks.append(True)))
+    warm(secrets)
+    before = secrets._kept[NAME]
+    wait_for(lambda: len(looks) > 5)
+    assert secrets._kept[NAME] is before
+    assert secrets._reads._thread.is_alive()
 
 
 def test_what_may_change_without_a_commit_is_not_kept(open_hot):
@@ -124,7 +160,7 @@ def test_arguments_mean_the_same_whether_or_not_the_secret_is_kept(secrets):
     assert secrets.get_secret(NAME, version=1) == "first"
     assert secrets.get_secret(NAME, field="value") == "second"
     assert secrets.get_secret(NAME, field="other", default="none") == "none"
-    assert secrets.get_secret("missing", "fallback") == "fallback"
+    assert [secrets.get_secret("missing", "fallback") for _ in range(4)] == ["fallback"] * 4
     secrets.set_secret("several", {"a": "1", "b": "2"})
     for _ in range(3):
         with pytest.raises(InvalidValueError, match="several fields"):
@@ -145,6 +181,21 @@ def test_a_policy_is_asked_once_for_each_version_and_a_refusal_never_kept(open_h
         with pytest.raises(DeniedError):
             bob.get_secret(NAME)
     assert reads(secrets, actor="bob", outcome="denied") == 4
+
+
+def test_a_policy_that_may_change_its_mind_is_asked_each_time(secrets):
+    class Moody:
+        allowed = True
+
+        def allows(self, actor, capability, name):
+            return self.allowed
+
+    policy, access = Moody(), secrets._access
+    asking = hot.HotSecretsManager(access.engine, access.audit, "alice", policy=policy, reads=secrets._reads)
+    assert [asking.get_secret(NAME) for _ in range(4)] == ["first"] * 4
+    policy.allowed = False
+    with pytest.raises(DeniedError):
+        asking.get_secret(NAME)
 
 
 def test_each_bound_actor_is_on_record_by_its_own_name(secrets):
@@ -188,7 +239,9 @@ def test_eight_threads_lose_no_read_and_share_no_number(secrets, monkeypatch):
     assert secrets.verify_audit().problems == ()
 
 
-def test_parent_and_child_of_a_fork_have_a_ring_each(secrets, tmp_path):
+def test_parent_and_child_of_a_fork_have_a_ring_each(secrets, tmp_path, monkeypatch):
+    # Neither drains before the parent looks at the log.
+    monkeypatch.setattr(hot_ring, "TICK", 3600)
     warm(secrets)
     for _ in range(10):
         secrets.get_secret(NAME)
@@ -304,13 +357,6 @@ def test_a_store_without_ring_is_a_manager_without_ring(master_key, tmp_path):
         assert type(secrets) is strongroom.SecretsManager
 
 
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_process_that_only_reads_puts_checkpoints_into_the_store(secrets, monkeypatch):
     monkeypatch.setattr(hot_ring, "LOOK_EVERY", 0.05)
     warm(secrets)
@@ -373,3 +419,15 @@ def test_values_beyond_the_room_are_not_kept(secrets, monkeypatch):
         secrets.set_secret(f"n{number}", "x" * 50)
         warm(secrets, f"n{number}") if number < 1 else [secrets.get_secret(f"n{number}") for _ in range(3)]
     assert len(secrets._kept) <= 12
+
+
+def test_more_names_than_are_remembered_are_still_answered_and_on_record(secrets, monkeypatch):
+    monkeypatch.setattr(hot, "MOST_NAMES", 2)
+    names = [f"n{number}" for number in range(5)]
+    for name in names:
+        secrets.set_secret(name, name)
+    for _ in range(3):
+        assert [secrets.get_secret(name) for name in names] == names
+    assert reads(secrets) == 15
+    assert len(secrets._seen) <= 3
+    warm(secrets)

@@ -15,7 +15,7 @@ import pytest
 
 import strongroom
 from strongroom import live_watcher
-from strongroom.errors import InvalidNameError, SecretNotFoundError, TamperedError
+from strongroom.errors import InvalidNameError, SecretNotFoundError, StoreError, TamperedError
 from strongroom.watching import Watch
 
 OTHER = """
@@ -333,3 +333,40 @@ def test_two_threads_that_ask_first_get_the_same_handle(manager):
     for thread in threads:
         thread.join()
     assert len(set(map(id, got))) == 1
+
+
+def test_a_callback_that_is_removed_is_called_no_more_and_the_others_are(manager):
+    handle, told = manager.secret("A"), []
+    first = handle.on_change(lambda changed: told.append("first"))
+    handle.on_change(lambda changed: told.append("second"))
+    for _ in range(2):
+        handle.off_change(first)
+    manager.set_secret("A", "second")
+    wait_until(lambda: told)
+    time.sleep(4 * live_watcher.TICK)
+    assert told == ["second"]
+
+
+def test_counted_reads_are_on_record_after_a_while(manager, monkeypatch):
+    monkeypatch.setattr(live_watcher, "FLUSH_EVERY", 0.05)
+    handle = manager.secret("A")
+    for _ in range(10):
+        assert handle.value == "first"
+    wait_until(lambda: sum(count or 0 for _, count in gets(manager)) == 10)
+
+
+def test_callbacks_go_on_after_a_store_that_could_not_be_read_for_a_while(manager, monkeypatch):
+    handle, told, refused = manager.secret("A"), [], []
+    handle.on_change(lambda changed: told.append(changed.seen))
+    store = manager._access.engine.store
+
+    def refuse():
+        refused.append(True)
+        raise StoreError("no such device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "commits", refuse)
+        wait_until(lambda: refused)
+    manager.set_secret("A", "second")
+    wait_until(lambda: told)
+    assert told == [2]

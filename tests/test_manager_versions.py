@@ -257,3 +257,8 @@ def test_a_missing_old_record_is_tampering_not_absence(three, plant):
     with pytest.raises(TamperedError, match="version 1 of 'A' is missing although nobody destroyed it") as caught:
         three.get_secret("A", version=1)
     assert caught.value.version == 1
+
+
+def test_a_version_of_a_secret_that_never_was_is_missing(manager):
+    assert manager.get_secret("NEVER", version=1) is None
+    assert manager.get_secret("NEVER", "fallback", version=1) == "fallback"

@@ -83,9 +83,8 @@ class Header(Frozen):
                 return provider.unwrap(recipient.wrapped, self._context(recipient.id)), recipient
             except NoKeyError as error:
                 raise NoKeyError(f"{error}. The store is locked with the key from: {labels}") from None
-            except WrongKeyError as error:
-                if type(error) is not WrongKeyError:
-                    raise
+            except WrongKeyError:
+                continue
         raise WrongKeyError(
             f"the master key from {provider.url} does not open this store; it was locked with the key from: {labels}. "
             "Give that key (was SECRETS_MASTER_KEY changed, or is this another environment's store?)"

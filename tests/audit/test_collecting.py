@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from strongroom.audit.collecting import left_over
+from strongroom.audit.collecting import collect, left_over
 from strongroom.audit.ring import Ring
-from strongroom.audit.ring_file import RECORD, RingFile, place_of
+from strongroom.audit.ring_file import RECORD, SEGMENT, RingFile, place_of
+from strongroom.errors import AuditError
 
 from .conftest import CAPACITY
 from .rings import events, file_of, files, numbers, other_process, problems, put
@@ -178,3 +180,58 @@ def test_an_owner_whose_ring_was_cut_tells_how_many_reads_are_lost(ring, sink):
     ring.drain()
     told = [(event["outcome"], event.get("count", 1)) for event in events(sink) if "ring" in event]
     assert told == [("ok", 1), ("ok", 1), ("failed", 2)]
+
+
+@pytest.mark.parametrize("what", ["counters", "names"])
+def test_the_damaged_ring_of_a_living_process_is_left_to_it(ring, sink, start, what):
+    put(ring, 3)
+    with open(file_of(sink, {"counters": "ring", "names": "names"}[what]), "r+b") as file:
+        file.write(b"\xff" * 8)
+    other_process(start, sink).collect()
+    assert events(sink) == []
+    assert files(sink) == ["names", "ring"]
+
+
+def test_a_ring_that_somebody_else_drains_first_is_not_drained_again(ring, sink, start, monkeypatch):
+    locked = RingFile.locked
+
+    @contextmanager
+    def wait(file, timeout=None):
+        monkeypatch.setattr(RingFile, "locked", locked)
+        ring.close()
+        with locked(file, timeout):
+            yield
+
+    put(ring, 3)
+    monkeypatch.setattr(RingFile, "locked", wait)
+    other_process(start, sink).collect()
+    assert numbers(sink) == [1, 2, 3]
+    assert files(sink) == []
+
+
+def test_a_batch_of_which_nothing_came_is_looked_for_to_the_beginning_of_the_log(ring, sink, start, log, monkeypatch):
+    def die(reads):
+        raise AuditError("killed")
+
+    put(ring, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "record_reads", die)
+        with pytest.raises(AuditError):
+            ring.drain()
+    # Where in the log the batch began was lost.
+    RingFile.open(ring._file.base).put(SEGMENT, 0, 0)
+    ring.abandon()
+    other_process(start, sink).collect()
+    assert numbers(sink) == [1, 2, 3, 4, 5]
+    assert problems(sink) == []
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_directory_of_rings_that_vanishes_or_is_closed_to_us_has_none(log, sink, monkeypatch, error):
+    def refuse(path):
+        raise error(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        collect(log, sink.rings, only_dead=False)
+    assert events(sink) == []

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from strongroom.audit.ring import Ring
-from strongroom.audit.ring_file import PAGE, RECORD, RingFile, place_of
+from strongroom.audit.ring_file import RECORD, RingFile
 
 from .conftest import CAPACITY
-from .rings import events, files, numbers, problems, put
+from .rings import events, file_of, files, numbers, problems, put
 
 
 def test_room_is_made_by_draining_the_older_half_alone_and_without_waiting(ring, sink, monkeypatch):
@@ -112,20 +111,6 @@ def test_what_a_thread_writes_while_the_ring_closes_is_on_record(ring, sink, lat
     assert files(sink) == []
 
 
-@pytest.mark.parametrize("call", ["posix_fallocate", "write"])
-def test_a_ring_that_there_is_no_room_for_leaves_nothing(log, sink, monkeypatch, call):
-    def fail(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        # A short write is how a disk tells that it became full on the way.
-        patch.setattr(os, call, fail if call == "posix_fallocate" else lambda *_: 1)
-        with pytest.raises(OSError, match=r"(?i)no (space|room)") as caught:
-            Ring(log, sink.rings, CAPACITY)
-    assert caught.value.errno == errno.ENOSPC
-    assert files(sink) == []
-
-
 def test_a_name_that_there_is_no_room_for_is_no_token_and_can_be_written_later(ring, sink, monkeypatch):
     pwrite = os.pwrite
     with monkeypatch.context() as patch:
@@ -141,17 +126,16 @@ def test_a_name_that_there_is_no_room_for_is_no_token_and_can_be_written_later(r
     assert len(RingFile.open(ring._file.base).lines()) == 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes directories that are another user's")
-def test_the_directory_of_rings_belongs_to_whom_the_one_above_belongs(log, sink):
-    above = os.path.dirname(sink.rings)
-    os.chown(above, 12345, 12346)
-    Ring(log, sink.rings, CAPACITY).close()
-    made = os.stat(sink.rings)
-    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (12345, 12346, 0o700)
+def test_a_name_is_written_once(ring, sink):
+    ring.token("alice", "name", 1)
+    once = file_of(sink, "names").read_bytes()
+    ring.token("alice", "name", 1)
+    assert file_of(sink, "names").read_bytes() == once
 
 
-def test_a_ring_is_a_file_of_whole_pages_with_two_halves(ring):
-    assert os.fstat(ring._file.records).st_size == place_of(2, CAPACITY)
-    assert [place_of(half, CAPACITY) // PAGE for half in (0, 1, 2)] == [1, 2, 3]
-    assert [place_of(half, 2 * PAGE // RECORD.size) // PAGE for half in (0, 1, 2)] == [1, 3, 5]
-    assert [place_of(half, 2 * PAGE // RECORD.size + 1) // PAGE for half in (0, 1, 2)] == [1, 4, 7]
+def test_who_has_nothing_to_drain_waits_for_nobody(ring, sink):
+    put(ring, 1)
+    ring.drain()
+    with RingFile.open(ring._file.base).locked():
+        ring.drain(timeout=0)
+    assert numbers(sink) == [1]

@@ -189,3 +189,17 @@ def test_a_path_that_is_empty_for_the_moment_of_a_rotation_is_no_error(path, mon
     sink.append(b"2\n")
     assert path.read_bytes().endswith(b"\n2\n")
     sink.close()
+
+
+def test_a_segment_whose_name_is_taken_is_kept_beside_it(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(__file__))
+    theirs = tmp_path / "audit.log.000001"
+    theirs.write_bytes(b"theirs")
+    sink = FileSink(str(path), max_bytes=len(Header(LOG, 1).encode()) + 8)
+    for n in range(2):
+        sink.segment()
+        sink.append(b'{"n":%d}\n' % n)
+    assert [line.text for line in sink.lines() if b'"n"' in line.text] == [b'{"n":0}', b'{"n":1}']
+    assert theirs.read_bytes() == b"theirs"
+    assert len(list(tmp_path.glob("audit.log.000001-*"))) == 1
+    sink.close()

@@ -32,6 +32,8 @@ def start(master_key) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         command = [sys.executable, "-m", f"{PACKAGE}.{module}", *map(str, arguments)]
         paths = [str(ABOVE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        # Not measured under coverage: what is killed at each of its system calls must make none but its own.
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         started.append(process)
         return process

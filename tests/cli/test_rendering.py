@@ -71,6 +71,29 @@ def test_a_mode_that_lets_anybody_write_or_the_owner_not_read_is_refused(store: 
     assert store("render", str(memory), "--mode", mode).code == 2
 
 
+def test_watch_keeps_the_files_while_the_store_cannot_be_read_and_says_so_once(
+    cli: Cli, project: Path, memory: Path
+) -> None:
+    at = ("--store", "file:secrets.enc", "--key", "file:master.key")
+    cli("init", "--generate-key", *at)
+    cli("set", "A", *at, stdin="first")
+    argv = [sys.executable, "-m", "strongroom", "render", str(memory), "--watch", *at]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(lambda: read(memory / "A") == "first")
+            away = Path("secrets.enc").rename("away")
+            time.sleep(2.5 * rendering.RETRY)
+            assert read(memory / "A") == "first"
+            away.rename("secrets.enc")
+            cli("set", "A", *at, stdin="second")
+            wait_for(lambda: read(memory / "A") == "second")
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, err.count(b"the files stay as they are")) == (0, 1)
+
+
 def test_watch_follows_new_values_new_secrets_and_removals_until_sigterm(
     store: Cli, project: Path, memory: Path
 ) -> None:

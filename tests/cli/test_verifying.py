@@ -9,16 +9,19 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 from struct import pack
+from subprocess import CompletedProcess
 from urllib.parse import quote
 
 import pytest
 
-from strongroom import drivers
+from strongroom import SecretsManager, drivers
 from strongroom.audit.log import AuditLog
 from strongroom.audit.ring import Ring
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
 from strongroom.errors import StoreError
+from strongroom.info import VersionInfo
+from strongroom.integrity import EncryptionReport
 from strongroom.model import SECRET
 
 from .conftest import VALUE, Cli
@@ -171,6 +174,29 @@ def test_doctor_takes_a_sticky_directory_for_one_where_others_replace_nothing(st
     assert not [line for line in result.out.splitlines() if "can replace" in line and not line.startswith("ok")]
 
 
+def test_doctor_tells_when_a_file_is_another_users(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surroundings.os, "geteuid", lambda: 12345)
+    os.chown(project / "secrets.db", 12346, -1)
+    warnings = [line for line in store("doctor").out.splitlines() if line.startswith("warn")]
+    assert any("belongs to uid 12346" in line for line in warnings), warnings
+
+
+def test_doctor_takes_a_key_that_git_ignores_and_one_that_lies_elsewhere(store: Cli, project: Path) -> None:
+    (project / ".git").mkdir()
+    (project / ".gitignore").write_text("master.key\n")
+    (project / "keys").mkdir(mode=0o700)
+    (project / "master.key").rename(project / "keys" / "master.key")
+    result = store("doctor", "--key", "file:keys/master.key")
+    assert "keys/master.key is in .gitignore" in result.out
+    assert "lies beside the store" not in result.out
+
+
+def test_doctor_looks_at_no_file_where_store_and_key_are_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Config(store="memory:", key="env:SECRETS_MASTER_KEY", audit="memory:")
+    assert list(surroundings.check_files(settings)) == []
+    assert ["core dumps" in finding.what for finding in surroundings.check_machine(settings)] == [True]
+
+
 def test_doctor_finds_a_clock_that_is_behind(store: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     real = doctor.time.time
     monkeypatch.setattr(doctor.time, "time", lambda: real() - 3600)
@@ -217,19 +243,37 @@ def test_the_selftest_uses_the_configured_kind_of_key(cli: Cli, key: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("broken", "failed"),
+    ("broken", "stand_in", "failed"),
     [
-        ({"files_with": lambda *_: ["store/secrets.db-wal"]}, [1, 4]),
-        ({"other_key": lambda self: self.key}, [6, 7]),
+        ("scratch.Scratch.files_with", lambda *_: ["store/secrets.db-wal"], [1, 4]),
+        ("scratch.Scratch.other_key", lambda self: self.key, [6, 7]),
+        ("scratch.Scratch.command", lambda *_: CompletedProcess([], 7, b""), [2, 3, 6, 7]),
+        ("scratch._READER", scratch._READER.replace("selftest-reader", "another"), [7]),
+        ("selftest.seen_by", lambda *_: False, [2, 5, 7]),
+        ("selftest.Trial._forge", lambda self: None, [6, 7]),
     ],
 )
 def test_the_selftest_fails_when_a_claim_does_not_hold(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, broken: dict[str, object], failed: list[int]
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, broken: str, stand_in: object, failed: list[int]
 ) -> None:
-    for name, stand_in in broken.items():
-        monkeypatch.setattr(scratch.Scratch, name, stand_in)
+    monkeypatch.setattr(f"strongroom.cli.{broken}", stand_in)
     result = cli("selftest")
     assert result.code == 1
+    assert [n for n, line in enumerate(result.out.splitlines()) if line.startswith("FAIL")] == failed
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "failed"),
+    [
+        ("rotate_secret", VersionInfo(2, 0.0), [4, 7]),
+        ("verify_encryption", EncryptionReport("A", 1, "fernet", 1, "primary", "", 1, False, True), [1, 7]),
+    ],
+)
+def test_the_selftest_believes_no_method_that_only_says_so(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, method: str, answer: object, failed: list[int]
+) -> None:
+    monkeypatch.setattr(SecretsManager, method, lambda *_: answer)
+    result = cli("selftest")
     assert [n for n, line in enumerate(result.out.splitlines()) if line.startswith("FAIL")] == failed
 
 

@@ -69,3 +69,20 @@ def test_a_store_that_refuses_is_an_error_though_dynaconf_is_silent(secrets, mon
     monkeypatch.setattr(secrets, "list_secrets", refuse, raising=False)
     with pytest.raises(DeniedError):
         _ = dynaconf.Dynaconf(loaders=LOADERS).DB
+
+
+def test_one_setting_is_read_by_itself(secrets):
+    secrets.set_secret("OTHER", "unasked")
+    settings = dynaconf.Dynaconf(loaders=[])
+    loader.load(settings, key="DB")
+    assert settings.DB == "old-Password/+1"
+    assert "OTHER" not in settings
+    assert {event["name"] for event in secrets.get_audit_logs(action="GET")} == {"DB"}
+
+
+def test_a_deleted_secret_is_no_setting(secrets, monkeypatch):
+    # Deleted between the two looks.
+    monkeypatch.setattr(secrets, "list_secrets", lambda prefix: ["DB", "GONE"], raising=False)
+    settings = dynaconf.Dynaconf(loaders=LOADERS)
+    assert settings.DB == "old-Password/+1"
+    assert "GONE" not in settings

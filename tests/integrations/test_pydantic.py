@@ -99,3 +99,14 @@ def test_only_secrets_that_are_there_are_read(secrets):
 
 def test_a_source_does_not_show_values(secrets):
     assert repr(StrongroomSource(settings_from(secrets), secrets, "a/")) == "StrongroomSource(prefix='a/')"
+
+
+def test_a_field_is_read_by_itself_for_whoever_asks_the_source(secrets):
+    class Settings(settings_from(secrets)):
+        one: str = Field(validation_alias=AliasChoices("MISSING", "DB"))
+        other: str = ""
+
+    source = StrongroomSource(Settings, secrets)
+    fields = Settings.model_fields
+    assert source.get_field_value(fields["one"], "one") == ("old-Password/+1", "DB", False)
+    assert source.get_field_value(fields["other"], "other") == (None, "other", False)

@@ -153,3 +153,14 @@ def test_without_variable_and_terminal_there_is_no_key(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(NoKeyError, match="set STRONGROOM_PASSPHRASE"):
         connect("")._given()
+
+
+def test_a_terminal_that_is_closed_at_the_question_gives_no_key(monkeypatch):
+    def close(prompt):
+        raise EOFError
+
+    monkeypatch.delenv("STRONGROOM_PASSPHRASE", raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", close)
+    with pytest.raises(NoKeyError, match="use a terminal"):
+        connect("")._given()

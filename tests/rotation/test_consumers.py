@@ -258,3 +258,33 @@ def test_a_report_that_could_not_be_written_is_written_without_another_commit(ma
         assert other.secret("A").value == "first"
         wait_until(lambda: entries(secrets))
         assert len(refused) == 2
+
+
+def test_a_process_that_holds_a_secret_below_another_is_no_consumer_of_that(make_manager):
+    secrets = make_manager("sqlite")
+    secrets.set_secrets({"A": "first", "A/B": "first"})
+    for name in ("A", "A/B"):
+        secrets.rotation.attach(name, "generate:")
+    secrets.secret("A/B")
+    assert [len(status.consumers) for status in secrets.rotation.status()] == [0, 1]
+
+
+def test_a_report_on_a_rotation_that_ended_meanwhile_leaves_nothing(make_manager, monkeypatch):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    secrets.rotation.attach("A", "generate:")
+    news = Reporter._news
+
+    def and_end(self, handles):
+        found = news(self, handles)
+        monkeypatch.setattr(Reporter, "_news", news)
+        secrets.rotation.detach("A")
+        return found
+
+    monkeypatch.setattr(Reporter, "_news", and_end)
+    with strongroom.open(secrets._access.engine.store.url, audit="memory:") as other:
+        other.secret("A")
+        assert entries(secrets) == []
+        revision = secrets._access.engine.store.revision()
+    # What was never written is not taken back either.
+    assert secrets._access.engine.store.revision() == revision

@@ -9,17 +9,10 @@ import time
 import pytest
 
 from strongroom.errors import ConflictError, InvalidInputError, RotationError, SecretNotFoundError
-from strongroom.rotation import owner
 from strongroom.rotation.rotation import Rotation
 from strongroom.rotation.state import State
-from strongroom.testing.rotators import VirtualClock
 
 from .source import Source
-
-
-@pytest.fixture
-def clock():
-    return VirtualClock()
 
 
 @pytest.fixture(params=["single", "alternating"])
@@ -34,11 +27,6 @@ def secrets(make_manager):
     manager = make_manager()
     manager.set_secret("A", "first")
     return manager
-
-
-@pytest.fixture
-def rotation(secrets, clock):
-    return secrets.rotation.with_clock(clock, timeout=5)
 
 
 def stages(manager):
@@ -226,22 +214,6 @@ def test_nobody_resumes_a_rotation_that_is_at_work(rotation, secrets, source):
     source.set = set
     rotation.rotate("A", source)
     assert len(refused) == 3
-
-
-def test_a_lease_of_another_machine_ends_with_its_time(monkeypatch):
-    mine = owner.claim(100.0)
-    there = mine._replace(process=mine.process._replace(host="elsewhere"))
-    owner.release(mine.token)
-    assert not mine.is_working(0)
-    assert there.is_working(99)
-    assert not there.is_working(101)
-
-
-def test_a_process_is_told_from_a_later_one_with_its_number():
-    me = owner.here()
-    assert me.is_alive
-    assert not me._replace(started=me.started + 1).is_alive
-    assert me._replace(started=0, machine="another namespace").is_alive
 
 
 def test_a_rotation_with_an_object_is_resumed_with_it(rotation, source):

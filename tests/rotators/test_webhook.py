@@ -178,3 +178,18 @@ def test_a_webhook_that_cannot_retire_leaves_the_new_value_working(server, manag
     server.statuses.clear()
     manager.rotation.resume("A")
     assert server.accepted == [manager.get_secret("A")]
+
+
+def test_a_value_of_bytes_is_not_sent(server):
+    with pytest.raises(RotationError, match="bytes cannot be sent as JSON"):
+        connect(server).set({"value": b"\xff"}, {"value": "first"})
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("key", [{"value": ""}, {"value": 3}, {"user": "u", "password": "hidden"}])
+def test_nothing_is_sent_that_cannot_be_signed(server, key):
+    rotator = drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/#key=hooks/key", lambda name: key)
+    with pytest.raises(RotationError, match="signs webhooks is no plain value") as caught:
+        rotator.test({"value": "first"})
+    assert "hidden" not in str(caught.value)
+    assert server.requests == []

@@ -55,7 +55,7 @@ def make_new(path: str, url: str, write: Callable[[str], None]) -> None:
     try:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, "exists")
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _make_directories(os.path.dirname(path))
         try:
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             write(draft)
@@ -108,6 +108,14 @@ def sync_directory(path: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _make_directories(directory: str) -> None:
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except FileExistsError:
+        # A file has that name; passed on as it is, it would be taken for the store's own.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
 
 
 def _move_to_unused(draft: str, path: str) -> None:
