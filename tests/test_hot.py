@@ -161,9 +161,11 @@ def test_arguments_mean_the_same_whether_or_not_the_secret_is_kept(secrets):
     assert secrets.get_secret(NAME, field="value") == "second"
     assert secrets.get_secret(NAME, field="other", default="none") == "none"
     assert [secrets.get_secret("missing", "fallback") for _ in range(4)] == ["fallback"] * 4
+    secrets.set_secret("several", "one")
+    warm(secrets, "several")
     secrets.set_secret("several", {"a": "1", "b": "2"})
     for _ in range(3):
-        with pytest.raises(InvalidValueError, match="several fields"):
+        with pytest.raises(InvalidValueError, match="'several' has several fields"):
             secrets.get_secret("several")
         for wrong in (None, 3, [], {}, "a//b", b"name"):
             with pytest.raises(InvalidNameError):
@@ -214,6 +216,16 @@ def test_a_full_ring_is_drained_by_whoever_finds_it_full(secrets, monkeypatch):
     assert reads(secrets) == 300
     assert secrets.get_audit_logs(1, action="GET")[0]["ring"].endswith("-298")
     assert secrets.verify_audit().problems == ()
+
+
+def test_a_secret_that_is_deleted_while_room_is_made_is_answered_with_the_default(secrets, open_hot, monkeypatch):
+    other, make_room = open_hot(), hot.make_room
+    monkeypatch.setattr(hot_ring, "TICK", 3600)
+    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=2))
+    monkeypatch.setattr(hot, "make_room", lambda ring: [other.delete_secret(NAME), make_room(ring)][1])
+    answers = [secrets.get_secret(NAME, "fallback") for _ in range(10)]
+    assert sorted(set(answers)) == ["fallback", "first"]
+    assert answers == sorted(answers, reverse=True)
 
 
 def test_eight_threads_lose_no_read_and_share_no_number(secrets, monkeypatch):
