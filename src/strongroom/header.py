@@ -87,7 +87,7 @@ class Header(Frozen):
                 continue
         raise WrongKeyError(
             f"the master key from {provider.url} does not open this store; it was locked with the key from: {labels}. "
-            "Give that key (was SECRETS_MASTER_KEY changed, or is this another environment's store?)"
+            "Give that key (was it changed, or is this another environment's store?)"
         )
 
     def with_recipients(self, recipients: Iterable[Recipient]) -> Header:
