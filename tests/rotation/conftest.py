@@ -9,5 +9,13 @@ def clock():
 
 
 @pytest.fixture
+def secrets(make_manager):
+    """A store in memory with the one secret that is rotated."""
+    manager = make_manager()
+    manager.set_secret("A", "first")
+    return manager
+
+
+@pytest.fixture
 def rotation(secrets, clock):
     return secrets.rotation.with_clock(clock, timeout=5)

@@ -22,13 +22,6 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def secrets(make_manager):
-    manager = make_manager()
-    manager.set_secret("A", "first")
-    return manager
-
-
-@pytest.fixture
 def rotation(secrets, source, clock):
     """Rotations whose one URL leads to the source."""
     return Rotation(secrets._access, lambda url, read: source, 10, clock=clock)

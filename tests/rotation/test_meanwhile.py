@@ -22,13 +22,6 @@ def source(tmp_path):
     return source
 
 
-@pytest.fixture
-def secrets(make_manager):
-    manager = make_manager()
-    manager.set_secret("A", "first")
-    return manager
-
-
 @contextmanager
 def behind(secrets):
     """Change the store as a merge of two branches does, or a release that knows no rotations."""

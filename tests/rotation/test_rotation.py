@@ -22,13 +22,6 @@ def source(request, tmp_path):
     return source
 
 
-@pytest.fixture
-def secrets(make_manager):
-    manager = make_manager()
-    manager.set_secret("A", "first")
-    return manager
-
-
 def stages(manager):
     events = [json.loads(line.text) for line in manager._access.audit.sink.lines()]
     return [(e.get("stage"), e["outcome"]) for e in events if e["action"] == "ROTATE" and e["outcome"] != "intent"]
