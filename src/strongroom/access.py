@@ -21,10 +21,10 @@ from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
+    from strongroom.change import Change
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
-Name = TypeVar("Name", str, None, str | None)
 
 
 class Taken:
@@ -209,8 +209,12 @@ class Access:
         """Put the head of this process's audit stream into the store, if the store can be written now."""
         try:
             with self.engine.change() as change:
-                log, checkpoint = self.audit.checkpoint()
-                change.put(AUDIT + log, checkpoint)
+                self.enter_checkpoint(change)
         except StrongroomError:
             # A reader on a read-only disk still reads; the next write or reader makes up for it.
             return
+
+    def enter_checkpoint(self, change: Change) -> None:
+        """Put the head of this process's audit stream into the store together with a change."""
+        log, checkpoint = self.audit.checkpoint()
+        change.put(AUDIT + log, checkpoint)

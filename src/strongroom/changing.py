@@ -9,7 +9,6 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import AuditError
 from strongroom.info import VersionInfo
-from strongroom.model import AUDIT
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)
@@ -40,8 +39,7 @@ def change_many(
         with access.engine.change() as change:
             results = {name: step(change) for name, step in steps.items()}
             if change.changed:
-                log, checkpoint = access.audit.checkpoint()
-                change.put(AUDIT + log, checkpoint)
+                access.enter_checkpoint(change)
     except BaseException as error:
         for name, intent in intents.items():
             access.failed(action, name, error, intent=intent, stage=stage)
