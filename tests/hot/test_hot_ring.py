@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,31 +13,13 @@ from strongroom import hot, hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.errors import AuditError
 
-NAME = "shop/db"
-
-
-@pytest.fixture
-def secrets(open_hot):
-    secrets = open_hot()
-    secrets.set_secret(NAME, "first")
-    return secrets
+from .reading import NAME, reads, wait_for
 
 
 def read(secrets, count: int = 3) -> None:
     """Read; from the third time on it is kept."""
     for _ in range(count):
         assert secrets.get_secret(NAME) == "first"
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def reads(secrets) -> int:
-    return len(secrets.get_audit_logs(None, action="GET"))
 
 
 def rings(tmp_path: Path) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,7 @@ from strongroom.audit.ring import Ring
 from strongroom.errors import AuditError, DeniedError, InvalidNameError, InvalidValueError, StoreError
 from strongroom.stores.generation import Generation
 
-NAME = "shop/db"
-
-
-@pytest.fixture
-def secrets(open_hot):
-    secrets = open_hot()
-    secrets.set_secret(NAME, "first")
-    return secrets
-
-
-def reads(secrets, **filters) -> int:
-    return len(secrets.get_audit_logs(None, action="GET", **filters))
+from .reading import NAME, reads, wait_for
 
 
 def rings(tmp_path: Path) -> list[str]:
@@ -41,13 +29,6 @@ def warm(secrets, name: str = NAME) -> None:
     for _ in range(3):
         secrets.get_secret(name)
     assert name in secrets._kept
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_each_call_is_one_event_and_each_event_says_what_one_without_ring_says(secrets):
