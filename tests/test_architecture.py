@@ -19,6 +19,7 @@ SOURCES = {
 }
 WORDS = {
     "strongroom.errors",
+    "strongroom.files",
     "strongroom.frozen",
     "strongroom.info",
     "strongroom.model",

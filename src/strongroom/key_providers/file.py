@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from contextlib import suppress
 
+from strongroom import files
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
 from strongroom.key_providers import master
@@ -85,46 +84,19 @@ def create(path: str, text: str) -> None:
     It appears with the key in it or not at all: an empty file, left by a process that died, would be refused as a key
     and never overwritten, so that `init` could not be run again.
     """
-    draft = f"{path}.{os.urandom(8).hex()}.new"
     try:
-        try:
-            _write(draft, text.encode() + b"\n")
-            _move_to_unused(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
-        _sync(os.path.dirname(path) or ".")
+        files.make_new(path, lambda draft: _write(draft, text.encode() + b"\n"))
     except FileExistsError:
         raise InvalidKeyError(f"{path} exists already; a master key is never overwritten") from None
     except OSError as error:
         raise InvalidKeyError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _write(path: str, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
+def _write(draft: str, content: bytes) -> None:
+    with open(draft, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(descriptor)
-
-
-def _move_to_unused(draft: str, path: str) -> None:
-    try:
-        os.link(draft, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        # No hard links here (some network mounts): whoever makes the empty file has won the name.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        os.replace(draft, path)
-
-
-def _sync(directory: str) -> None:
-    folder = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        os.fsync(file.fileno())
 
 
 def connect(rest: str) -> FileKeyProvider:

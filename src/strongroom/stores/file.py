@@ -13,10 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from strongroom.errors import StoreError
+from strongroom.files import sync_directory
 from strongroom.stores import forking
 from strongroom.stores.file_document import Document, parse
 from strongroom.stores.file_lock import FileLock
-from strongroom.stores.placing import absolute, make_new, os_error, sync_directory, write_whole
+from strongroom.stores.placing import absolute, make_new, os_error, write_whole
 from strongroom.stores.snapshot import Draft, Snapshot
 
 

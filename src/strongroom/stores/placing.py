@@ -7,7 +7,9 @@ import os
 import stat
 from collections.abc import Callable
 
+from strongroom import files
 from strongroom.errors import ConfigError, StoreError, StoreExistsError, StoreNotFoundError, StrongroomError
+from strongroom.files import UnsafeFileError
 
 _REASONS = {
     errno.EACCES: "permission denied; run as the user who owns it, or change its owner or mode",
@@ -27,6 +29,8 @@ def os_error(error: OSError, url: str) -> StrongroomError:
     """Return what to raise for `error` on the store `url`."""
     if error.errno == errno.ENOENT:
         return not_found(url)
+    if isinstance(error, UnsafeFileError):
+        return StoreError(f"{error.filename}: {error.strerror}")
     reason = _REASONS.get(error.errno or 0) or f"{error.strerror or 'the operating system refused'}; check the path"
     return StoreError(f"{url}: {reason}")
 
@@ -51,18 +55,9 @@ def make_new(path: str, url: str, write: Callable[[str], None]) -> None:
 
     Raises `StoreExistsError` when something is at `path`, `StoreError` when it cannot be made.
     """
-    draft = f"{path}.{os.urandom(8).hex()}.new"
     try:
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "exists")
-        _make_directories(os.path.dirname(path))
-        try:
-            os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-            write(draft)
-            _move_to_unused(draft, path)
-        finally:
-            _remove(draft)
-        sync_directory(path)
+        files.make_directories(os.path.dirname(path))
+        files.make_new(path, write)
     except FileExistsError:
         raise StoreExistsError(
             f"{url} exists already and was left as it is; open it, or remove it first if nobody needs it"
@@ -78,9 +73,7 @@ def write_whole(path: str, content: bytes, like: str | None = None) -> None:
     """
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        files.write_all(descriptor, content)
         if like is not None:
             copy_owner_and_mode(os.stat(like), descriptor)
         os.fsync(descriptor)
@@ -99,38 +92,3 @@ def copy_owner_and_mode(found: os.stat_result, descriptor: int) -> None:
             # Not root. Rights that were given to that group must not pass to ours.
             mode &= ~0o070
     os.fchmod(descriptor, mode)
-
-
-def sync_directory(path: str) -> None:
-    """Make the directory entry of `path` survive a power loss."""
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _make_directories(directory: str) -> None:
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-    except FileExistsError:
-        # A file has that name; passed on as it is, it would be taken for the store's own.
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-
-
-def _move_to_unused(draft: str, path: str) -> None:
-    try:
-        os.link(draft, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-            raise
-        # No hard links here (FAT, some network mounts): whoever makes the empty file has won the name.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        os.replace(draft, path)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return

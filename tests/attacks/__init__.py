@@ -1,0 +1,1 @@
+"""Attacks, as strangers on the same machine make them: each refused, or written down in the threat model."""
