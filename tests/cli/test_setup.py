@@ -177,7 +177,6 @@ def test_git_sees_nothing_of_a_store_in_use_but_a_document(
 ) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
     monkeypatch.setenv("STRONGROOM_STORE", url)
-    monkeypatch.setenv("STRONGROOM_SYNC", "ring")
     monkeypatch.setenv("STRONGROOM_AUDIT_MAX_BYTES", "3000")
     cli("init", "-y")
     with strongroom.open() as secrets:
