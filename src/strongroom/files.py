@@ -12,6 +12,9 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
+_MOST_LINKS = 40
+"""As Linux has it."""
+
 
 class UnsafeFileError(OSError):
     """What lies at the path is not a file that we would have made; `strerror` says why, and `filename` where."""
@@ -58,6 +61,76 @@ def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = ()
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")
+
+
+def check_way(path: str, *, owners: Collection[int] = ()) -> str:
+    """Return the real path of `path`; raise `UnsafeFileError` when another user could change what `path` leads to.
+
+    The file or directory itself, each directory above it from `/` on, and each link on the way with the directories
+    above its target must belong to root, to the user of this process or to one of `owners` (user ids). Nobody else
+    may write there; a group may when it has no other members. A sticky directory, such as /tmp, is refused: whoever
+    is first can take a name in it.
+
+    What is found good can afterwards be changed only by these users. Raises `OSError` for a path that is not there.
+    """
+    trusted = {0, os.geteuid(), *owners}
+    way, ahead = ["/"], _parts(os.path.join(os.getcwd(), path))
+    _check_writers("/", os.lstat("/"), trusted)
+    links = 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            way = way[:-1] or way
+            continue
+        here = os.path.join(way[-1], part)
+        found = os.lstat(here)
+        _check_writers(here, found, trusted)
+        if not stat.S_ISLNK(found.st_mode):
+            way.append(here)
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(here)
+        ahead += _parts(target)
+        way = way[:1] if target.startswith("/") else way
+    return way[-1]
+
+
+def _parts(path: str) -> list[str]:
+    """Return the parts of a path, the last one first. `..` stays: behind a link it leads elsewhere than it looks."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _check_writers(path: str, found: os.stat_result, trusted: Collection[int]) -> None:
+    what = "directory" if stat.S_ISDIR(found.st_mode) else "file"
+    if found.st_uid not in trusted:
+        raise UnsafeFileError(path, f"this {what} belongs to another user (uid {found.st_uid})")
+    if stat.S_ISLNK(found.st_mode):
+        return  # the mode of a link means nothing
+    if found.st_mode & 0o002:
+        raise UnsafeFileError(path, f"every user can write to this {what}; `chmod o-w {path}`, or use another place")
+    if found.st_mode & 0o020 and not _is_private_group(path, found.st_gid, trusted):
+        raise UnsafeFileError(path, f"a group of users can write to this {what}; `chmod g-w {path}`")
+
+
+def _is_private_group(path: str, group: int, trusted: Collection[int]) -> bool:
+    """True when nobody but `trusted` is in the group, as where each user has a group of the same name."""
+    import grp
+    import pwd
+
+    try:
+        # With an access control list, the bits of the group are the most that the list grants to anybody.
+        os.getxattr(path, "system.posix_acl_access")
+    except OSError:
+        pass
+    else:
+        return False
+    try:
+        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(group).gr_mem}
+    except KeyError:
+        return False
+    return members.union(user.pw_uid for user in pwd.getpwall() if user.pw_gid == group) <= set(trusted)
 
 
 def make_new(path: str, write: Callable[[str], None]) -> None:
