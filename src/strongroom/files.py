@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
+
+_MOST_LINKS = 40
+"""As many as Linux follows."""
+_EVERYBODY = range(1 << 32)
 
 
 class UnsafeFileError(OSError):
@@ -52,12 +57,74 @@ def open_file(
 
 def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
+    if stat.S_ISDIR(found.st_mode):
+        raise UnsafeFileError(path, "it is a directory, not a regular file; name a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid(), *owners):
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners:
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")
+
+
+def resolve(path: str) -> str:
+    """Return the absolute `path` without symbolic links, as the kernel follows them; the end of it need not exist.
+
+    A link must belong to root, to the user of this process or to the owner of its directory: whoever can write to a
+    directory such as /tmp can make links there, and only these can replace what others put there.
+
+    Raises `UnsafeFileError` for another link, and `OSError`.
+    """
+    here, links = "/", 0
+    ahead = os.path.abspath(path).split("/")[::-1]
+    while ahead:
+        part = ahead.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            here = os.path.dirname(here)
+            continue
+        there = os.path.join(here, part)
+        try:
+            found = os.lstat(there)
+        except FileNotFoundError:
+            return os.path.join(there, *reversed(ahead))
+        if not stat.S_ISLNK(found.st_mode):
+            here = there
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if found.st_uid not in (0, os.geteuid(), os.stat(here).st_uid):
+            raise UnsafeFileError(there, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
+        target = os.readlink(there)
+        if target.startswith("/"):
+            here = "/"
+        ahead += target.split("/")[::-1]
+    return here
+
+
+def owners_beside(path: str, *more: int) -> Collection[int]:
+    """Return the user ids whose files are taken at `path`, besides root and our own.
+
+    Anybody may have made it in a directory that only its owner and group can write to. Where everybody can, as in
+    /tmp, it must be the owner of the directory, or one of `more`.
+    """
+    directory = os.stat(os.path.dirname(path) or ".")
+    return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else _EVERYBODY
+
+
+def check_only_name(path: str, descriptor: int) -> None:
+    """Raise `UnsafeFileError` when the open file at `path` has other names too (hard links).
+
+    A name that `make_new` gave it before it was killed is removed.
+    """
+    found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        _remove_drafts(path, found)
+        found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        raise UnsafeFileError(path, f"it has {found.st_nlink} names (hard links); remove the others")
 
 
 def make_new(path: str, write: Callable[[str], None]) -> None:
@@ -115,6 +182,15 @@ def sync_directory(path: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _remove_drafts(path: str, made: os.stat_result) -> None:
+    directory, name = os.path.split(path)
+    is_draft = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.new").fullmatch
+    with suppress(OSError), os.scandir(directory or ".") as entries:
+        for entry in entries:
+            if is_draft(entry.name) and os.path.samestat(entry.stat(follow_symlinks=False), made):
+                os.unlink(entry.path)
 
 
 def _move_to_unused(draft: str, path: str) -> None:

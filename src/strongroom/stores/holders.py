@@ -42,11 +42,23 @@ def describe(pid: int) -> str:
     except OSError:
         return f"pid {pid}"
     fields = stat.rpartition(")")[2].split()
-    text = f"pid {pid}, command {_command(pid)}"
+    text = f"pid {pid}, command {command(pid)}"
     with suppress(OSError, ValueError, IndexError):
         text += f", running since {utc(_boot_time() + int(fields[19]) / os.sysconf('SC_CLK_TCK'))}"
     state = _STATES.get(fields[0] if fields else "") or ("its container is paused" if _is_frozen(pid) else "")
     return f"{text}; {state}" if state else text
+
+
+def command(pid: int) -> str:
+    """Return the name of a process's program; for Python that of the script or module."""
+    name = "?"
+    with suppress(OSError, IndexError):
+        name = _read(f"/proc/{pid}/comm").removesuffix("\n")
+        if name.startswith("python"):
+            words = _read(f"/proc/{pid}/cmdline").split("\0")
+            script = words[2] if words[1] == "-m" else "" if words[1].startswith("-") else os.path.basename(words[1])
+            name = script or name
+    return printable(name)
 
 
 def utc(seconds: float) -> str:
@@ -57,17 +69,6 @@ def utc(seconds: float) -> str:
 def printable(text: str) -> str:
     """Return `text` fit for a terminal: a process chooses its name itself."""
     return "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_NAME]
-
-
-def _command(pid: int) -> str:
-    """Return the name of the program; for Python that of the script or module."""
-    name = _read(f"/proc/{pid}/comm").removesuffix("\n")
-    with suppress(OSError, IndexError):
-        if name.startswith("python"):
-            words = _read(f"/proc/{pid}/cmdline").split("\0")
-            script = words[2] if words[1] == "-m" else "" if words[1].startswith("-") else os.path.basename(words[1])
-            name = script or name
-    return printable(name)
 
 
 def _boot_time() -> int:
