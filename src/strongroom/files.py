@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-_MOST_LINKS = 40
-"""As Linux has it."""
+"""As many as Linux follows."""
+_EVERYBODY = range(1 << 32)
 
 
 class UnsafeFileError(OSError):
@@ -55,82 +56,37 @@ def open_file(
 
 def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
+    if stat.S_ISDIR(found.st_mode):
+        raise UnsafeFileError(path, "it is a directory, not a regular file; name a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid(), *owners):
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners:
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")
 
 
-def check_way(path: str, *, owners: Collection[int] = ()) -> str:
-    """Return the real path of `path`; raise `UnsafeFileError` when another user could change what `path` leads to.
+def owners_beside(path: str, *more: int) -> Collection[int]:
+    """Return the user ids whose files are taken at `path`, besides root and our own.
 
-    The file or directory itself, each directory above it from `/` on, and each link on the way with the directories
-    above its target must belong to root, to the user of this process or to one of `owners` (user ids). Nobody else
-    may write there; a group may when it has no other members. A sticky directory, such as /tmp, is refused: whoever
-    is first can take a name in it.
-
-    What is found good can afterwards be changed only by these users. Raises `OSError` for a path that is not there.
+    Anybody may have made it in a directory that only its owner and group can write to. Where everybody can, as in
+    /tmp, it must be the owner of the directory, or one of `more`.
     """
-    trusted = {0, os.geteuid(), *owners}
-    way, ahead = ["/"], _parts(os.path.join(os.getcwd(), path))
-    _check_writers("/", os.lstat("/"), trusted)
-    links = 0
-    while ahead:
-        part = ahead.pop()
-        if part == "..":
-            way = way[:-1] or way
-            continue
-        here = os.path.join(way[-1], part)
-        found = os.lstat(here)
-        _check_writers(here, found, trusted)
-        if not stat.S_ISLNK(found.st_mode):
-            way.append(here)
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        target = os.readlink(here)
-        ahead += _parts(target)
-        way = way[:1] if target.startswith("/") else way
-    return way[-1]
+    directory = os.stat(os.path.dirname(path) or ".")
+    return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else _EVERYBODY
 
 
-def _parts(path: str) -> list[str]:
-    """Return the parts of a path, the last one first. `..` stays: behind a link it leads elsewhere than it looks."""
-    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+def check_only_name(path: str, descriptor: int) -> None:
+    """Raise `UnsafeFileError` when the open file at `path` has other names too (hard links).
 
-
-def _check_writers(path: str, found: os.stat_result, trusted: Collection[int]) -> None:
-    what = "directory" if stat.S_ISDIR(found.st_mode) else "file"
-    if found.st_uid not in trusted:
-        raise UnsafeFileError(path, f"this {what} belongs to another user (uid {found.st_uid})")
-    if stat.S_ISLNK(found.st_mode):
-        return  # the mode of a link means nothing
-    if found.st_mode & 0o002:
-        raise UnsafeFileError(path, f"every user can write to this {what}; `chmod o-w {path}`, or use another place")
-    if found.st_mode & 0o020 and not _is_private_group(path, found.st_gid, trusted):
-        raise UnsafeFileError(path, f"a group of users can write to this {what}; `chmod g-w {path}`")
-
-
-def _is_private_group(path: str, group: int, trusted: Collection[int]) -> bool:
-    """True when nobody but `trusted` is in the group, as where each user has a group of the same name."""
-    import grp
-    import pwd
-
-    try:
-        # With an access control list, the bits of the group are the most that the list grants to anybody.
-        os.getxattr(path, "system.posix_acl_access")
-    except OSError:
-        pass
-    else:
-        return False
-    try:
-        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(group).gr_mem}
-    except KeyError:
-        return False
-    return members.union(user.pw_uid for user in pwd.getpwall() if user.pw_gid == group) <= set(trusted)
+    A name that `make_new` gave it before it was killed is removed.
+    """
+    found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        _remove_drafts(path, found)
+        found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        raise UnsafeFileError(path, f"it has {found.st_nlink} names (hard links); remove the others")
 
 
 def make_new(path: str, write: Callable[[str], None]) -> None:
@@ -188,6 +144,15 @@ def sync_directory(path: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _remove_drafts(path: str, made: os.stat_result) -> None:
+    directory, name = os.path.split(path)
+    is_draft = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.new").fullmatch
+    with suppress(OSError), os.scandir(directory or ".") as entries:
+        for entry in entries:
+            if is_draft(entry.name) and os.path.samestat(entry.stat(follow_symlinks=False), made):
+                os.unlink(entry.path)
 
 
 def _move_to_unused(draft: str, path: str) -> None:
