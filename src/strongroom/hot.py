@@ -17,6 +17,7 @@ from strongroom import arguments
 from strongroom.audit.ring import Ring
 from strongroom.audit.ring_file import RECORD
 from strongroom.errors import SecretNotFoundError, StrongroomError
+from strongroom.frames import leaves_no_values
 from strongroom.hot_ring import HotReads, make_room
 from strongroom.manager import SecretsManager, single_value
 
@@ -62,6 +63,7 @@ class HotSecretsManager(SecretsManager):
         except ValueError:  # the ring is full, or closed
             if make_room(ring):
                 return self.get_secret(name, default)
+        value = None  # one that is kept no more
         if version is None and field is None and type(name) is str and name in self._seen:
             return self._read_and_keep(name, default)
         value = super().get_secret(name, default, version=version, field=field)
@@ -95,6 +97,7 @@ class HotSecretsManager(SecretsManager):
         self._reads.drain()
         super()._collect()
 
+    @leaves_no_values
     def _read_and_keep(self, name: str, default: Any) -> Any:
         # In this order: what is kept under a counter that was given up later is forgotten with it.
         kept, ring = self._kept, self._reads.ring()
