@@ -12,6 +12,7 @@ from weakref import WeakSet
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
+from strongroom.frames import methods_leave_no_values
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Live", "LiveSecret"]
 
 
+@methods_leave_no_values
 class Live:
     """The live handles of one manager, and what was read through them."""
 
@@ -34,15 +36,18 @@ class Live:
         _all.add(self)
 
     def handle(self, name: str) -> LiveSecret:
-        """Return the handle of a secret: one for each name. Raises what reading it raises."""
+        """Return the handle of a secret: one for each name.
+
+        Raises what reading it raises, and `StrongroomError` when the thread that looks for changes cannot be started.
+        """
         with self._lock:
             handle = self.handles.get(name)
             if handle is None:
                 handle = LiveSecret(self, name)
                 self.refresh(handle)
                 handle.seen = handle.version
-                self.handles[name] = handle
             self._watcher.start()
+            self.handles[name] = handle
         self.report(name)
         return handle
 
@@ -98,13 +103,13 @@ class Live:
                 handle._marked = -1
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
-        """Add a callback."""
+        """Add a callback. Raises `StrongroomError` when there is no thread to call it, and none can be started."""
         with self._lock:
+            self._watcher.start()
             handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
                 handle.seen, handle._told = handle.version, handle._news
                 self._watcher.watch(handle)
-            self._watcher.start()
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""
