@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
@@ -17,6 +18,7 @@ from strongroom.audit.tail import last_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
+    AuditError,
     ConfigError,
     InvalidKeyError,
     NewerFormatError,
