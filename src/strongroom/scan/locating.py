@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from strongroom.errors import InvalidInputError
-from strongroom.files import open_file
+from strongroom.files import ANYBODY, open_file
 
 _LARGEST = 64 * 1024
 """Bytes of a file that names a directory."""
@@ -72,7 +72,7 @@ def _leads_to(path: str, directory: str, label: bytes = b"") -> str | None:
 
 def _content(path: str) -> bytes:
     try:
-        with open(open_file(path, owners=None, largest=_LARGEST, follow=True), "rb") as file:
+        with open(open_file(path, owners=ANYBODY, largest=_LARGEST, follow=True), "rb") as file:
             return file.read(_LARGEST)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None

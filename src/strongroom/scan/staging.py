@@ -6,7 +6,7 @@ import os
 import shutil
 
 from strongroom.errors import InvalidInputError
-from strongroom.files import open_file
+from strongroom.files import ANYBODY, open_file
 from strongroom.scan.repository import Repository, read
 
 _SYMBOLIC = 5
@@ -70,7 +70,7 @@ def _in_tables(repository: Repository) -> str | None:
 
 def _copy(source: str, target: str) -> None:
     try:
-        with open(open_file(source, owners=None, follow=True), "rb") as file, open(target, "wb") as copy:
+        with open(open_file(source, owners=ANYBODY, follow=True), "rb") as file, open(target, "wb") as copy:
             shutil.copyfileobj(file, copy)
     except FileNotFoundError:
         return
