@@ -23,6 +23,7 @@ WORDS = {
     "strongroom.frozen",
     "strongroom.info",
     "strongroom.model",
+    "strongroom.moment",
     "strongroom.protocols",
     "strongroom.secret",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +16,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.model import AUDIT, SECRET, check_name
+from strongroom.moment import now
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
@@ -146,7 +146,7 @@ class Access:
             stored = view.get(SECRET + name)
             info = None if stored is None else unlocked.records.open_info(name, stored)
             known = info.version(version) if info else None
-            if known and known.readable_at(time.time()):
+            if known and known.readable_at(now()):
                 return version, None, versions.read(view, unlocked.records, name, version)
         if info is None:
             self.engine.confirm_absence(name)

@@ -5,23 +5,29 @@ Types are checked too: `True` equals 1 in Python, and a number that arrives as t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strongroom.errors import InvalidInputError, InvalidValueError
+from strongroom.model import HIGHEST_VERSION
+from strongroom.moment import now
 
 if TYPE_CHECKING:
     from strongroom.versions import Attributes
 
 MAX_VERSIONS = 10_000
+MAX_CUSTOM = 64
+MAX_CUSTOM_KEY, MAX_CUSTOM_TEXT = 128, 512
+"""Characters of a key and a text of the custom metadata."""
 _LONGEST = 1e10
 
 
 def check_version(version: int, what: str = "version") -> None:
-    """Raise `InvalidInputError` unless `version` is the number of a version: a whole number from 1."""
-    if type(version) is not int or version < 1:
-        raise InvalidInputError(f"{what} is not the number of a version; give a whole number from 1")
+    """Raise `InvalidInputError` unless `version` is the number of a version: a whole number from 1 to 2^32 - 1."""
+    if type(version) is not int or not 1 <= version <= HIGHEST_VERSION:
+        raise InvalidInputError(
+            f"{what} is not the number of a version; give a whole number from 1 to {HIGHEST_VERSION:,}"
+        )
 
 
 def check_versions(numbers: Sequence[int] | None) -> None:
@@ -36,7 +42,7 @@ def check_versions(numbers: Sequence[int] | None) -> None:
 
 def check_cas(cas: int | None) -> None:
     """Raise `InvalidInputError` unless `cas` is None, 0 or the number of a version."""
-    if cas is not None and (type(cas) is not int or cas < 0):
+    if cas is not None and (type(cas) is not int or not 0 <= cas <= HIGHEST_VERSION):
         raise InvalidInputError("cas is the number of the current version, or 0 for a secret that must not exist yet")
 
 
@@ -64,7 +70,7 @@ def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_v
         raise InvalidValueError(f"max_versions is a whole number from 1 to {MAX_VERSIONS:,}")
     if custom is not None:
         _check_custom(custom)
-    expires = None if expires_in is None else round(time.time() + expires_in, 3)
+    expires = None if expires_in is None else round(now() + expires_in, 3)
     return Attributes(expires, custom, max_versions)
 
 
@@ -72,7 +78,16 @@ def _check_custom(custom: Mapping[str, str]) -> None:
     if not isinstance(custom, Mapping):
         raise InvalidValueError("custom metadata is a mapping of text to text")
     for key, text in custom.items():
-        if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 128 and len(text) <= 512):
-            raise InvalidValueError("custom metadata maps text (at most 128 characters) to text (at most 512)")
-    if len(custom) > 64:
-        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most 64 are kept")
+        if not (_is_text(key, MAX_CUSTOM_KEY) and _is_text(text, MAX_CUSTOM_TEXT)):
+            raise InvalidValueError(
+                f"custom metadata maps text (at most {MAX_CUSTOM_KEY} characters) to text (at most {MAX_CUSTOM_TEXT}), "
+                "without unpaired surrogates"
+            )
+    if len(custom) > MAX_CUSTOM:
+        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most {MAX_CUSTOM} are kept")
+
+
+def _is_text(given: object, longest: int) -> bool:
+    if not isinstance(given, str) or len(given) > longest:
+        return False
+    return given.isascii() or not any("\ud800" <= character <= "\udfff" for character in given)

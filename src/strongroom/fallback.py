@@ -32,7 +32,7 @@ def get_secret_or_env(
     master key is, the environment answers, with one warning.
 
     A store that is there but refuses (wrong key, damaged record, audit log that cannot be written) raises, because
-    silence would hide an attack. So does one that is gone, while its audit log, its other files or the settings say that
+    silence would hide an attack. So does one that is gone while its audit log, its other files or the settings say that
     it was there. With `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) both warn and fall back.
     """
     check_name(name)

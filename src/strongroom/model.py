@@ -6,7 +6,11 @@ from strongroom.errors import InvalidNameError
 from strongroom.frozen import Frozen
 
 MAX_NAME_BYTES = 512
+MAX_PATH_BYTES = 1024
+"""Of a path in a store; those that strongroom makes are shorter."""
 MAX_VALUE_BYTES = 16 * 1024 * 1024
+HIGHEST_VERSION = (1 << 32) - 1
+"""The highest number that a version can have."""
 
 SECRET = "secret/"
 """Paths of heads: the current version of each secret and its metadata."""

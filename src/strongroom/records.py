@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ from strongroom.crypto import Forged
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.keyset import Keyset
 from strongroom.model import SECRET, version_path
+from strongroom.moment import now
 from strongroom.places import context
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def why_missing(flags: int, expires: int) -> str | None:
     """Return in one word why a current version is not returned, None when it is."""
     if flags:
         return "destroyed" if flags & DESTROYED else "deleted"
-    return "expired" if expires and expires <= time.time() * 1000 else None
+    return "expired" if expires and expires <= now() * 1000 else None
 
 
 def may_be_listed(stored: bytes) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
+from strongroom.errors import ConflictError, InvalidInputError, SecretNotFoundError, TamperedError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
-from strongroom.model import SECRET, version_path
+from strongroom.model import HIGHEST_VERSION, SECRET, version_path
 from strongroom.records import Records
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def put(
     check_cas(info, cas)
     if loaded and not info.versions[-1].destroyed:
         change.put(version_path(name, info.current), change.records.seal_version(name, info.current, loaded[1]))
+    if info.current >= HIGHEST_VERSION:
+        raise InvalidInputError(
+            f"{name!r} has had {HIGHEST_VERSION:,} versions, and no more can be numbered; destroy it with its history"
+        )
     new = VersionInfo(info.current + 1, round(now, 3), expires=attributes.expires)
     info = info._replace(current=new.version, versions=(*info.versions, new))
     _store(change, _described(info, attributes), data)

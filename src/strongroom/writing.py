@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from strongroom import arguments, changing, versions
@@ -12,6 +11,7 @@ from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.moment import now
 
 Step = Callable[[Change], VersionInfo]
 
@@ -88,7 +88,7 @@ class Writing:
     def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.delete_secret`."""
         arguments.check_versions(numbers)
-        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=now()))
 
     def undelete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.undelete_secret`."""
@@ -112,7 +112,7 @@ class Writing:
                 from strongroom.rotation.state import refuse_while_staged
 
                 refuse_while_staged(change, change.records, name)
-            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=self._keep)
+            return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
 
         return step
 

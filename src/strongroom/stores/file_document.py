@@ -96,8 +96,8 @@ def _load(content: bytes, url: str) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in members if names.count(name) > 1)
+            seen: set[str] = set()
+            twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
             raise TamperedError(f"{url} holds {twice!a} twice; remove one of them, or restore the file")
         return members
 
