@@ -140,9 +140,7 @@ def _too_many(recipients: tuple[Recipient, ...]) -> str:
 def _decode(stored: bytes) -> Header:
     # Kept, because a store is asked for its id before its audit log is read, and unlocked after that.
     if len(stored) > MAX_HEADER_BYTES:
-        raise TamperedError(
-            f"the entry {HEADER!r} has {len(stored):,} bytes, and at most {MAX_HEADER_BYTES:,} are read"
-        )
+        raise TamperedError(f"the entry {HEADER!r} has more than {MAX_HEADER_BYTES:,} bytes: restore it from a backup")
     first, _, body = stored.partition(b"\n")
     number = first.removeprefix(_MAGIC).partition(b" ")[0]
     if first.startswith(_MAGIC) and number.isdigit() and len(number) < 10 and int(number) > FORMAT:

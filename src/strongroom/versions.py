@@ -197,6 +197,7 @@ def _mark(
         )
     hit = [version.version for version in info.versions if version.version in wanted and applies(version)]
     if hit:
-        marked = tuple(mark(version) if version.version in hit else version for version in info.versions)
+        chosen = set(hit)
+        marked = tuple(mark(version) if version.version in chosen else version for version in info.versions)
         _store(change, info._replace(versions=marked), b"" if marked[-1].destroyed else data)
     return hit
