@@ -15,6 +15,7 @@ from strongroom.errors import (
     SecretNotFoundError,
     StrongroomError,
 )
+from strongroom.lazily import importing
 from strongroom.model import AUDIT, SECRET, check_name
 from strongroom.moment import now
 from strongroom.records import why_missing
@@ -140,7 +141,8 @@ class Access:
 
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
-        from strongroom import versions
+        with importing:
+            from strongroom import versions
 
         with self.engine.view() as (view, unlocked):
             stored = view.get(SECRET + name)

@@ -20,6 +20,7 @@ MAX_CUSTOM = 64
 MAX_CUSTOM_KEY, MAX_CUSTOM_TEXT = 128, 512
 """Characters of a key and a text of the custom metadata."""
 _LONGEST = 1e10
+_LONGEST_AGO = 1e12
 
 
 def check_version(version: int, what: str = "version") -> None:
@@ -44,6 +45,31 @@ def check_cas(cas: int | None) -> None:
     """Raise `InvalidInputError` unless `cas` is None, 0 or the number of a version."""
     if cas is not None and (type(cas) is not int or not 0 <= cas <= HIGHEST_VERSION):
         raise InvalidInputError("cas is the number of the current version, or 0 for a secret that must not exist yet")
+
+
+def check_recipient(id: int) -> int:
+    """Return `id` if it can be the number of a recipient; raises `InvalidInputError`."""
+    if type(id) is not int or not 1 <= id < 1 << 32:
+        raise InvalidInputError("a recipient is named by its number, as `strongroom rekey list` shows it")
+    return id
+
+
+def check_algorithm(algorithm: str | None) -> None:
+    """Raise `InvalidInputError` unless `algorithm` is None or text."""
+    if algorithm is not None and not isinstance(algorithm, str):
+        raise InvalidInputError(f"an algorithm is named by text, not {type(algorithm).__name__}")
+
+
+def check_filters(limit: int | None, since: object, **texts: str | None) -> None:
+    """Raise `InvalidInputError` unless what an event must match is of the right type."""
+    if limit is not None and (type(limit) is not int or not 1 <= limit < 1 << 63):
+        raise InvalidInputError("limit is a number of events, at least 1")
+    for what, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise InvalidInputError(f"{what} is text, not {type(text).__name__}")
+    is_time = since is None or isinstance(since, str) or hasattr(since, "astimezone")
+    if not is_time and not (type(since) in (int, float) and abs(since) < _LONGEST_AGO):  # type: ignore[arg-type]
+        raise InvalidInputError("since is not a time: write 24h, 7d, 2026-01-31, or pass seconds since 1970")
 
 
 def check_field(field: str) -> str:

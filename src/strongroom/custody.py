@@ -5,7 +5,7 @@ from functools import partial
 from os import urandom
 from typing import NamedTuple, TypeVar
 
-from strongroom import changing
+from strongroom import arguments, changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
@@ -106,6 +106,8 @@ class Custody:
         one who stays was not given).
         """
 
+        arguments.check_recipient(id)
+
         def step(change: Change) -> list[str]:
             header, mine = change.unlocked.header, change.unlocked.recipient
             if id not in [recipient.id for recipient in header.recipients]:
@@ -144,6 +146,8 @@ class Custody:
         Killed in between, it is finished by `finish_rekey` or by being run again. Old keys stay in the keyset,
         enabled, so that a merge of an older branch can be read.
         """
+
+        arguments.check_algorithm(algorithm)
 
         def step(change: Change) -> None:
             keyset = change.unlocked.keyset

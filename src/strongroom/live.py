@@ -12,6 +12,7 @@ from weakref import WeakSet
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
+from strongroom.lazily import importing
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -84,7 +85,8 @@ class Live:
 
     def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
         """See `LiveSecret.accepted`."""
-        from strongroom.previous import take_up
+        with importing:
+            from strongroom.previous import take_up
 
         with self._lock:
             value = handle.value
@@ -100,11 +102,11 @@ class Live:
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback."""
         with self._lock:
+            self._watcher.start()
             handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
                 handle.seen, handle._told = handle.version, handle._news
                 self._watcher.watch(handle)
-            self._watcher.start()
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""
@@ -143,7 +145,8 @@ class Live:
             # One for the process: what a second one had said, nobody would take back.
             with self._lock:
                 if self._reporter is None:
-                    from strongroom.rotation.reporting import Reporter
+                    with importing:
+                        from strongroom.rotation.reporting import Reporter
 
                     self._reporter = Reporter(self._access, self.refresh)
                 reporter = self._reporter

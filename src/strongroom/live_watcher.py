@@ -62,10 +62,16 @@ class Watcher:
         self._watched.remove(handle)
 
     def start(self) -> None:
-        """Start the thread, unless it runs or has been stopped."""
+        """Start the thread, unless it runs or has been stopped; raises `StrongroomError` where none can be started."""
         if self._thread is None and not self._closed.is_set():
-            self._thread = threading.Thread(target=self._run, name="strongroom-live", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="strongroom-live", daemon=True)
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):
+                raise StrongroomError(
+                    "this process can start no more threads; end some, or raise its limit (ulimit -u)"
+                ) from None
+            self._thread = thread
 
     def stop(self) -> None:
         """End the thread for good."""
@@ -82,7 +88,8 @@ class Watcher:
         self._pid, self._before = os.getpid(), None
         if self._thread is not None:
             self._thread = None
-            self.start()
+            with suppress(StrongroomError):  # the next one that asks for a handle tries again
+                self.start()
 
     def _run(self) -> None:
         flush_at, pause = monotonic() + FLUSH_EVERY, TICK

@@ -53,7 +53,7 @@ def check_name(name: str) -> str:
 
 def check_prefix(prefix: str) -> str:
     """Return `prefix` if names may start with it; "" stands for all, and one trailing `/` is welcome."""
-    if prefix != "":
+    if not isinstance(prefix, str) or prefix:
         check_name(prefix.removesuffix("/") if isinstance(prefix, str) else prefix)
     return prefix
 

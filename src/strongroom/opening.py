@@ -107,7 +107,7 @@ def init(
 
     Raises `StoreExistsError`, and what `open` raises.
     """
-    if algorithm is not None and algorithm not in ALGORITHMS:
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key

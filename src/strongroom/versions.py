@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strongroom.errors import ConflictError, InvalidInputError, SecretNotFoundError, TamperedError, VersionNotFoundError
+from strongroom.history import History
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import HIGHEST_VERSION, SECRET, version_path
 from strongroom.records import Records
@@ -59,8 +60,6 @@ def put(
 
     Raises `ConflictError` when `cas` is given and is not the number of the current version (0: there is none).
     """
-    from strongroom.history import History
-
     stored = change.get(SECRET + name)
     if stored is None:
         history, data_before = History("", {}, keep), b""

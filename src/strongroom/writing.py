@@ -10,6 +10,7 @@ from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
+from strongroom.lazily import importing
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.moment import now
 
@@ -109,7 +110,8 @@ class Writing:
         def step(change: Change) -> VersionInfo:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
             if change.get(ROTATION + name) is not None:
-                from strongroom.rotation.state import refuse_while_staged
+                with importing:
+                    from strongroom.rotation.state import refuse_while_staged
 
                 refuse_while_staged(change, change.records, name)
             return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
@@ -126,14 +128,16 @@ class Writing:
 
 def _forget(change: Change, name: str) -> list[int]:
     if change.get(ROTATION + name) is not None:
-        from strongroom.rotation.steps import forget
+        with importing:
+            from strongroom.rotation.steps import forget
 
         forget(change, name)
     return versions.forget(change, name)
 
 
 def _generated(name: str, present: bytes) -> bytes:
-    from strongroom.generate import generate_value
+    with importing:
+        from strongroom.generate import generate_value
 
     if not isinstance(decode_value(present), str):
         raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)

@@ -34,7 +34,10 @@ class Calls:
                 outcome.append((None, error))
 
         thread = threading.Thread(target=work, name=f"strongroom-rotate-{step}", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            raise RotationError("no thread can be started, so the rotator was not asked", name=name) from None
         thread.join(self.timeout)
         if not outcome:
             self._hanging[name] = thread
