@@ -183,6 +183,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
         raise ConfigError(f"{place}: store_id has 32 hex digits, as `strongroom doctor` shows them")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{place}: {name} is far too large a number")
     if name == "max_versions" and not 1 <= value <= 10_000:
         raise ConfigError(f"{place}: max_versions is {value}; give a number from 1 to 10,000")
     if isinstance(value, int) and value < 0:

@@ -113,7 +113,7 @@ def make_new(path: str, write: Callable[[str], None]) -> None:
 
 def make_directories(directory: str, mode: int = 0o700) -> None:
     """Make the directory and those above it that are missing, each durably and with `mode`, whatever the umask."""
-    missing = []
+    missing, directory = [], os.path.abspath(directory)
     while not os.path.isdir(directory):
         missing.append(directory)
         parent = os.path.dirname(directory)

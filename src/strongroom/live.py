@@ -13,6 +13,7 @@ from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
 from strongroom.frames import methods_leave_no_values
+from strongroom.lazily import importing
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -89,7 +90,8 @@ class Live:
 
     def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
         """See `LiveSecret.accepted`."""
-        from strongroom.previous import take_up
+        with importing:
+            from strongroom.previous import take_up
 
         with self._lock:
             value = handle.value
@@ -148,7 +150,8 @@ class Live:
             # One for the process: what a second one had said, nobody would take back.
             with self._lock:
                 if self._reporter is None:
-                    from strongroom.rotation.reporting import Reporter
+                    with importing:
+                        from strongroom.rotation.reporting import Reporter
 
                     self._reporter = Reporter(self._access, self.refresh)
                 reporter = self._reporter

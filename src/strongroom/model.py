@@ -6,7 +6,11 @@ from strongroom.errors import InvalidNameError
 from strongroom.frozen import Frozen
 
 MAX_NAME_BYTES = 512
+MAX_PATH_BYTES = 1024
+"""Of a path in a store; those that strongroom makes are shorter."""
 MAX_VALUE_BYTES = 16 * 1024 * 1024
+HIGHEST_VERSION = (1 << 32) - 1
+"""The highest number that a version can have."""
 
 SECRET = "secret/"
 """Paths of heads: the current version of each secret and its metadata."""
@@ -49,7 +53,7 @@ def check_name(name: str) -> str:
 
 def check_prefix(prefix: str) -> str:
     """Return `prefix` if names may start with it; "" stands for all, and one trailing `/` is welcome."""
-    if prefix != "":
+    if not isinstance(prefix, str) or prefix:
         check_name(prefix.removesuffix("/") if isinstance(prefix, str) else prefix)
     return prefix
 

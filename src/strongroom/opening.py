@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -35,6 +34,7 @@ from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
 from strongroom.model import HEADER
+from strongroom.moment import now
 from strongroom.unlock import initialise
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def init(
 
     Raises `StoreExistsError`, and what `open` raises.
     """
-    if algorithm is not None and algorithm not in ALGORITHMS:
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
@@ -128,7 +128,7 @@ def init(
         made = drivers.store(config.store)
     try:
         initialise(
-            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
+            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
         return _unlock(made, provider, sink, config, source, new=True)

@@ -17,6 +17,7 @@ from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
 from strongroom.model import ACTIONS, OUTCOMES
+from strongroom.moment import utc
 
 if TYPE_CHECKING:
     from strongroom.audit.checkpoint import Neighbours
@@ -115,10 +116,10 @@ class AuditLog:
 
     def _write(self, action: str, name: str, rest: str) -> str:
         seq = self._seq + 1
-        now = str(self._clock())
+        now = f"{self._clock():019d}"
         if now[:-9] != self._second:
             self._second = now[:-9]
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(self._second)))
+            self._stamp = utc(int(self._second), "%Y-%m-%dT%H:%M:%S")
         stream = self._stream
         event = f"{stream}-{seq}"
         body = (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
+from strongroom import files
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
@@ -45,24 +47,33 @@ def _value(secrets: SecretsManager, name: str) -> Any:
 
 
 def _write(path: str, content: bytes, *, force: bool) -> None:
-    """Write a file that only its owner can read; it appears whole or not at all."""
-    draft = f"{path}.{os.urandom(6).hex()}.tmp"
+    """Write a file that only its owner can read; it appears whole or not at all, and survives a power loss."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            if force:
+        if force:
+            draft = f"{path}.{os.urandom(8).hex()}.tmp"
+            try:
+                os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+                _fill(draft, content)
                 os.replace(draft, path)
-            else:
-                os.link(draft, path)
-        finally:
-            if os.path.lexists(draft):
-                os.unlink(draft)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(draft)
+            files.sync_directory(path)
+        else:
+            files.make_new(path, lambda draft: _fill(draft, content))
     except FileExistsError:
         raise InvalidInputError(f"{path} exists already and was left as it is; --force replaces it") from None
     except OSError as error:
         raise StrongroomError(f"{path} cannot be written: {error.strerror}; nothing was left there") from None
+
+
+def _fill(draft: str, content: bytes) -> None:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        files.write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 COMMANDS = {

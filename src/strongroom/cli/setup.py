@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from strongroom import drivers, opening
+from strongroom import drivers, files, opening
 from strongroom.cli import git, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
@@ -75,7 +75,7 @@ def _make_key(path: str) -> None:
     from strongroom.key_providers.file import create
 
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        files.make_directories(os.path.dirname(path) or ".")
     except OSError as error:
         raise InvalidInputError(f"the directory of {path} cannot be made: {error.strerror}") from None
     create(path, generate_master_key())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from strongroom import moment
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import StrongroomError
@@ -85,7 +85,7 @@ class Reporter:
         return handle.version
 
     def _write(self, news: list[tuple[str, str, int]]) -> None:
-        service, process, now = self._access.audit.service, here(), time.time()
+        service, process, now = self._access.audit.service, here(), moment.now()
 
         with self._access.engine.change() as change:
             for name, _, version in news:

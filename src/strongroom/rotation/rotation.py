@@ -64,6 +64,8 @@ class Rotation:
         for span in (every, grace):
             if span is not None and (type(span) not in (int, float) or not 0 <= span < 1e10):
                 raise InvalidInputError("every and grace are numbers of seconds")
+        if not isinstance(url, str):
+            raise InvalidInputError(f"a rotator is attached by its URL, which is text, not {type(url).__name__}")
         self._rotator(url)
 
         def step(change: Change) -> None:
