@@ -24,14 +24,15 @@ def open_file(
     path: str,
     flags: int = os.O_RDONLY,
     *,
-    owners: Collection[int] = (),
+    owners: Collection[int] | None = (),
     largest: int | None = None,
     follow: bool = False,
 ) -> int:
     """Open an existing regular file and return its descriptor.
 
-    The file must belong to root, to the user of this process or to one of `owners` (user ids), and have at most
-    `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a FIFO.
+    The file must belong to root, to the user of this process or to one of `owners` (user ids; None for anybody), and
+    have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a
+    FIFO.
 
     Raises `OSError`, and `UnsafeFileError` for a file that is none of this.
     """
@@ -50,11 +51,13 @@ def open_file(
     return descriptor
 
 
-def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
+def check_file(
+    path: str, found: os.stat_result, *, owners: Collection[int] | None = (), largest: int | None = None
+) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid(), *owners):
+    if owners is not None and found.st_uid not in (0, os.geteuid(), *owners):
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")

@@ -21,6 +21,8 @@ _REASONS = {
     errno.EISDIR: "it is a directory; name a file",
     errno.ENOTDIR: "a part of its path is a file, not a directory; check the path",
     errno.ENAMETOOLONG: "its name is too long for the file system; choose a shorter one",
+    errno.ELOOP: "its path leads through a symbolic link that leads to itself, or where none may be; check the path",
+    errno.ENFILE: "this machine has too many open files; close some, or raise its limit (fs.file-max)",
     errno.EMFILE: "this process has too many open files; raise its limit (ulimit -n)",
 }
 
@@ -89,6 +91,9 @@ def copy_owner_and_mode(found: os.stat_result, descriptor: int) -> None:
         try:
             os.fchown(descriptor, found.st_uid, found.st_gid)
         except PermissionError:
-            # Not root. Rights that were given to that group must not pass to ours.
-            mode &= ~0o070
+            # Not root. A member of the group can give it that; if not, the group's rights must not pass to ours.
+            try:
+                os.fchown(descriptor, -1, found.st_gid)
+            except PermissionError:
+                mode &= ~0o070
     os.fchmod(descriptor, mode)
