@@ -23,7 +23,7 @@ from strongroom.stores.generation import LOOK_EVERY, NEVER_CLEAN, Generation, pl
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import create_database, open_database
 from strongroom.stores.sqlite_database import Database, resolve
-from strongroom.stores.sqlite_inheritance import INHERITED, abandon
+from strongroom.stores.sqlite_inheritance import INHERITED, abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
 from strongroom.stores.sqlite_schema import check_schema
 
@@ -248,6 +248,7 @@ class SqliteStore:
             if reader is None:
                 if not self._closed:
                     self._database.check()
+                    check_usable(self._database)
             else:
                 reader.check_files()
                 self._check_tables()

@@ -17,8 +17,8 @@ from strongroom.stores.placing import not_found, os_error
 
 Inode = tuple[int, int]
 """Device and inode number: a file's identity for as long as somebody has it open."""
-_A_DRAFT_LASTS = 1.0
-"""Seconds that a new store may have its second name, that of its draft."""
+_A_DRAFT_LASTS = 0.2
+"""Seconds that a new store may have its second name, that of its draft, for users who may not remove that."""
 
 
 class Database:
