@@ -44,6 +44,10 @@ def not_found(url: str) -> StoreNotFoundError:
 
 def absolute(path: str, url: str) -> str:
     """Return `path` made absolute, so that a later `chdir` does not change which file it names."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{url!a} names no file; it holds what no file's name can hold") from None
     if not path or "\0" in path:
         raise ConfigError(f"{url!a} names no file; write a path after the colon")
     return os.path.abspath(path)

@@ -75,9 +75,13 @@ def _is_frozen(pid: int) -> bool:
     """True in a frozen control group, which is how `docker pause` stops a process."""
     with suppress(OSError):
         with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            group = next((line[3:].strip() for line in file if line.startswith("0::")), "")
-        with open(f"/sys/fs/cgroup{group}/cgroup.events", encoding="ascii") as file:
-            return "frozen 1" in file.read()
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+        for _, controllers, group in groups:
+            if controllers in ("", "freezer"):
+                kind, event = ("", "cgroup.events") if not controllers else ("/freezer", "freezer.state")
+                with suppress(OSError), open(f"/sys/fs/cgroup{kind}{group}/{event}", encoding="ascii") as file:
+                    if {"frozen 1", "FROZEN"} & set(file.read().split("\n")):
+                        return True
     return False
 
 
