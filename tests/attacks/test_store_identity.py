@@ -64,6 +64,11 @@ def delete_all(path, copy):
         Path(f"{path}{side}").unlink(missing_ok=True)
 
 
+def in_another_process(command):
+    """Run a command: to open and close the file here would drop SQLite's locks."""
+    subprocess.run(command, shell=True, check=True)
+
+
 WAYS = {
     "deleted": lambda path, copy: os.unlink(path),
     "deleted with its side files": delete_all,
@@ -74,6 +79,11 @@ WAYS = {
     "replaced by another store": another_store,
     "replaced by a directory": lambda path, copy: (os.unlink(path), os.mkdir(path)),
     "replaced by a link to a copy": lambda path, copy: (os.unlink(path), os.symlink(copy, path)),
+    "overwritten by a copy": lambda path, copy: in_another_process(f"cp {copy} {path}"),
+    "overwritten in part": lambda path, copy: in_another_process(
+        f"dd if=/dev/zero of={path} bs=4096 seek=2 count=1 conv=notrunc status=none"
+    ),
+    "emptied": lambda path, copy: os.truncate(path, 0),
     "its journal deleted": lambda path, copy: os.unlink(f"{path}-wal"),
     "its index deleted": lambda path, copy: os.unlink(f"{path}-shm"),
     "its journal replaced": lambda path, copy: (os.unlink(f"{path}-wal"), Path(f"{path}-wal").touch()),
@@ -103,7 +113,7 @@ def test_no_write_is_acknowledged_any_more(service, path, change):
     ):
         with pytest.raises(StrongroomError):
             write()
-    with pytest.raises(StoreError, match=r"secrets\.db .*(deleted|replaced|removed)"):
+    with pytest.raises(StoreError, match=r"secrets\.db .*(deleted|replaced|removed|overwritten)"):
         service.set_secret("A", "3")
 
 
@@ -119,7 +129,7 @@ def test_within_a_second_nothing_is_read_any_more_and_that_is_on_record(service,
         lambda: service.get_secret("missing", "a default"),
     ):
         second_later(service)
-        with pytest.raises(StoreError, match=r"secrets\.db .*(deleted|replaced|removed)"):
+        with pytest.raises(StoreError, match=r"secrets\.db .*(deleted|replaced|removed|overwritten)"):
             read()
     events = [event for event in service.get_audit_logs(name="A") if event["outcome"] == "failed"]
     assert {event["reason"] for event in events} == {"store"}

@@ -6,18 +6,15 @@ from __future__ import annotations
 import _sqlite3 as sqlite3
 import os
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, os_error
+from strongroom.stores.sqlite_content import VERSIONS, WAL
 from strongroom.stores.sqlite_database import Database
 from strongroom.stores.sqlite_inheritance import abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error
 from strongroom.stores.sqlite_schema import CREATE, check_format
 from strongroom.stores.sqlite_side_files import SideFiles, check_side_files, others_can_write, side_files
-
-if TYPE_CHECKING:
-    from strongroom.stores.sqlite_guard import Guard
 
 _SETTINGS = (
     # A hostile file may define views and triggers: they must not reach functions with side effects.
@@ -34,6 +31,10 @@ _LARGEST_ROW = 128 << 20
 """Bytes. A value has at most 16 MiB, of which a hostile file could make a gigabyte."""
 _LENGTH = sqlite3.SQLITE_LIMIT_LENGTH
 _PLAIN = frozenset(b"/-_.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_OVERWRITTEN = (
+    "was overwritten while it was in use, and nothing more is read from it or written to it; stop all processes that"
+    " use the store, and restore it from a backup"
+)
 _LOST_SIDE_FILES = (
     "is used by this process with a -wal or -shm file that was removed or replaced meanwhile, and what was written"
     " since may be lost; stop all processes that use the store, then start them again"
@@ -48,10 +49,12 @@ class Connection(sqlite3.Connection):
     """
 
     database: Database | None = None
-    guard: Guard | None = None
+    name = ""
+    """The URI of the file, without options."""
     side_files: SideFiles = (None, None)
     writes = False
     """Whether it was opened to write too. SQLite may have opened it to read only all the same."""
+    is_in_wal_mode = False
     _is_open = True
 
     def check_files(self) -> None:
@@ -59,13 +62,18 @@ class Connection(sqlite3.Connection):
         database = self.database
         assert database is not None, "set when it was opened"
         try:
-            database.check()
+            found = database.check()
         except StoreError:
             self.abandon()
             raise
+        if self._is_open and self.is_in_wal_mode:
+            try:
+                database.content.check(database, found, self.name)
+            except StoreError:
+                self.abandon(_OVERWRITTEN)
         if self._is_open and self.side_files != (None, None):
-            found = side_files(database)
-            if any(mine is not None and mine != other for mine, other in zip(self.side_files, found, strict=True)):
+            beside = side_files(database)
+            if any(mine is not None and mine != other for mine, other in zip(self.side_files, beside, strict=True)):
                 self.abandon(_LOST_SIDE_FILES)
         check_usable(database)
 
@@ -113,13 +121,12 @@ def open_database(database: Database) -> tuple[Connection, bool]:
     check_usable(database)
     found = database.check()
     try:
-        guard = _guard(database) if others_can_write(database) else None
-        connection, follows = _open(database, found, guard)
-        if connection.writes and connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        connection, follows = _open(database, found)
+        if connection.writes and not connection.is_in_wal_mode:
             # Already so, unless somebody put a copy made by VACUUM INTO in its place.
             connection.close()
-            guard = _enter_wal_mode(database)
-            connection, follows = _open(database, found, guard)
+            _enter_wal_mode(database)
+            connection, follows = _open(database, database.check())
         return connection, follows
     except OSError as error:
         raise os_error(error, database.url) from None
@@ -127,22 +134,24 @@ def open_database(database: Database) -> tuple[Connection, bool]:
         raise sqlite_error(error, database) from None
 
 
-def _open(database: Database, found: os.stat_result, guard: Guard | None) -> tuple[Connection, bool]:
-    if guard is None:
+def _open(database: Database, found: os.stat_result) -> tuple[Connection, bool]:
+    if not others_can_write(database):
         check_side_files(database, found)
-        return _open_as_allowed(database, found, guard)
-    with guard.shared(found):
+        return _open_as_allowed(database, found)
+    from strongroom.stores.sqlite_guard import guarded
+
+    with guarded(database, found):
         check_side_files(database, found)
-        return _open_as_allowed(database, found, guard)
+        return _open_as_allowed(database, found)
 
 
-def _open_as_allowed(database: Database, found: os.stat_result, guard: Guard | None) -> tuple[Connection, bool]:
+def _open_as_allowed(database: Database, found: os.stat_result) -> tuple[Connection, bool]:
     if os.access(database.path, os.W_OK):
-        return _connect(database, found, "mode=rw", guard), True
+        return _connect(database, found, "mode=rw"), True
     # Who may not write the store makes no files beside it: their owner would be a stranger to those who may.
     if _is_at_rest(database):
-        return _connect(database, found, "immutable=1", guard), False
-    return _connect(database, found, "mode=ro&readonly_shm=1", guard), True
+        return _connect(database, found, "immutable=1"), False
+    return _connect(database, found, "mode=ro&readonly_shm=1"), True
 
 
 def _is_at_rest(database: Database) -> bool:
@@ -153,11 +162,12 @@ def _is_at_rest(database: Database) -> bool:
         return True
 
 
-def _connect(database: Database, found: os.stat_result, how: str, guard: Guard | None) -> Connection:
+def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
     # Three slashes: a path that starts with two would otherwise be taken for a host. Bytes that are not UTF-8 stay.
-    name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in os.fsencode(database.path))
+    path = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in os.fsencode(database.path))
+    name = f"file://{path}"
     connection = sqlite3.connect(
-        f"file://{name}?{how}",
+        f"{name}?{how}",
         uri=True,
         timeout=database.timeout,
         isolation_level=None,
@@ -165,7 +175,7 @@ def _connect(database: Database, found: os.stat_result, how: str, guard: Guard |
         factory=Connection,
     )
     try:
-        connection.database, connection.guard, connection.writes = database, guard, how == "mode=rw"
+        connection.database, connection.name, connection.writes = database, name, how == "mode=rw"
         connection.setlimit(_LENGTH, _LARGEST_ROW)
         check_format(connection, database.url)
         for setting in _SETTINGS:
@@ -173,6 +183,7 @@ def _connect(database: Database, found: os.stat_result, how: str, guard: Guard |
         if how != "immutable=1":
             # Looked at again, as by now they are there for certain. While a connection is open they stay.
             connection.side_files = check_side_files(database, found)
+            connection.is_in_wal_mode = os.pread(database.pinned.descriptor, 20, 0)[VERSIONS] == WAL
         database.check()
     except BaseException:
         connection.close()
@@ -180,18 +191,12 @@ def _connect(database: Database, found: os.stat_result, how: str, guard: Guard |
     return connection
 
 
-def _guard(database: Database) -> Guard:
-    from strongroom.stores.sqlite_guard import guard_of
+def _enter_wal_mode(database: Database) -> None:
+    from strongroom.stores.sqlite_guard import enter_wal_mode
 
-    return guard_of(database)
-
-
-def _enter_wal_mode(database: Database) -> Guard:
-    guard = _guard(database)
-    if not guard.enter_wal_mode():
-        with closing(_connect(database, database.check(), "mode=rw", guard)) as connection:
+    if not enter_wal_mode(database):
+        with closing(_connect(database, database.check(), "mode=rw")) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-    return guard
 
 
 def _write_tables(draft: str, url: str) -> None:

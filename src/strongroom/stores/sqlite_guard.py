@@ -17,114 +17,89 @@ import os
 import struct
 import time
 from _thread import allocate_lock
-from _weakref import ref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from strongroom.errors import StoreBusyError
 from strongroom.stores.placing import copy_owner_and_mode
-from strongroom.stores.sqlite_database import Database, Inode
+from strongroom.stores.sqlite_content import VERSIONS, WAL
+from strongroom.stores.sqlite_database import Database
 from strongroom.stores.sqlite_holders import busy
 
 _PENDING, _RESERVED, _END = 0x40000000, 0x40000001, 0x40000200
 """The bytes of SQLite's locks in a database file; those of SHARED lie between the last two."""
-_VERSIONS = slice(18, 20)
-"""Where in the header of a database it says whether it is in WAL mode: two bytes, of value 2 then, else 1."""
+_LONGEST = 60.0
+"""Seconds to wait for another thread, which itself may wait for another process meanwhile."""
 _PAUSE = 0.005
 
-_guards: dict[Inode, ref[Guard]] = {}
-# Two threads share one guard, and the first to let go would let go for both.
+# Two threads share one open file, and the first to let go would let go for both.
 _one_opening = allocate_lock()
 
 
-class Guard:
-    """A database file that is open for locks. To be kept for as long as SQLite has the file open in this process.
+@contextmanager
+def guarded(database: Database, found: os.stat_result) -> Iterator[None]:
+    """Let SQLite in the block replay no `-journal`, and find no side files but those that are there at its begin.
 
-    Closing it drops all locks that SQLite holds on the file for this process.
+    `found` is what the database is like. Where the file system knows no such locks this does what it can.
     """
+    with _hold(database, fcntl.F_RDLCK, _RESERVED):
+        if os.access(database.path, os.W_OK):
+            _make_side_files(database, found)
+        yield
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            self._descriptor = os.open(database.path, flags | os.O_RDWR)
-        except OSError:
-            self._descriptor = os.open(database.path, flags | os.O_RDONLY)
 
-    def __del__(self) -> None:
-        with suppress(AttributeError):
-            os.close(self._descriptor)
+def enter_wal_mode(database: Database) -> bool:
+    """Say in the header of the database that it is in WAL mode; False where that is left to SQLite.
 
-    @contextmanager
-    def shared(self, found: os.stat_result) -> Iterator[None]:
-        """Let SQLite in the block replay no `-journal`, and find no side files but those that are there at its begin.
-
-        `found` is what the database is like. Where the file system knows no such locks this does what it can.
-        """
-        with self._hold(fcntl.F_RDLCK, _RESERVED):
-            if os.access(self._database.path, os.W_OK):
-                _make_side_files(self._database, found)
-            yield
-
-    def enter_wal_mode(self) -> bool:
-        """Say in the header of the database that it is in WAL mode; False where that is left to SQLite.
-
-        SQLite would do it by way of a `-journal`. For a database that nobody writes to it is two bytes.
-        """
-        with self._hold(fcntl.F_WRLCK, _PENDING) as holds:
-            header = bytearray(os.pread(self._descriptor, 100, 0))
-            if not holds or header[_VERSIONS] != b"\1\1" or len(header) < 100:
-                return False
-            header[_VERSIONS] = b"\2\2"
-            # Who has read the header before sees by this counter (it is there twice) that it is another one.
-            counter = (int.from_bytes(header[24:28], "big") + 1) & 0xFFFFFFFF
-            header[24:28] = header[92:96] = counter.to_bytes(4, "big")
-            os.pwrite(self._descriptor, header, 0)
-            os.fsync(self._descriptor)
-        return True
-
-    @contextmanager
-    def _hold(self, kind: int, start: int) -> Iterator[bool]:
-        """Hold a lock up to the last byte in the block; gives False where the file system knows no such locks."""
-        database = self._database
-        deadline = time.monotonic() + database.timeout
-        if not _one_opening.acquire(timeout=database.timeout):
-            raise StoreBusyError(f"{database.url}: another thread is opening it for too long; look for a stuck one")
-        try:
-            while not (held := self._lock(kind, start)):
-                if held is None:
-                    break
-                if time.monotonic() > deadline:
-                    raise busy(database.path, database.url)
-                time.sleep(_PAUSE)
-            try:
-                yield held is True
-            finally:
-                self._lock(fcntl.F_UNLCK, start)
-        finally:
-            with suppress(RuntimeError):  # released in the child of a fork
-                _one_opening.release()
-
-    def _lock(self, kind: int, start: int) -> bool | None:
-        """Return whether the lock was free; None where there are no such locks."""
-        lock = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, _END - start, 0)
-        try:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
-        except BlockingIOError:
+    SQLite would do it by way of a `-journal`. For a database that nobody writes to it is two bytes.
+    """
+    with _hold(database, fcntl.F_WRLCK, _PENDING) as holds:
+        descriptor = database.pinned.for_locks()
+        header = bytearray(os.pread(descriptor, 100, 0))
+        if not holds or len(header) < 100 or header[VERSIONS] != b"\1\1":
             return False
-        except (OSError, AttributeError):
-            return None
-        return True
+        header[VERSIONS] = WAL
+        # Who has read the header before sees by this counter (it is there twice) that it is another one.
+        counter = (int.from_bytes(header[24:28], "big") + 1) & 0xFFFFFFFF
+        header[24:28] = header[92:96] = counter.to_bytes(4, "big")
+        os.pwrite(descriptor, header, 0)
+        os.fsync(descriptor)
+    return True
 
 
-def guard_of(database: Database) -> Guard:
-    """Return the guard of this file, the same for all its connections in this process. Raises `OSError`."""
-    known = _guards.get(database.inode)
-    guard = known() if known else None
-    if guard is None:
-        guard = Guard(database)
-        _guards[database.inode] = ref(guard)
-    return guard
+@contextmanager
+def _hold(database: Database, kind: int, start: int) -> Iterator[bool]:
+    """Hold a lock up to the last byte in the block; gives False where the file system knows no such locks."""
+    deadline = time.monotonic() + database.timeout
+    one_opening = _one_opening
+    if not one_opening.acquire(timeout=max(database.timeout, _LONGEST)):
+        raise StoreBusyError(f"{database.url}: another thread is opening it for too long; look for a stuck process")
+    try:
+        descriptor = database.pinned.for_locks()
+        while not (held := _lock(descriptor, kind, start)):
+            if held is None:
+                break
+            if time.monotonic() > deadline:
+                raise busy(database.path, database.url)
+            time.sleep(_PAUSE)
+        try:
+            yield held is True
+        finally:
+            _lock(descriptor, fcntl.F_UNLCK, start)
+    finally:
+        one_opening.release()
+
+
+def _lock(descriptor: int, kind: int, start: int) -> bool | None:
+    """Return whether the lock was free; None where there are no such locks."""
+    lock = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, _END - start, 0)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, lock)
+    except BlockingIOError:
+        return False
+    except (OSError, AttributeError):
+        return None
+    return True
 
 
 def _make_side_files(database: Database, found: os.stat_result) -> None:
@@ -140,8 +115,8 @@ def _make_side_files(database: Database, found: os.stat_result) -> None:
 
 
 def _in_child() -> None:
-    with suppress(RuntimeError):
-        _one_opening.release()
+    global _one_opening
+    _one_opening = allocate_lock()
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -8,6 +8,7 @@ module is for those that could not be closed, and for those whose files were rem
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError
@@ -30,11 +31,12 @@ def abandon(inode: Inode, connections: list[sqlite3.Connection], why: str | None
     if why is not None:
         _unusable[inode] = why
     _kept.extend(connections)
-    import ctypes
+    with suppress(ImportError, OSError):  # without a free descriptor; then they are open until the process ends
+        import ctypes
 
-    for connection in connections:
-        # Closing could roll back what the parent is writing. With one reference too many it never happens.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        for connection in connections:
+            # Closing could roll back what the parent is writing. With one reference too many it never happens.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def check_usable(database: Database) -> None:
