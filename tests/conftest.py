@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 import strongroom
+from strongroom import trust
 from strongroom.manager import SecretsManager
 from strongroom.protocols import Store
 
@@ -17,6 +21,30 @@ KINDS = ("sqlite", "file", "memory")
 
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+
+def _own_directory() -> str:
+    """Return a directory on a disk in which nobody else can write: what is in /tmp is not found without being named."""
+    clone = Path(__file__).parents[1]
+    home = os.path.expanduser("~/.cache")
+    for directory in (tempfile.gettempdir(), home, "/var/cache", str(clone / ".pytest_cache")):
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+            if trust.fault(directory) is None and os.access(directory, os.W_OK):
+                return directory
+        except OSError:
+            continue
+    sys.exit("the tests need a directory in which nobody else can write: set TMPDIR to one")
+
+
+# Where pytest makes the directories of `tmp_path`; before the first of them.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _own_directory())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_permission_of_ours(tmp_path_factory) -> None:
+    """Remember permissions in a directory of the tests, not in the home of whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture

@@ -80,7 +80,8 @@ def _open(config: Config) -> SecretsManager | None:
             raise
         _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 5)
     except NoKeyError as error:
-        if "key" in config.chosen:
+        # A key file that is there and cannot be read is no reason to do without.
+        if "key" in config.chosen or not config.key.startswith("env:"):
             raise
         _warn(f"{error}; until then secrets come from the environment", 5)
     return None
