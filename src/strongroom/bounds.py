@@ -18,7 +18,7 @@ _FILES = {"store": ("sqlite", "file"), "key": ("file", "passphrase"), "audit": (
 """For each setting that names a driver, the schemes whose rest is a path."""
 _NEVER_KEYS = ("/proc", "/sys", "/dev")
 """Here are private files whose content everybody knows."""
-_WORDS = {"store": "store", "audit": "audit log"}
+_WORDS = {"store": "store", "key": "master key", "audit": "audit log"}
 
 
 class Claim(Frozen):
@@ -54,12 +54,25 @@ def claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) 
         yield from _of_settings(project, said)
     if not project.named:
         for name in ("store", "audit"):
-            if name in found:
+            if name in found and may_be_a_link(found[name]):
                 yield from _of_link(name, found[name], project.directory)
     if "key" in found:
-        yield from _of_key(found["key"])
+        key = os.path.abspath(found["key"].partition(":")[2])
+        if os.path.islink(key):
+            # It may be beside a store that was named, elsewhere.
+            yield from _of_link("key", found["key"], os.path.dirname(key))
+        store = os.path.abspath(found["store"].partition(":")[2]) if "store" in found else ""
+        yield from _of_key(found["key"], key, store)
     elif "key" in said and not believed:
-        yield from _of_key(said["key"])
+        path = path_in("key", said["key"])
+        if path is not None and os.path.lexists(path):
+            yield from _of_key(said["key"], path)
+
+
+def may_be_a_link(url: str) -> bool:
+    """True for the URL of a default store or log that is a link, or whose directory is one."""
+    path = url.partition(":")[2]
+    return os.path.islink(path) or os.path.islink(os.path.dirname(path))
 
 
 def is_known(path: str) -> bool:
@@ -134,11 +147,8 @@ def _of_link(name: str, url: str, directory: str) -> Iterator[Claim]:
         yield Claim(_identity("link", os.path.abspath(path), real), f"--{name} {url}", text)
 
 
-def _of_key(url: str) -> Iterator[Claim]:
-    path = path_in("key", url)
-    if url.startswith("env:") or path is None or not os.path.lexists(path):
-        return
-    check("master key", path, f"name it with --key or STRONGROOM_KEY, such as {url}")
+def _of_key(url: str, path: str, beside: str = "") -> Iterator[Claim]:
+    check("master key", path, f"name it with --key or STRONGROOM_KEY, such as {url}", beside)
     if os.path.exists(path) and not is_known(path):
         yield key_claim(path)
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from strongroom import discovery
+from strongroom import bounds, discovery
 from strongroom.arguments import check_who
 from strongroom.discovery import STORE_FILES, Project
 from strongroom.errors import ConfigError
 from strongroom.frozen import Frozen
-
-if TYPE_CHECKING:
-    from strongroom.bounds import Claim
 
 VARIABLE = "SECRETS_MASTER_KEY"
 KEY_FILE = "master.key"
@@ -95,7 +92,7 @@ class Review(Frozen):
 
     __slots__ = ("claims", "config", "project")
 
-    def __init__(self, claims: tuple[Claim, ...], config: Config, project: Project) -> None:
+    def __init__(self, claims: tuple[bounds.Claim, ...], config: Config, project: Project) -> None:
         self.claims = claims
         self.config = config
         self.project = project
@@ -108,7 +105,8 @@ def load(
 
     `config` names the file of settings, in place of the one that is found.
 
-    Raises `ConfigError` naming the setting and where it was found, or the file that is not believed.
+    Raises `ConfigError` naming the setting and where it was found, or the file that is not believed, and
+    `StoreNotFoundError` when the only store is one that a stranger could put there.
     """
     reviewed = review(environ, start, config, **arguments)
     if reviewed.claims:
@@ -127,7 +125,8 @@ def review(
     if environ.get(VARIABLE) and not project.named:
         # What the user has put into the environment counts more than what lies in a directory.
         said.pop("key", None)
-    given = _from_environment(environ)
+    variables = [variable for variable in environ if variable.startswith("STRONGROOM_")]
+    given = _from_environment(environ, variables)
     for setting, value in arguments.items():
         if value is not None:
             given[setting] = _checked(setting, value, "argument")
@@ -136,7 +135,8 @@ def review(
     found: dict[str, str] = {}
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
     merged = _with_defaults(merged, environ, found)
-    _check_spelling(environ, merged.key)
+    if variables:
+        _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
 
 
@@ -150,9 +150,9 @@ def _from_file(project: Project) -> dict[str, Any]:
     return document
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(environ: Mapping[str, str], variables: Iterable[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for variable in environ:
+    for variable in variables:
         if variable in _VARIABLES and (text := environ[variable]):
             name = _VARIABLES[variable]
             value = _number(name, text) if isinstance(getattr(_DEFAULTS, name), int) else text
@@ -160,10 +160,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def _check_spelling(environ: Mapping[str, str], key: str) -> None:
+def _check_spelling(variables: Iterable[str], key: str) -> None:
     known = {*_VARIABLES, *_OTHER_VARIABLES, key.removeprefix("env:")}
-    unknown = [variable for variable in environ if variable.startswith("STRONGROOM_") and variable not in known]
-    if unknown:
+    if unknown := [variable for variable in variables if variable not in known]:
         from strongroom.spelling import check_variable
 
         for variable in unknown:
@@ -211,7 +210,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
-        there = [name for name in STORE_FILES if os.path.lexists(os.path.join(config.directory, name))]
+        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name))]
         name = there[0] if there else STORE_FILES[0]
         scheme = "sqlite" if name.endswith(".db") else "file"
         path = os.path.normpath(os.path.join(near, name))
@@ -219,6 +218,8 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         if there:
             discovery.check("store", os.path.join(config.directory, name), f"name it: --store {config.store}")
             found["store"] = config.store
+        else:
+            discovery.check_absent(os.path.join(config.directory, name))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, "logs", "secrets_audit.log"))
         config = config._replace(audit=f"file:{log}")
@@ -226,23 +227,14 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     if "key" not in config.chosen and not environ.get(VARIABLE):
         for directory in (os.path.dirname(path_of(config.store) or ""), near):
             beside = os.path.normpath(os.path.join(directory, KEY_FILE))
-            if os.path.lexists(beside):
+            if discovery.is_there(os.path.abspath(beside)):
                 found["key"] = f"file:{beside}"
                 return config._replace(key=f"file:{beside}")
     return config
 
 
-def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) -> tuple[Claim, ...]:
-    if not said and "key" not in found and not any(map(_may_be_a_link, found.values())):
-        return ()
-    from strongroom import bounds
-
+def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) -> tuple[bounds.Claim, ...]:
     return tuple(bounds.claims(project, said, found))
-
-
-def _may_be_a_link(url: str) -> bool:
-    path = url.partition(":")[2]
-    return os.path.islink(path) or os.path.islink(os.path.dirname(path))
 
 
 def _refuse_what_is_not_allowed(reviewed: Review) -> None:

@@ -9,16 +9,18 @@ import os
 import re
 import stat
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from strongroom import files, trust
-from strongroom.errors import ConfigError
+from strongroom.errors import ConfigError, StoreNotFoundError
 from strongroom.frozen import Frozen
 from strongroom.warning import StrongroomWarning
 
 SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")
 _LARGEST = 4 * 2**20
+_OWN_DIRECTORY = "Work in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
 _TABLE = re.compile(rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]", re.MULTILINE)
 
 
@@ -52,11 +54,11 @@ def find(start: str) -> Project:
     """
     here = directory = os.path.abspath(start)
     while True:
-        if _is_there(settings := os.path.join(directory, SETTINGS_FILE)):
+        if is_there(settings := os.path.join(directory, SETTINGS_FILE)):
             return Project(_trusted(settings), directory, False, settings)
-        if _is_there(settings := os.path.join(directory, PYPROJECT), warn=False) and _has_table(settings):
+        if is_there(settings := os.path.join(directory, PYPROJECT), warn=False) and _has_table(settings):
             return Project(_trusted(settings), directory, False, settings)
-        if any(_is_there(os.path.join(directory, name)) for name in STORE_FILES):
+        if any(is_there(os.path.join(directory, name)) for name in STORE_FILES):
             return Project(directory=directory)
         parent = os.path.dirname(directory)
         if parent == directory:
@@ -83,9 +85,12 @@ def parse(project: Project) -> dict[str, Any]:
     return document
 
 
-def check(what: str, path: str, otherwise: str) -> None:
-    """Raise `ConfigError` when others could have put this file there; `otherwise` says how to name it instead."""
-    if found := trust.fault(path):
+def check(what: str, path: str, otherwise: str, beside: str = "") -> None:
+    """Raise `ConfigError` when others could have put this file there; `otherwise` says how to name it instead.
+
+    `beside` is a path that has passed this check.
+    """
+    if found := trust.fault(path, beside):
         mend = f"run `{found.mend}`" if found.mend else "move the project to a directory of your own"
         raise ConfigError(
             f"the {what} {path} was found, not named, and is not used: {found}, so it could be somebody else's. "
@@ -93,17 +98,28 @@ def check(what: str, path: str, otherwise: str) -> None:
         )
 
 
+def check_absent(path: str) -> None:
+    """Raise `StoreNotFoundError` when the store that would be the default one was passed over."""
+    with suppress(FileNotFoundError):
+        status = os.lstat(path)
+        if trust.is_strangers(path, status):
+            raise StoreNotFoundError(
+                f"there is no store of yours here: {path} belongs to another user (uid {status.st_uid}), and anybody "
+                f"could put it there. {_OWN_DIRECTORY}, or name a store with --store or STRONGROOM_STORE"
+            )
+
+
 def check_new(directory: str) -> None:
     """Raise `ConfigError` for a directory in which a new store would not be found afterwards."""
     if found := trust.fault(directory):
-        mend = f"Run `{found.mend}`, or make" if found.mend else "Make"
+        mend = f" Run `{found.mend}`, or:" if found.mend else ""
         raise ConfigError(
-            f"nothing is made in {directory}, as others could change it: {found}. {mend} a directory of your own and "
-            "go there, such as: mkdir ~/secrets && cd ~/secrets. Or name everything, each time: --store, --key, --audit"
+            f"nothing is made in {directory}, as others could change it: {found}.{mend} {_OWN_DIRECTORY}. "
+            "Or name everything, each time: --store, --key, --audit"
         )
 
 
-def _is_there(path: str, *, warn: bool = True) -> bool:
+def is_there(path: str, *, warn: bool = True) -> bool:
     """True for a file or link at `path` that counts, whether it may be used or must be complained about."""
     try:
         status = os.lstat(path)

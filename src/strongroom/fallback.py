@@ -66,7 +66,11 @@ def _manager() -> SecretsManager | None:
         return _default
     with _lock:
         if _default is None:
-            config = configuration.load()
+            try:
+                config = configuration.load()
+            except StoreNotFoundError as error:
+                _warn(f"{error}; until then secrets come from the environment", 4)
+                return None
             _on_error = config.on_error
             _default = _open(config)
         return _default

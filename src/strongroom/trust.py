@@ -35,12 +35,17 @@ class Fault(Frozen):
         return f"{self.path} {self.why}"
 
 
-def fault(path: str) -> Fault | None:
+def fault(path: str, beside: str = "") -> Fault | None:
     """Return what lets another user decide what is at `path`, None when nothing does.
 
-    What does not exist is not judged, only the way to it.
+    What does not exist is not judged, only the way to it. `beside` is a path that was judged before and was right: of a
+    file in the same directory only the file itself is looked at.
     """
     try:
+        if beside and os.path.dirname(path) == os.path.dirname(beside):
+            status = os.lstat(path)
+            if not stat.S_ISLNK(status.st_mode):
+                return _judge(path, status)
         return next((found for step, status in steps(path) if (found := _judge(step, status))), None)
     except OSError as error:
         return Fault("", path, f"cannot be examined: {error.strerror}")

@@ -45,6 +45,9 @@ def _why_not() -> str:
 
 two_users = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
 
+ME = None if _why_not() else VICTIM
+"""Whom `home` belongs to, for `python_as`: the victim, or whoever runs the tests."""
+
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
