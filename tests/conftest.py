@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ def _own_directory() -> str:
                 return directory
         except OSError:
             continue
-    sys.exit("the tests need a directory in which nobody else can write: set TMPDIR to one")
+    return tempfile.gettempdir()
 
 
 # Where pytest makes the directories of `tmp_path`; before the first of them.

@@ -144,6 +144,11 @@ def test_a_key_beside_the_store_is_taken_unless_the_variable_is_set(project):
         ("max_versions = 0", "from 1 to 10,000"),
         ("max_versions = 10001", "from 1 to 10,000"),
         ("audit_max_bytes = -1", "audit_max_bytes is -1; give 0 or more"),
+        (f"audit_max_bytes = {10**18}", "of at most 18 digits"),
+        (f"audit_max_bytes = {'9' * 5000}", "is not TOML"),
+        (f"actor = {'[' * 5000}", "is not TOML"),
+        ('store = "sqlite:a\\u0000b"', "store has a NUL"),
+        ('key = "passphrase:\\u0000"', "key has a NUL"),
         ("audit_keep = -1", "audit_keep is -1; give 0 or more"),
         ('sync = "sometimes"', "sync is 'sometimes'; use one of: write, fsync"),
         ('on_error = "ignore"', "use one of: raise, fallback"),
@@ -298,3 +303,18 @@ def test_a_name_that_could_act_is_refused(name, text):
 @pytest.mark.parametrize("text", ["älice", "alice@example.com", "CORP\\alice", "system:serviceaccount:a/b", "uid:7"])
 def test_usual_names_are_taken(text):
     assert load({}, actor=text).actor == text
+
+
+def test_a_working_directory_that_is_gone_is_an_error(project, monkeypatch):
+    gone = project / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match="the working directory is gone"):
+        load({})
+    monkeypatch.chdir(project)
+
+
+def test_a_name_with_a_nul_names_no_file():
+    with pytest.raises(ConfigError, match=r"cannot be read: .*null"):
+        load({}, config="a\0b")

@@ -185,14 +185,16 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if type(value) is not type(getattr(_DEFAULTS, name)):
         kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{source}: {name} has a NUL character")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name in ("actor", "service") and value:
         check_who(name, value, source)
     if name == "max_versions" and not 1 <= value <= 10_000:
         raise ConfigError(f"{source}: max_versions is {value}; give a number from 1 to 10,000")
-    if isinstance(value, int) and value < 0:
-        raise ConfigError(f"{source}: {name} is {value}; give 0 or more")
+    if isinstance(value, int) and not 0 <= value < 10**18:
+        raise ConfigError(f"{source}: {name} is {value}; give 0 or more, of at most 18 digits")
     return value
 
 

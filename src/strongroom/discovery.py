@@ -21,7 +21,7 @@ SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")
 _LARGEST = 4 * 2**20
 _OWN_DIRECTORY = "Work in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
-_TABLE = re.compile(rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]", re.MULTILINE)
+_TABLE = rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]"
 
 
 class Project(Frozen):
@@ -52,7 +52,10 @@ def find(start: str) -> Project:
     Raises `ConfigError` for a file of settings that others than root and the user could have written, or whose
     directories could.
     """
-    here = directory = os.path.abspath(start)
+    try:
+        here = directory = os.path.abspath(start)
+    except OSError as error:
+        raise ConfigError(f"the working directory is gone: {error.strerror}; change to another one") from None
     while True:
         if is_there(settings := os.path.join(directory, SETTINGS_FILE)):
             return Project(_trusted(settings), directory, False, settings)
@@ -75,7 +78,8 @@ def parse(project: Project) -> dict[str, Any]:
         return {}
     try:
         document = tomllib.loads(project.content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError: it is no TOML, no text, or has a number of thousands of digits.
         raise ConfigError(f"{path} is not TOML: {error}") from None
     if os.path.basename(path) == PYPROJECT:
         tool = document.get("tool")
@@ -137,7 +141,7 @@ def is_there(path: str, *, warn: bool = True) -> bool:
 
 def _has_table(project: str) -> bool:
     # Reading TOML costs milliseconds at start-up; most projects have no such table.
-    return _TABLE.search(_read(project)) is not None
+    return re.search(_TABLE, _read(project), re.MULTILINE) is not None
 
 
 def _trusted(settings: str) -> bytes:
@@ -151,5 +155,5 @@ def _read(path: str) -> bytes:
         descriptor = files.open_file(path, owners=(os.stat(path).st_uid,), largest=_LARGEST, follow=True)
         with open(descriptor, "rb") as file:
             return file.read(_LARGEST + 1)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path!a} cannot be read: {getattr(error, 'strerror', None) or error}") from None

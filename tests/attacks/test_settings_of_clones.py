@@ -366,6 +366,13 @@ def test_a_key_that_init_was_given_is_known_from_then_on(clone):
     assert main(["list"]) == 0
 
 
+def test_a_key_that_rekey_was_given_is_known_from_then_on(clone):
+    assert main(["init", "-y"]) == 0
+    assert main(["rekey", "master", "--to", "file:theirs.key"]) == 0
+    os.rename("theirs.key", "master.key")
+    assert main(["list"]) == 0
+
+
 @pytest.mark.parametrize("kind", ["made", "given"])
 def test_where_files_carry_no_notes_the_key_is_remembered_in_the_home(clone, kind, monkeypatch, capsys):
     monkeypatch.setattr("strongroom.files.mark", lambda file: False)
