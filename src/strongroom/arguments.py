@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strongroom.errors import InvalidInputError, InvalidValueError
+from strongroom.errors import ConfigError, InvalidInputError, InvalidValueError
 from strongroom.model import HIGHEST_VERSION
 from strongroom.moment import now
 
@@ -21,6 +21,8 @@ MAX_CUSTOM_KEY, MAX_CUSTOM_TEXT = 128, 512
 """Characters of a key and a text of the custom metadata."""
 _LONGEST = 1e10
 _LONGEST_AGO = 1e12
+LONGEST_WHO = 200
+_WHO = "._-@:/+=,%\\"
 
 
 def check_version(version: int, what: str = "version") -> None:
@@ -80,10 +82,28 @@ def check_field(field: str) -> str:
 
 
 def check_actor(actor: str) -> str:
-    """Return `actor` if it is text that is not empty; raises `InvalidInputError`."""
+    """Return `actor` if it can go on record; raises `InvalidInputError`."""
     if type(actor) is not str or not actor:
         raise InvalidInputError("an actor is text and not empty, such as 'alice' or 'billing-service'")
+    check_who("actor", actor)
     return actor
+
+
+def check_who(what: str, text: str, source: str = "") -> None:
+    """Raise `ConfigError` for the name of an actor or a service that could mean something to a shell or a terminal.
+
+    Such names reach logs, terminals and scripts of others, who do not expect that anything in them could act.
+    """
+    if len(text) > LONGEST_WHO or text != clean_who(text):
+        raise ConfigError(
+            f"{source and f'{source}: '}{what} is {text[:80]!a}; give at most {LONGEST_WHO} letters, digits, "
+            f"spaces and any of {_WHO}"
+        )
+
+
+def clean_who(text: str) -> str:
+    """Return a name that was not given but derived, such as that of the running script, as `check_who` takes it."""
+    return "".join(c if c.isalnum() or c in _WHO or c == " " else "_" for c in text[:LONGEST_WHO])
 
 
 def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None) -> Attributes:

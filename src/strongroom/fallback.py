@@ -77,7 +77,11 @@ def _manager() -> SecretsManager | None:
         return _default
     with _lock:
         if _default is None:
-            config = configuration.load()
+            try:
+                config = configuration.load()
+            except StoreNotFoundError as error:
+                _warn(f"{error}; until then secrets come from the environment", 4)
+                return None
             _on_error = config.on_error
             _default = _open(config)
         return _default
@@ -93,7 +97,8 @@ def _open(config: Config) -> SecretsManager | None:
             raise
         _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 6)
     except NoKeyError as error:
-        if "key" in config.chosen:
+        # A key file that is there and cannot be read is no reason to do without.
+        if "key" in config.chosen or not config.key.startswith("env:"):
             raise
         _warn(f"{error}; until then secrets come from the environment", 6)
     return None

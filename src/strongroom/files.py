@@ -13,9 +13,9 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-"""As many as Linux follows."""
 ANYBODY: Collection[int] = range(1 << 32)
 """Every user id, where it does not matter whose a file is."""
+_MADE = "user.strongroom.made"
 
 
 class UnsafeFileError(OSError):
@@ -116,7 +116,7 @@ def make_directories(directory: str, mode: int = 0o700) -> None:
     missing, directory = [], os.path.abspath(directory)
     while not os.path.isdir(directory):
         missing.append(directory)
-        parent = os.path.dirname(directory)
+        parent = os.path.dirname(directory) or os.curdir
         if parent == directory:
             break
         directory = parent
@@ -166,3 +166,30 @@ def _move_to_unused(draft: str, path: str) -> None:
         # No hard links here (FAT, some network mounts): whoever makes the empty file has won the name.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         os.replace(draft, path)
+
+
+def mark(file: int | str) -> bool:
+    """Note at a file (descriptor or path) that it was made, or accepted, on this file system; False when it cannot be.
+
+    The note is an extended attribute that holds the file's inode number. git and zip carry no attributes, and a copy of
+    the file has another number, so a file that came from elsewhere has no valid note.
+    """
+    try:
+        os.setxattr(file, _MADE, b"%d" % os.stat(file).st_ino)
+    except OSError:
+        return False
+    return True
+
+
+def is_marked(path: str) -> bool:
+    """True for a file that `mark` has marked at this very inode."""
+    try:
+        return os.getxattr(path, _MADE) == b"%d" % os.stat(path).st_ino
+    except OSError:
+        return False
+
+
+def unmark(path: str) -> None:
+    """Take the note of `mark` away, if there is one."""
+    with suppress(OSError):
+        os.removexattr(path, _MADE)

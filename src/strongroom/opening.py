@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
-from strongroom import drivers
+from strongroom import discovery, drivers
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision
@@ -36,13 +36,10 @@ from strongroom.manager import SecretsManager
 from strongroom.model import HEADER
 from strongroom.moment import now
 from strongroom.unlock import initialise
+from strongroom.warning import StrongroomWarning as StrongroomWarning
 
 if TYPE_CHECKING:
     from strongroom.protocols import AuditSink, KeyProvider, Store
-
-
-class StrongroomWarning(UserWarning):
-    """Something works, but not as a careful operator would want it."""
 
 
 @leaves_no_values
@@ -62,7 +59,7 @@ def open(
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
-    `strongroom.config.Config`.
+    `strongroom.config.Config`, and `config`, which names the file of settings.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
@@ -113,6 +110,8 @@ def init(
     if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
+    if settings is None and "store" not in config.chosen:
+        discovery.check_new(config.directory)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
     if config.store_id:
         raise ConfigError(
@@ -131,10 +130,25 @@ def init(
             made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+        _accept_key(config)
         return _unlock(made, provider, sink, config, source, new=True)
     except BaseException:
         made.close()
         raise
+
+
+def _accept_key(config: Config) -> None:
+    """Let the key file of a new store be found later, where it lies so that it would be."""
+    path = configuration.path_of(config.key)
+    if path is None or config.key.startswith("env:") or os.path.basename(path) != configuration.KEY_FILE:
+        return
+    beside = os.path.dirname(configuration.path_of(config.store) or "")
+    if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
+        from strongroom import bounds
+
+        # Where it cannot be remembered it must be named, as it has been now.
+        with suppress(ConfigError, OSError):
+            bounds.accept_key(path)
 
 
 def load(
@@ -211,7 +225,7 @@ def _manager(
     if revision < newest:
         _refuse_rollback(store, audit, revision, newest, config)
     policy = None
-    if config.policy:
+    if config.policy or "policy" in config.chosen:
         from strongroom.policy import parse
 
         policy = parse(config.policy)
@@ -279,12 +293,12 @@ def _is_under_git(store: Store) -> bool:
 
 def actor_of(config: Config) -> str:
     """Return who acts."""
-    return config.actor or os_user()
+    return config.actor or clean_who(os_user())
 
 
 def service_of(config: Config) -> str:
     """Return which program acts."""
-    return config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    return config.service or clean_who(os.path.basename(sys.argv[0] if sys.argv else "")) or "python"
 
 
 def os_user() -> str:

@@ -16,7 +16,7 @@ from .pages import PORT, Block, Reader, blocks, promised, text
 
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
-    "docs/quickstart.md": ("python3 -m venv", "mkdir /tmp/first-steps"),
+    "docs/quickstart.md": ("python3 -m venv", "mkdir ~/first-steps"),
     "docs/production.md": (),
     "docs/rotation.md": (),
 }

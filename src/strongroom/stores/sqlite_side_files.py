@@ -43,8 +43,8 @@ def side_files(database: Database) -> SideFiles:
     return _inode(database.path + "-wal"), _inode(database.path + "-shm")
 
 
-def owners(database: Database, found: os.stat_result) -> Collection[int] | None:
-    """Return whose files beside the database are trusted, besides root's and ours; None for everybody's.
+def owners(database: Database, found: os.stat_result) -> Collection[int]:
+    """Return whose files beside the database are trusted, besides root's and ours.
 
     Several users may share a store through a group. Each of them makes side files, and SQLite gives these away only as
     root. So they are all trusted if nobody can make a file there who could not write the database itself.
@@ -52,7 +52,7 @@ def owners(database: Database, found: os.stat_result) -> Collection[int] | None:
     directory = os.stat(os.path.dirname(database.path))
     everybody = found.st_mode & 0o002
     if directory.st_uid in (0, os.geteuid(), found.st_uid) and (everybody or _writers(directory) <= _writers(found)):
-        return None
+        return files.ANYBODY
     return (found.st_uid,)
 
 
