@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.errors import StoreError
 from strongroom.files import sync_directory
@@ -19,6 +19,9 @@ from strongroom.stores.file_document import Document, parse
 from strongroom.stores.file_lock import FileLock
 from strongroom.stores.placing import absolute, make_new, os_error, write_whole
 from strongroom.stores.snapshot import Draft, Snapshot
+
+if TYPE_CHECKING:
+    from strongroom.protocols import Reports
 
 
 class FileStore:
@@ -84,6 +87,13 @@ class FileStore:
         """True: a commit leaves nothing of the file before it. Copies, such as those in git, are out of reach."""
         self._check_open()
         return True
+
+    @property
+    def reports(self) -> Reports:
+        """What running processes report; see `strongroom.protocols.Reporting`."""
+        from strongroom.stores.reports import DirectoryReports
+
+        return DirectoryReports(self._path, self.url)
 
     def close(self) -> None:
         """Forget what was read; closing twice is no error."""
