@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 import strongroom
+from strongroom import files
 from strongroom.manager import SecretsManager
 from strongroom.protocols import Store
 
@@ -100,6 +105,20 @@ def events() -> Callable[..., list[tuple]]:
         return rows if count is None else rows[-count:]
 
     return events
+
+
+@pytest.fixture
+def safe_directory() -> Iterator[Path]:
+    """A new directory that nobody else can write to, or above; that of `tmp_path` lies in /tmp."""
+    made = None
+    for start in (os.path.expanduser("~"), "/"):
+        with suppress(OSError):
+            made = tempfile.mkdtemp(prefix=".strongroom-test-", dir=files.check_way(start))
+            break
+    if made is None:
+        pytest.skip("every directory here that we can write to can be written to by others")
+    yield Path(made)
+    shutil.rmtree(made)
 
 
 @pytest.fixture(autouse=True)

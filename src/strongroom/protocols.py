@@ -208,7 +208,8 @@ class Rotator(Protocol):
     up when it does not return in time.
 
     An attribute `grace` (seconds), where there is one, is how long the previous value stays valid for processes that
-    have not switched, when the secret does not say it.
+    have not switched, when the secret does not say it. A method `withhold(variables)`, where there is one, is told
+    which environment variables hold keys of the store; a rotator that starts programs keeps these from them.
     """
 
     def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -266,7 +266,17 @@ class Rotation:
     def _rotator(self, url: str) -> Rotator:
         if self._connect is None:
             raise NotFoundError("this manager was made without rotators; use strongroom.open()")
-        return self._connect(url, self._read)
+        rotator = self._connect(url, self._read)
+        withhold = getattr(rotator, "withhold", None)
+        if withhold is not None:
+            withhold(self._key_variables())
+        return rotator
+
+    def _key_variables(self) -> set[str]:
+        """Return the environment variables that hold a key of the store: this process's, and any recipient's."""
+        engine = self._access.engine
+        labels = [engine.provider.url, *(recipient.label for recipient in engine.unlocked.header.recipients)]
+        return {label.removeprefix("env:") for label in labels if label.startswith("env:")}
 
     def _read(self, name: str) -> Mapping[str, Any]:
         found = self._access.read(name, None)
