@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 
 import strongroom
-from strongroom import trust
+from strongroom import trust, ways
 from strongroom.discovery import SETTINGS_FILE, STORE_FILES
 from strongroom.manager import SecretsManager
 from strongroom.protocols import Store
@@ -141,6 +142,20 @@ def events() -> Callable[..., list[tuple]]:
         return rows if count is None else rows[-count:]
 
     return events
+
+
+@pytest.fixture
+def safe_directory() -> Iterator[Path]:
+    """A new directory that nobody else can write to, or above; that of `tmp_path` lies in /tmp."""
+    made = None
+    for start in (os.path.expanduser("~"), "/"):
+        with suppress(OSError):
+            made = tempfile.mkdtemp(prefix=".strongroom-test-", dir=ways.check_way(start))
+            break
+    if made is None:
+        pytest.skip("every directory here that we can write to can be written to by others")
+    yield Path(made)
+    shutil.rmtree(made)
 
 
 @pytest.fixture(autouse=True)

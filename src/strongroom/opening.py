@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
 from strongroom import discovery, drivers
+from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision

@@ -24,7 +24,8 @@ SKIPPED = {
 
 
 @pytest.fixture
-def reader(tmp_path, monkeypatch) -> Iterator[Reader]:
+def reader(safe_directory, monkeypatch) -> Iterator[Reader]:
+    tmp_path = safe_directory  # a program that rotates is not run from below /tmp
     for name in [name for name in os.environ if name.startswith(("STRONGROOM_", "SECRETS_MASTER_KEY"))]:
         monkeypatch.delenv(name)
     # What the first step of the quick start makes.

@@ -31,6 +31,7 @@ from strongroom.stores.sqlite_schema import check_schema
 if TYPE_CHECKING:
     import sqlite3
 
+    from strongroom.protocols import Reports
     from strongroom.stores.sqlite_connection import Connection
     from strongroom.stores.sqlite_pool import Pool
     from strongroom.stores.sqlite_session import Session
@@ -193,6 +194,13 @@ class SqliteStore:
         """
         with self._connections().lend() as session:
             return session.rebuild()
+
+    @property
+    def reports(self) -> Reports:
+        """What running processes report; see `strongroom.protocols.Reporting`."""
+        from strongroom.stores.reports import DirectoryReports
+
+        return DirectoryReports(self._database.path, self.url)
 
     def close(self) -> None:
         """Close all connections; closing twice is no error. Views and transactions that are under way end well."""
