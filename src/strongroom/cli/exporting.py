@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
+from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.manager import SecretsManager
 
@@ -26,6 +28,8 @@ def export(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         names = [prefix + name for name in args.name] or secrets.list_secrets(prefix)
         found = {name.removeprefix(prefix): _value(secrets, name) for name in names}
+    if args.format == "shell" and not out.json:
+        _check_shell(found, typed=bool(args.name))
     text = formats.render(found, "json" if out.json else FORMATS[args.format or "dotenv"])
     if args.output is None:
         out.data(text, end="")
@@ -42,6 +46,16 @@ def _value(secrets: SecretsManager, name: str) -> Any:
     if data is None:
         raise SecretNotFoundError(f"there is no secret {name!r} (or it has expired); nothing was exported", name=name)
     return data["value"] if list(data) == ["value"] else data
+
+
+def _check_shell(names: Iterable[str], *, typed: bool) -> None:
+    """Refuse names that would change what the user's shell runs, as `strongroom run` does."""
+    for name in names:
+        if decides_on_code(name) or (not typed and may_lead_to_code(name)):
+            raise InvalidInputError(
+                f"{name!r} would set a variable from which shells and other programs take settings or code; name the "
+                "secrets to export, without it, or take another format"
+            )
 
 
 def _write(path: str, content: bytes, *, force: bool) -> None:
