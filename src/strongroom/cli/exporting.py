@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from strongroom.cli import session
@@ -11,6 +12,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
+from strongroom.files import open_directory, write_all
 from strongroom.manager import SecretsManager
 
 FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
@@ -59,24 +61,37 @@ def _check_shell(names: Iterable[str], *, typed: bool) -> None:
 
 
 def _write(path: str, content: bytes, *, force: bool) -> None:
-    """Write a file that only its owner can read; it appears whole or not at all."""
-    draft = f"{path}.{os.urandom(6).hex()}.tmp"
+    """Write a file that only its owner can read; it appears whole or not at all, and survives a power loss."""
+    directory, name = os.path.split(path)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        at = open_directory(directory or ".", own_links=True)
         try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            if force:
-                os.replace(draft, path)
-            else:
-                os.link(draft, path)
+            _write_at(at, name, content, force=force)
         finally:
-            if os.path.lexists(draft):
-                os.unlink(draft)
+            os.close(at)
     except FileExistsError:
         raise InvalidInputError(f"{path} exists already and was left as it is; --force replaces it") from None
     except OSError as error:
         raise StrongroomError(f"{path} cannot be written: {error.strerror}; nothing was left there") from None
+
+
+def _write_at(at: int, name: str, content: bytes, *, force: bool) -> None:
+    """Write the file below the descriptor of its directory, whatever is at the directory's path by now."""
+    draft = f"{name}.{os.urandom(6).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600, dir_fd=at)
+    try:
+        with open(descriptor, "wb", buffering=0):
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        if force:
+            os.replace(draft, name, src_dir_fd=at, dst_dir_fd=at)
+        else:
+            os.link(draft, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=at)
+    os.fsync(at)
 
 
 COMMANDS = {
