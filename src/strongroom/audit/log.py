@@ -35,8 +35,8 @@ class AuditLog:
     `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
     this one answers), `revision` (of the store, after a write or when it was opened), `count`, `actor`, `service`,
     `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line of a stream is the
-    action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment had at
-    least) and `after` (the last events of other streams).
+    action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment had
+    at least) and `after` (the last events of other streams).
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
