@@ -72,13 +72,16 @@ class _Walk:
         self._events = self._segments = self._first = 0
         self._log: str | None = None
         self._wrote = False
+        self._header = b""
 
     def line(self, line: LogLine) -> None:
         position, text = line.position, line.text
         if position.log != self._log or position.segment != self._found.segment:
             self._enter(position)
         self._found.line += 1
-        if position.offset == 0 and text.startswith(_HEADER):
+        if text.startswith(_HEADER) and (position.offset == 0 or text == self._header):
+            # Two processes that begin a segment at once both write its header.
+            self._header = text
             return
         for offset, piece in pieces(text):
             self._piece(piece, position._replace(offset=position.offset + offset))
