@@ -11,6 +11,7 @@ Event = dict[str, Any]
 """One event: the fields that `AuditLog` describes, as JSON gives them."""
 BEGIN = b'{"id":"'
 _starts = re.compile(re.escape(BEGIN))
+_HEX = frozenset(b"0123456789abcdef")
 
 
 def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
@@ -24,6 +25,15 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
         starts.insert(0, 0)
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         yield start, text[start:end]
+
+
+def event_id(piece: bytes) -> tuple[str, int] | None:
+    """Return stream and seq of an event, or None when it does not begin with an id that a writer gives."""
+    id = piece[len(BEGIN) : 60].partition(b'"')[0]
+    stream, _, seq = id.partition(b"-")
+    if len(stream) != 16 or not piece.startswith(BEGIN) or not _HEX.issuperset(stream):
+        return None
+    return (stream.decode(), int(seq)) if seq.isdigit() and len(seq) <= 18 and seq[0] != 48 else None
 
 
 def parse(piece: bytes) -> Event | None:

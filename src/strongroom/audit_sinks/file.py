@@ -7,7 +7,7 @@ import os
 import time
 from _weakrefset import WeakSet
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place
@@ -122,16 +122,15 @@ class FileSink:
                 os.fdatasync(self._fd)
 
     def where(self) -> str:
-        """Return what names this log whatever the spelling of its path: the path, and its directory's own number.
+        """Return what names this log whatever the spelling of its path: the path, a space, and its directory's number.
 
-        The number is the same through another mount, and of no other directory on any disk.
+        The number is the same through another mount, and no other directory on any disk has it; `-` when there is none.
         """
-        try:
-            found = os.stat(self._place.folder)
-            number = f" {os.statvfs(self._place.folder).f_fsid:x}:{found.st_ino:x}"
-        except OSError:
-            number = ""
-        return f"file:{self._place.path}{number}"
+        number = "-"
+        with suppress(OSError):
+            disk, directory = os.statvfs(self._place.folder).f_fsid, os.stat(self._place.folder).st_ino
+            number = f"{disk:x}:{directory:x}" if disk else "-"
+        return f"file:{self._place.path} {number}"
 
     def compressed(self) -> list[str]:
         """Return the names of files beside the log that could be compressed segments, which are not read."""

@@ -1,9 +1,9 @@
 """Makes, finds and rolls over the files of a log.
 
 No process waits for one that was stopped. An empty file is linked into the place of the log, so one of several
-processes makes it. Whoever finds it empty writes its header, and the first header counts. The number is chosen while the
-file is there, so nobody can have given it to another segment meanwhile. A process that rolls over holds a lock of the
-full segment; one that does not get that lock goes on in the full segment.
+processes makes it. Whoever finds it empty writes its header, and the first header counts. Its number is chosen while
+the file is there, so nobody can have given it to another segment meanwhile. A process that rolls over holds a lock of
+the full segment; one that does not get that lock goes on in the full segment.
 """
 
 from __future__ import annotations
