@@ -11,6 +11,8 @@ Event = dict[str, Any]
 """One event: the fields that `AuditLog` describes, as JSON gives them."""
 BEGIN = b'{"id":"'
 _starts = re.compile(re.escape(BEGIN))
+_SHORTEST = 100
+"""Bytes that the fields which every event has need at least; there can be millions of shorter lines."""
 _HEX = frozenset(b"0123456789abcdef")
 
 
@@ -38,6 +40,8 @@ def event_id(piece: bytes) -> tuple[str, int] | None:
 
 def parse(piece: bytes) -> Event | None:
     """Return the event, or None when the piece is not one."""
+    if len(piece) < _SHORTEST:
+        return None
     try:
         event = json.loads(piece)
     except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as quote
 
 from strongroom.audit.authentic import Authenticator
-from strongroom.audit.parsing import Event, parse, pieces
+from strongroom.audit.parsing import BEGIN, Event, parse, pieces
 from strongroom.errors import InvalidInputError
 from strongroom.model import ACTIONS, OUTCOMES, LogLine
 from strongroom.protocols import AuditSink
@@ -93,7 +93,8 @@ class _Walk:
             enough = self._shown == limit
             if (enough or (position.segment, position.offset) < self._end) and not self._waiting.count:
                 break
-            self._line(line, needle in line.text and not enough)
+            if BEGIN in line.text:
+                self._line(line, needle in line.text and not enough)
         return list(self._told(limit))
 
     def _told(self, limit: int | None) -> Iterator[Event]:

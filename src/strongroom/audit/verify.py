@@ -90,6 +90,9 @@ class _Walk:
             # Two processes that begin a segment at once both write its header.
             self._header = text
             return
+        if not text:
+            # A writer that takes another's line for torn begins with a line feed; the empty line means nothing.
+            return
         if line.skipped:
             self._problem(f"a line of more than {MAX_LINE_BYTES:,} bytes, which no event has")
         for offset, piece in pieces(text):
@@ -165,7 +168,6 @@ class _Walk:
     def _piece(self, piece: bytes, position: Position, *, is_cut: bool) -> None:
         event = parse(piece)
         if event is None:
-            # A writer that takes another's line for torn begins with a line feed; the empty line means nothing.
             if piece and is_torn(piece):
                 self._found.note("a torn line, from a crash or a full disk")
                 self._zeros += piece.count(b"\0")

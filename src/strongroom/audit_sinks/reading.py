@@ -79,7 +79,8 @@ def forwards(segment: Segment) -> Iterator[LogLine]:
         while offset < size and (text := file.readline(min(size - offset, MAX_LINE_BYTES + 1))):
             start, skipped = offset, 0
             offset += len(text)
-            while len(text) > MAX_LINE_BYTES and text[-1] != 10:
+            is_long = len(text) > MAX_LINE_BYTES
+            while is_long and text[-1] != 10:
                 more = file.readline(min(size - offset, _BLOCK))
                 offset += len(more)
                 text += more
