@@ -30,14 +30,15 @@ def open_file(
     flags: int = os.O_RDONLY,
     *,
     owners: Collection[int] = (),
+    group: int | None = None,
     largest: int | None = None,
     follow: bool = False,
 ) -> int:
     """Open an existing regular file and return its descriptor.
 
-    The file must belong to root, to the user of this process or to one of `owners` (user ids), and
-    have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a
-    FIFO.
+    The file must belong to root, to the user of this process, to one of `owners` (user ids) or to the group `group`,
+    and have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits
+    for a FIFO.
 
     Raises `OSError`, and `UnsafeFileError` for a file that is none of this.
     """
@@ -49,20 +50,27 @@ def open_file(
             raise UnsafeFileError(path, "it is a symbolic link; remove it") from None
         raise
     try:
-        check_file(path, os.fstat(descriptor), owners=owners, largest=largest)
+        check_file(path, os.fstat(descriptor), owners=owners, group=group, largest=largest)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
+def check_file(
+    path: str,
+    found: os.stat_result,
+    *,
+    owners: Collection[int] = (),
+    group: int | None = None,
+    largest: int | None = None,
+) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
     if stat.S_ISDIR(found.st_mode):
         raise UnsafeFileError(path, "it is a directory, not a regular file; name a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners:
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners and found.st_gid != group:
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")

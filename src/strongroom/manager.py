@@ -165,7 +165,11 @@ class SecretsManager:
         actor: str | None = None,
         since: datetime | float | str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the newest events first, at most `limit` of them, that match every filter given.
+        """Return the newest events first, at most `limit` authentic ones, that match every filter given.
+
+        Among them are at most as many lines that are not authentic, as anybody who can write to the log can add them:
+        they have the field `authentic`, False (None when they are another store's). The refusal of a wrong master key
+        is one of them, since without a key there is nothing to authenticate it with.
 
         `name` may end in `*`; `since` is a time (aware `datetime`, seconds since 1970, ISO 8601 text) or an age such as
         "24h" or "7d". Reading the log is an event too. Raises `InvalidInputError` for a filter that cannot be.
@@ -175,9 +179,11 @@ class SecretsManager:
 
         arguments.check_filters(limit, since, name=name, action=action, outcome=outcome, actor=actor)
         self._access.authorize("AUDIT", "list", "")
+        unlocked = self._access.engine.unlocked
         found = query(
-            self._access.audit.sink, limit=limit, name=name, action=action, outcome=outcome, actor=actor, since=since
-        )
+            self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY), unlocked.header.store, limit=limit, name=name,
+            action=action, outcome=outcome, actor=actor, since=since,
+        )  # fmt: skip
         self._access.ok("AUDIT", None, count=len(found))
         return found
 

@@ -11,6 +11,10 @@ MAX_PATH_BYTES = 1024
 MAX_VALUE_BYTES = 16 * 1024 * 1024
 HIGHEST_VERSION = (1 << 32) - 1
 """The highest number that a version can have."""
+MAX_EVENT_BYTES = 16 * 1024
+"""Of an event in the audit log; the longest names, actors and hosts together stay far below."""
+MAX_LINE_BYTES = 4 * MAX_EVENT_BYTES
+"""Of a line of the audit log that is read: torn events may stand before one that is whole."""
 
 SECRET = "secret/"
 """Paths of heads: the current version of each secret and its metadata."""
@@ -98,8 +102,11 @@ class Position(Frozen):
 class LogLine(Frozen):
     """One line of an audit log as it was read back, without its line feed."""
 
-    __slots__ = ("position", "text")
+    __slots__ = ("position", "text", "skipped")  # noqa: RUF023
 
-    def __init__(self, position: Position, text: bytes) -> None:
+    def __init__(self, position: Position, text: bytes, skipped: int = 0) -> None:
         self.position = position
         self.text = text
+        """At most `MAX_LINE_BYTES`: the end of a longer line."""
+        self.skipped = skipped
+        """How many bytes of a longer line stand before `text`, not counting NULs, which mean nothing."""

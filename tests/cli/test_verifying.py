@@ -96,7 +96,7 @@ def failures(result: str) -> list[str]:
         (lambda project: (project / "secrets.db").write_bytes(b"x" * 5000), "cannot be opened"),
         (lambda project: (project / "strongroom.toml").write_text("nonsense = 1"), "the settings are wrong"),
         (lambda project: (project / "master.key").write_text("nonsense"), "cannot be opened"),
-        (lambda project: damage_log(project), "problems in the audit log"),
+        (lambda project: damage_log(project), "in the audit log, first: event"),
     ],
 )
 def test_doctor_finds_what_is_wrong(store: Cli, project: Path, harm: Callable[[Path], object], words: str) -> None:
