@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from timeit import Timer
-from typing import NamedTuple
 
 from bench.contenders import Missing
 from bench.harness import Samples, ratio, turns
@@ -21,10 +19,10 @@ def hot_reads(plan: Plan, scratch: str) -> Section:
     """Compare the hot ways to read with a look-up in a dictionary, and with a caching client of a cloud service."""
     print(f"{KEY} …", file=sys.stderr)
     found = [(hot, _prepare(hot, os.path.join(scratch, KEY))) for hot in HOT if plan.wants(KEY, hot.key)]
-    walls = iter(_race([racer for _, racer in found if isinstance(racer, _Racer)], plan))
+    walls = iter(_race([racer for _, racer in found if isinstance(racer, Timer)], plan))
     rows = [
         Row(hot.key, hot.label, hot.keeps, wall=next(walls))
-        if isinstance(racer, _Racer)
+        if isinstance(racer, Timer)
         else Row(hot.key, hot.label, hot.keeps, missing=racer)
         for hot, racer in found
     ]
@@ -35,20 +33,14 @@ def hot_reads(plan: Plan, scratch: str) -> Section:
         " the value lies decrypted in a dictionary, is never renewed, and nobody knows who read it."
         " aws-secretsmanager-caching is the caching client of AWS Secrets Manager, with a stubbed service: every read"
         " that is timed is answered from its cache, which by default shows a change after up to an hour; it copies the"
-        ' whole answer of the service each time. With `sync = "ring"` a read is in the kernel before it is answered; a'
-        " thread in the background then needs some 3 µs to write its event to the log, here between the turns.",
+        " whole answer of the service each time.",
         rows,
         ours="live",
     )
     return section._replace(targets=[target for hot, _ in found for target in _targets(section, hot)])
 
 
-class _Racer(NamedTuple):
-    timer: Timer
-    settle: Callable[[], object]
-
-
-def _prepare(hot: Hot, scratch: str) -> _Racer | str:
+def _prepare(hot: Hot, scratch: str) -> Timer | str:
     """Return what times the contender, or why it is not here."""
     place = os.path.join(scratch, hot.key)
     os.makedirs(place)
@@ -58,15 +50,14 @@ def _prepare(hot: Hot, scratch: str) -> _Racer | str:
         return str(missing)
     if eval(hot.statement, names) != names["value"]:
         raise RuntimeError(f"{hot.label} does not give back what it was given")
-    return _Racer(Timer(hot.statement, globals=names), names.get("settle", lambda: None))
+    return Timer(hot.statement, globals=names)
 
 
-def _race(racers: list[_Racer], plan: Plan) -> list[Samples]:
+def _race(racers: list[Timer], plan: Plan) -> list[Samples]:
     samples: list[list[float]] = [[] for _ in racers]
-    loops = [max(1, round(plan.slice_seconds / (min(racer.timer.repeat(3, 1000)) / 1000))) for racer in racers]
+    loops = [max(1, round(plan.slice_seconds / (min(racer.repeat(3, 1000)) / 1000))) for racer in racers]
     for turn in turns(len(racers), plan.rounds):
-        racers[turn].settle()
-        samples[turn].append(racers[turn].timer.timeit(loops[turn]) / loops[turn])
+        samples[turn].append(racers[turn].timeit(loops[turn]) / loops[turn])
     return [tuple(each) for each in samples]
 
 

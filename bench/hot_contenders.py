@@ -23,8 +23,7 @@ class Hot(NamedTuple):
     label: str
     keeps: str
     prepare: Callable[[str], dict[str, Any]]
-    """Given an empty directory: the names that the statement uses, and `value`, what it must give. What is called
-    `settle` is called before each turn, outside the time."""
+    """Given an empty directory: the names that the statement uses, and `value`, what it must give."""
     statement: str
     limits: tuple[tuple[str, float], ...] = ()
     """At most so many times the time of another, by its key."""
@@ -40,15 +39,6 @@ def _live(place: str) -> dict[str, Any]:
 
 def _get_secret(place: str) -> dict[str, Any]:
     return {"get_secret": _open(place).get_secret} | _wanted()
-
-
-def _ring(place: str) -> dict[str, Any]:
-    wanted = _wanted()
-    secrets = _open(place, sync="ring")
-    # The first read of a name is no hot one, and the second makes the ring.
-    for _ in range(3):
-        secrets.get_secret(wanted["name"])
-    return {"get_secret": secrets.get_secret, "settle": lambda: secrets.get_audit_logs(1)} | wanted
 
 
 def _aws(place: str) -> dict[str, Any]:
@@ -89,17 +79,15 @@ def _wanted() -> dict[str, str]:
     return {"name": name, "value": value}
 
 
-def _open(place: str, **settings: str) -> strongroom.SecretsManager:
+def _open(place: str) -> strongroom.SecretsManager:
     Strongroom().fill(place, sample(SECRETS))
-    return strongroom.open(*where(place), **settings)
+    return strongroom.open(*where(place))
 
 
 HOT = (
     Hot(FLOOR, "floor", "**plain text**, no record, **stale** after a change", _dictionary, "table[name]"),
     Hot("live", "**live handle, `.value`**", "each version on record, further reads counted, never stale", _live,
         "handle.value", ((FLOOR, 6.0), ("aws", 0.05))),
-    Hot("ring", "**`get_secret`, `sync = \"ring\"`**", "each read on record, never stale", _ring, "get_secret(name)",
-        ((FLOOR, 25.0), ("aws", 0.05))),
     Hot("get", "**`get_secret`**", "each read on record, never stale", _get_secret, "get_secret(name)"),
     Hot("aws", AWS, "**plain text** in memory, no record here, **stale** for up to an hour", _aws,
         "cache.get_secret_string(name)"),

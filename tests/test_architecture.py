@@ -25,6 +25,7 @@ WORDS = {
     "strongroom.model",
     "strongroom.protocols",
     "strongroom.secret",
+    "strongroom.ways",
 }
 DRIVERS = ("strongroom.stores", "strongroom.key_providers", "strongroom.audit_sinks", "strongroom.rotators")
 EDGES = ("strongroom.cli", "strongroom.server", "strongroom.integrations", "strongroom.__main__", "strongroom.testing")

@@ -53,8 +53,7 @@ class Config(Frozen):
         self.service = service
         """Which program acts; empty for the name of the running script."""
         self.sync = sync
-        """`write`: events survive SIGKILL. `fsync`: they survive power loss. `ring`: as `write`, and a secret that was
-        read before is read faster."""
+        """`write`: events survive SIGKILL. `fsync`: they survive power loss."""
         self.audit_max_bytes = audit_max_bytes
         """Size at which the audit log goes on in a new file; 0 for never."""
         self.audit_keep = audit_keep
@@ -74,7 +73,7 @@ class Config(Frozen):
 
 _DEFAULTS = Config()
 _CHOICES = {
-    "sync": ("write", "fsync", "ring"),
+    "sync": ("write", "fsync"),
     "on_rollback": ("", "refuse", "warn"),
     "on_error": ("raise", "fallback"),
 }

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
+
+"""As many as Linux follows."""
+_EVERYBODY = range(1 << 32)
 
 
 class UnsafeFileError(OSError):
@@ -52,12 +56,37 @@ def open_file(
 
 def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
+    if stat.S_ISDIR(found.st_mode):
+        raise UnsafeFileError(path, "it is a directory, not a regular file; name a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid(), *owners):
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners:
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")
+
+
+def owners_beside(path: str, *more: int) -> Collection[int]:
+    """Return the user ids whose files are taken at `path`, besides root and our own.
+
+    Anybody may have made it in a directory that only its owner and group can write to. Where everybody can, as in
+    /tmp, it must be the owner of the directory, or one of `more`.
+    """
+    directory = os.stat(os.path.dirname(path) or ".")
+    return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else _EVERYBODY
+
+
+def check_only_name(path: str, descriptor: int) -> None:
+    """Raise `UnsafeFileError` when the open file at `path` has other names too (hard links).
+
+    A name that `make_new` gave it before it was killed is removed.
+    """
+    found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        _remove_drafts(path, found)
+        found = os.fstat(descriptor)
+    if found.st_nlink > 1:
+        raise UnsafeFileError(path, f"it has {found.st_nlink} names (hard links); remove the others")
 
 
 def make_new(path: str, write: Callable[[str], None]) -> None:
@@ -115,6 +144,15 @@ def sync_directory(path: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _remove_drafts(path: str, made: os.stat_result) -> None:
+    directory, name = os.path.split(path)
+    is_draft = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{16}}\.new").fullmatch
+    with suppress(OSError), os.scandir(directory or ".") as entries:
+        for entry in entries:
+            if is_draft(entry.name) and os.path.samestat(entry.stat(follow_symlinks=False), made):
+                os.unlink(entry.path)
 
 
 def _move_to_unused(draft: str, path: str) -> None:

@@ -104,7 +104,7 @@ class SecretsManager:
             return default
         if field is not None:
             return decode_data(found).get(arguments.check_field(field), default)
-        return single_value(name, found)
+        return _single_value(name, found)
 
     def get_data(self, name: str, *, version: int | None = None) -> dict[str, Any] | None:
         """Return all fields of a secret, or None when it is missing; a plain value is the field `value`."""
@@ -161,7 +161,6 @@ class SecretsManager:
         from strongroom.audit.query import query
 
         self._access.authorize("AUDIT", "list", "")
-        self._collect()
         found = query(
             self._access.audit.sink, limit=limit, name=name, action=action, outcome=outcome, actor=actor, since=since
         )
@@ -226,7 +225,6 @@ class SecretsManager:
             sink, keys = self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY)
             return verify(sink, keys, checkpoints, store=unlocked.header.store, progress=progress)
 
-        self._collect()
         report = self._access.view("AUDIT", "list", "", check)
         if report.ok:
             self._access.ok("AUDIT", None, reason="verify")
@@ -335,12 +333,8 @@ class SecretsManager:
         """
         return self._writing.destroy(name, numbers, with_history=with_history)
 
-    def _collect(self) -> None:
-        """Let the log hold what was answered until now, by any process."""
-        self._access.audit.collect()
 
-
-def single_value(name: str, found: bytes) -> Any:
+def _single_value(name: str, found: bytes) -> Any:
     """Return the value of a secret that has one; raises `InvalidValueError` when it has several fields."""
     value = decode_value(found)
     if not isinstance(value, dict):

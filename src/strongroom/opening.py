@@ -7,7 +7,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
@@ -17,7 +16,6 @@ from strongroom.audit.tail import last_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
-    AuditError,
     ConfigError,
     InvalidKeyError,
     NewerFormatError,
@@ -179,14 +177,7 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
         from strongroom.policy import parse
 
         policy = parse(config.policy)
-    manager = SecretsManager
-    if config.sync == "ring" and hasattr(sink, "rings"):
-        from strongroom.hot import HotSecretsManager
-
-        manager = HotSecretsManager
-    with suppress(AuditError):
-        audit.collect(only_dead=True)
-    return manager(
+    return SecretsManager(
         engine, audit, actor, max_versions=config.max_versions, policy=policy, connect_rotator=drivers.rotator
     )
 

@@ -22,9 +22,6 @@ class Rule(NamedTuple):
 class RulePolicy:
     """Allows what a rule allows, and nothing else."""
 
-    is_fixed = True
-    """The same question always has the same answer, so that a kept answer is right."""
-
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._patterns = [(_literal(rule.actor), _literal(rule.name), rule.capabilities) for rule in self.rules]

@@ -3,14 +3,11 @@ from collections.abc import Callable
 import pytest
 
 from strongroom.audit.log import AuditLog
-from strongroom.audit.ring import Ring
 from strongroom.audit_sinks.file import FileSink
 from strongroom.audit_sinks.memory import MemorySink
 
 KEYS = {1: b"k" * 32}
 STORE = "5" * 32
-CAPACITY = 20
-"""Records of each half of a ring."""
 
 
 @pytest.fixture
@@ -36,11 +33,3 @@ def start() -> Callable[..., AuditLog]:
 @pytest.fixture
 def log(start, sink):
     return start(sink)
-
-
-@pytest.fixture
-def ring(log, sink):
-    """A ring of this process with little room."""
-    ring = Ring(log, sink.rings, CAPACITY)
-    yield ring
-    ring.abandon()

@@ -416,10 +416,3 @@ def test_the_lock_is_not_taken_through_a_symlink(path, tmp_path):
     (path.parent / "audit.log.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AuditError, match="ELOOP"):
         FileSink(str(path)).append(b'{"n":1}\n')
-
-
-def test_the_rings_of_a_log_lie_beside_it(path):
-    sink = FileSink(str(path), sync="ring")
-    assert sink.rings == f"{path}.rings"
-    sink.append(b'{"n":1}\n')
-    assert [line.text for line in sink.lines()][1:] == [b'{"n":1}']

@@ -137,15 +137,8 @@ def run(kind, place, start, faults: Sequence[str]) -> dict[str, list[Operation]]
     return histories
 
 
-@pytest.fixture(params=["write", "ring"])
-def sync(request, master_key, monkeypatch) -> str:
-    """How events are written; with `ring`, `get_secret` answers from memory."""
-    monkeypatch.setenv("STRONGROOM_SYNC", request.param)
-    return request.param
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_eight_processes_read_and_write_is_linearizable(kind, sync, place, start):
+def test_what_eight_processes_read_and_write_is_linearizable(kind, master_key, place, start):
     histories = run(kind, place, start, ["none"] * PROCESSES)
     for name in NAMES:
         assert len({one.process for one in histories[name] if one.version}) == PROCESSES + 1, "not all were writing"
@@ -153,7 +146,7 @@ def test_what_eight_processes_read_and_write_is_linearizable(kind, sync, place, 
 
 
 @pytest.mark.parametrize(("kind", "fault"), [("sqlite", "deaf"), ("sqlite", "mute"), ("file", "deaf")])
-def test_one_process_of_four_with_a_planted_fault_is_found_out(kind, fault, sync, place, start):
+def test_one_process_of_four_with_a_planted_fault_is_found_out(kind, fault, master_key, place, start):
     histories = run(kind, place, start, [fault, "none", "none", "none"])
     found = [violation(history) for history in histories.values()]
     assert any(why and why.startswith("stale") for why in found), found

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import files, hot_ring
-from strongroom.audit.ring import Ring
+from strongroom import files
 from strongroom.audit_sinks import file as audit_file
 from strongroom.errors import AuditError, StoreError
 from strongroom.stores import placing
@@ -150,56 +149,6 @@ def test_opening_with_a_full_audit_disk_answers_nothing(kind, small_disk, tmp_pa
     fill(small_disk)
     with pytest.raises(AuditError), strongroom.open(url, audit=f"file:{small_disk}/audit.log") as secrets:
         secrets.get_secret("before")
-
-
-# Rings
-
-
-@pytest.fixture
-def small_rings(monkeypatch):
-    monkeypatch.setattr(hot_ring, "Ring", lambda log, directory: Ring(log, directory, capacity=100))
-    monkeypatch.setattr(hot_ring, "COLLECT_EVERY", 0.0)
-
-
-def read_until_full(secrets: strongroom.SecretsManager, answered: list[object]) -> None:
-    for _ in range(300):
-        answered.append(secrets.get_secret("before"))
-
-
-def test_a_ring_whose_log_is_on_a_full_disk_stops_with_an_error_and_loses_nothing(
-    small_disk, tmp_path, master_key, small_rings
-):
-    url, audit = f"sqlite:{tmp_path}/store", f"file:{small_disk}/audit.log"
-    with strongroom.init(url, audit=audit, sync="ring") as secrets:
-        secrets.set_secret("before", "kept")
-        answered = [secrets.get_secret("before") for _ in range(3)]
-        assert secrets._kept
-        ballast = fill(small_disk)
-        for _ in range(2):
-            with pytest.raises(AuditError, match="ENOSPC"):
-                read_until_full(secrets, answered)
-        # Every place of the ring was had beforehand.
-        assert len(answered) > 2 * 100
-        assert set(answered) == {"kept"}
-        ballast.unlink()
-        assert len(secrets.get_audit_logs(None, action="GET")) == len(answered)
-        assert secrets.verify_audit().problems == ()
-
-
-def test_no_ring_is_made_on_a_full_disk(small_disk, tmp_path, master_key, small_rings):
-    url, audit = f"sqlite:{tmp_path}/store", f"file:{small_disk}/audit.log"
-    with strongroom.init(url, audit=audit, sync="ring") as secrets:
-        secrets.set_secret("before", "kept")
-        ballast = fill(small_disk)
-        with pytest.raises(AuditError, match="ENOSPC"):
-            read_until_full(secrets, [])
-        assert not secrets._kept
-        ballast.unlink()
-        answered: list[object] = []
-        read_until_full(secrets, answered)
-        assert set(answered) == {"kept"}
-        assert secrets._kept
-        assert secrets.verify_audit().problems == ()
 
 
 # Simulated, for every machine

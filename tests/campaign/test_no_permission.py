@@ -197,21 +197,3 @@ def test_another_user_who_may_write_the_log_may_also_rotate_it(files):
         report = secrets.verify_audit()
         assert (report.problems, report.segments > 2) == ((), True)
     as_nobody(rotate)
-
-
-def test_a_user_who_may_make_no_ring_writes_each_read_to_the_log(open_place, master_key):
-    url, audit = f"sqlite:{open_place}/store/secrets", f"file:{open_place}/log/audit.log"
-    with strongroom.init(url, audit=audit, sync="ring") as secrets:
-        secrets.set_secret("name", "value")
-    for folder in ("store", "log"):
-        for path in [open_place / folder, *(open_place / folder).iterdir()]:
-            path.chmod(0o777 if path.is_dir() else 0o666)
-    (open_place / "log" / "audit.log.rings").mkdir(mode=0o700, exist_ok=True)
-
-    def read() -> None:
-        with strongroom.open(url, audit=audit, sync="ring", actor="nobody") as secrets:
-            assert [secrets.get_secret("name") for _ in range(5)] == ["value"] * 5
-            assert secrets._kept == {}
-            assert len(secrets.get_audit_logs(None, action="GET", actor="nobody")) == 5
-
-    as_nobody(read)

@@ -139,7 +139,7 @@ def test_keygen_prints_a_key_or_writes_a_private_file(cli: Cli, project: Path) -
 
 KEY = ["master.key", "master.key.*.new"]
 DATABASE = ["secrets.db", "secrets.db-*", "secrets.db.*.new"]
-DOCUMENT = ["secrets.enc.lock", "secrets.enc.*.new", ".secrets.enc.tmp"]
+DOCUMENT = ["secrets.enc.lock", "secrets.enc.*.new", ".secrets.enc.*.tmp"]
 LOG = ["logs/secrets_audit.log", "logs/secrets_audit.log.*"]
 
 
@@ -177,7 +177,6 @@ def test_git_sees_nothing_of_a_store_in_use_but_a_document(
 ) -> None:
     subprocess.run(["git", "init", "-q"], check=True)
     monkeypatch.setenv("STRONGROOM_STORE", url)
-    monkeypatch.setenv("STRONGROOM_SYNC", "ring")
     monkeypatch.setenv("STRONGROOM_AUDIT_MAX_BYTES", "3000")
     cli("init", "-y")
     with strongroom.open() as secrets:

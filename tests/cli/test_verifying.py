@@ -15,8 +15,6 @@ from urllib.parse import quote
 import pytest
 
 from strongroom import SecretsManager, drivers
-from strongroom.audit.log import AuditLog
-from strongroom.audit.ring import Ring
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
 from strongroom.errors import StoreError
@@ -128,22 +126,6 @@ def test_doctor_takes_a_key_that_an_access_control_list_gives_to_this_user_alone
 def damage_log(project: Path) -> None:
     log = project / "logs" / "secrets_audit.log"
     log.write_bytes(log.read_bytes().replace(b'"name":"A"', b'"name":"B"'))
-
-
-def test_doctor_tells_of_reads_that_never_came_into_the_log(store: Cli, project: Path) -> None:
-    store("set", "A", stdin=VALUE)
-    log = AuditLog(
-        drivers.audit_sink("file:logs/secrets_audit.log"), {1: bytes(32)}, store="5" * 32, actor="", service=""
-    )
-    rings = Path(log.sink.rings)
-    for _ in range(2):
-        Ring(log, str(rings)).abandon()
-    names = next(rings.glob("*.names"))
-    for ending in (".names", ".ring"):
-        names.with_suffix(ending).rename(f"{names.with_suffix(ending)}.damaged")
-    warnings = [line for line in store("doctor").out.splitlines() if line.startswith("warn")]
-    assert any("1 rings of processes that are gone" in line for line in warnings), warnings
-    assert any("1 damaged rings" in line for line in warnings), warnings
 
 
 def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | None], None]) -> None:

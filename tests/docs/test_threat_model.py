@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if "| shown by |" not in line]
 
 
-def names() -> dict[str, set[str]]:
+def attacks() -> dict[str, set[str]]:
     """Return the names of the tests, and of the classes of tests, in each file of attacks."""
     return {
         path.name: {
@@ -32,7 +32,7 @@ def names() -> dict[str, set[str]]:
 
 
 def test_each_row_names_a_test_that_is_there():
-    there = names()
+    there = attacks()
     assert rows(), "the tables are empty"
     for row in rows():
         assert len(row) == 3, row
@@ -45,4 +45,4 @@ def test_each_row_names_a_test_that_is_there():
 
 def test_each_file_of_attacks_is_in_a_row():
     named = {file for row in rows() for file, _ in _TEST.findall(row[2])}
-    assert set(names()) == named
+    assert set(attacks()) == named

@@ -8,7 +8,7 @@ import time
 from _thread import RLock
 from _weakrefset import WeakSet
 from binascii import hexlify
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,7 @@ from strongroom.audit.chain import START, UNSEALED, line_mac
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
-from strongroom.model import ACTIONS, OUTCOMES, Position
+from strongroom.model import ACTIONS, OUTCOMES
 
 if TYPE_CHECKING:
     from strongroom.audit.checkpoint import Neighbours
@@ -31,13 +31,12 @@ _words = {word: quote(word) for word in ACTIONS + OUTCOMES}
 class AuditLog:
     """Appends the events of one store to a sink. One object for each sink; usable from many threads and after `fork`.
 
-    Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
-    `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
-    this one answers), `revision` (of the store, after a write or when it was opened), `count`, `ring`
-    (`<ring>-<number>`, for a read that was in a ring), `drainer` (the pid that wrote it, when it was another process),
-    `actor`, `service`, `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line of a
-    stream is the action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the length that
-    the segment had at least) and `after` (the last events of other streams).
+    Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC,
+    microseconds), `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of
+    the event that this one answers), `revision` (of the store, after a write or when it was opened), `count`,
+    `actor`, `service`, `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line
+    of a stream is the action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the
+    length that the segment had at least) and `after` (the last events of other streams).
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -139,66 +138,6 @@ class AuditLog:
             raise
         return event
 
-    def record_reads(self, reads: Sequence[tuple[int, str]]) -> None:
-        """Write the events of reads that were in a ring, in two writes for all; raises `AuditError`.
-
-        Each is its time (nanoseconds since 1970, 0 for now) and its fields from `action` to `store`, as JSON. When this
-        raises, some of them may be in the log.
-        """
-        with self._lock:
-            if self._segment != self.sink.segment():
-                self._begin()
-            self._since_checkpoint += len(reads)
-            assert self._mac is not None, "without keys there is no ring"
-            from strongroom.audit.draining import sealed  # only what has a ring
-
-            try:
-                lines, self._last = sealed(reads, self._stream, self._seq, self._mac, self._last, self._clock)
-                self._seq += len(reads)
-                # The last one by itself: a checkpoint says where the last line begins, and a sink knows its writes.
-                newest = lines.pop()
-                for part in (b"".join(lines), newest):
-                    if part:
-                        self.sink.append(part)
-                        self._length = len(part)
-                        self._written += self._length
-            except BaseException:
-                self._segment = self._mac = None
-                raise
-
-    def collect(self, *, only_dead: bool = False) -> None:
-        """Write the events that processes have left in their rings, or only those of processes that are gone.
-
-        Raises `AuditError` when the log cannot be written.
-        """
-        rings = getattr(self.sink, "rings", None)
-        if rings and self._keys is not None and os.path.isdir(rings):
-            from strongroom.audit.collecting import collect
-
-            collect(self, rings, only_dead=only_dead)
-
-    def position(self) -> Position:
-        """Return a place in the log that what is written from now on lies behind."""
-        with self._lock:
-            return self.sink.position()
-
-    @property
-    def keys(self) -> Mapping[int, bytes]:
-        """The audit keys by id, none when there are none."""
-        return self._keys or {}
-
-    @property
-    def store(self) -> str:
-        """The id of the store that events are recorded for."""
-        return self._store
-
-    def process(self) -> dict[str, object]:
-        """Return what the events of this process say of it."""
-        return {
-            "service": self._service, "pid": os.getpid(), "host": os.uname().nodename, "source": self._source,
-            "store": self._store,
-        }  # fmt: skip
-
     @property
     def service(self) -> str:
         """The service that events are recorded for."""
@@ -272,7 +211,13 @@ class AuditLog:
         if len(self._whos) >= 1000:
             self._whos.clear()
         name = self._actor if actor is None else actor
-        fields = json.dumps({"actor": name, **self.process()}, separators=(",", ":"))
+        fields = json.dumps(
+            {
+                "actor": name, "service": self._service, "pid": os.getpid(), "host": os.uname().nodename,
+                "source": self._source, "store": self._store,
+            },
+            separators=(",", ":"),
+        )  # fmt: skip
         self._whos[actor] = who = f",{fields[1:-1]}"
         return who
 

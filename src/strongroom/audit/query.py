@@ -36,8 +36,7 @@ def query(
     start, stop = _bounds(since)
     found: list[Event] = []
     for event in _unanswered(sink, _needle(name)):
-        # What was drained from the ring of a process that is gone may be much older than the lines around it.
-        if event["ts"] < stop and "drainer" not in event:
+        if event["ts"] < stop:
             break
         wanted = (action, outcome, actor)
         if (

@@ -1,8 +1,7 @@
 """Verifies a whole log against the audit keys and the checkpoints in the store.
 
 What is found: a line that was changed, removed, moved, repeated, added or brought from another log; a stream or a
-segment that is missing; an end that was cut off before the last checkpoint; a read that was damaged in its ring, or is
-missing among those of its ring. What cannot be found: the removal of the
+segment that is missing; an end that was cut off before the last checkpoint. What cannot be found: the removal of the
 newest lines of a stream which neither a checkpoint nor the start of a later stream vouches for; the deletion of the
 oldest segments, which looks like `keep` (a note says so); and anything by somebody who has the audit keys.
 """
@@ -15,8 +14,6 @@ from strongroom.audit.chain import START, TAIL_SIZE, UNSEALED, line_mac, tail
 from strongroom.audit.checkpoint import Checkpoint, decode_checkpoint, place_of
 from strongroom.audit.parsing import Event, is_torn, parse, pieces
 from strongroom.audit.report import AuditReport, Findings
-from strongroom.audit.ring_file import DAMAGED
-from strongroom.audit.verify_rings import Rings
 from strongroom.crypto.mac import Mac
 from strongroom.errors import StrongroomError
 from strongroom.model import LogLine, Position
@@ -75,7 +72,6 @@ class _Walk:
         self._events = self._segments = self._first = 0
         self._log: str | None = None
         self._wrote = False
-        self._rings = Rings()
 
     def line(self, line: LogLine) -> None:
         position, text = line.position, line.text
@@ -91,8 +87,6 @@ class _Walk:
         self._found.leave()
         if self._log is None:
             self._checkpoints()
-        for missing in self._rings.missing():
-            self._found.problem(missing)
         for stream, seq in self._expected:
             self._found.problem(f"the checkpoint in the store names event {stream}-{seq}, which is not in the log")
         # Only now, because other streams may have written between the line of a checkpoint and its making.
@@ -184,12 +178,6 @@ class _Walk:
                     stream.mac = None
             elif seq == 1:
                 self._opened(event, position)
-            elif "ring" in event:
-                wrong = self._rings.add(event)
-                if wrong:
-                    self._found.problem(wrong)
-            elif event.get("reason") == DAMAGED:
-                self._found.problem(f"a ring was damaged, as process {event['pid']} found")
         self._follow(stream, event, position)
 
     def _follow(self, stream: _Stream, event: Event, position: Position) -> None:

@@ -51,14 +51,12 @@ class FileSink:
     def __init__(
         self, path: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None
     ) -> None:
-        if sync not in ("write", "fsync", "ring"):
-            raise ConfigError(f"an audit log is written with sync 'write', 'fsync' or 'ring', not {sync!r}")
+        if sync not in ("write", "fsync"):
+            raise ConfigError(f"an audit log is written with sync 'write' or 'fsync', not {sync!r}")
         if keep is not None and keep < 1:
             raise ConfigError("keep at least 1 rotated audit log: others may still be writing to it")
         self.url = f"file:{path}"
         self._place = Place(os.path.realpath(path), max_bytes, keep)
-        self.rings = self._place.path + ".rings"
-        """The directory of the rings whose events go to this log."""
         self._fsync = sync == "fsync"
         self._forget()
         _sinks.add(self)

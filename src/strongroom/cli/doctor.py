@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Iterator
 
-from strongroom import opening
 from strongroom.audit.query import moment
 from strongroom.cli import session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
@@ -77,7 +76,6 @@ def _check_contents(secrets: SecretsManager, config: Config) -> Iterator[Finding
     try:
         yield _check_records(secrets)
         yield _check_log(secrets, config)
-        yield from _check_rings(config)
         yield _check_clock(secrets)
     except StrongroomError as error:
         yield Finding(FAIL, "the checks could not be finished", str(error))
@@ -98,23 +96,6 @@ def _check_log(secrets: SecretsManager, config: Config) -> Finding:
         return Finding(OK, f"the audit log {config.audit} takes events, and its chain verifies")
     what = f"{counted(len(report.problems), 'problem')} in the audit log, first: {report.problems[0].message}"
     return Finding(FAIL, what, "look with `strongroom audit verify`")
-
-
-def _check_rings(config: Config) -> Iterator[Finding]:
-    """Look for reads that never came into the log; to open the store has drained the rings that belong to it."""
-    from strongroom.audit.collecting import left_over
-
-    rings = getattr(opening.sink_of(config), "rings", "")
-    undrained, damaged = left_over(rings)
-    if undrained:
-        yield Finding(
-            WARN, f"{undrained} rings of processes that are gone are in {rings}, with reads that are not in the log",
-            "they belong to another store, or were changed: open that store, or keep them as evidence",
-        )  # fmt: skip
-    if damaged:
-        yield Finding(
-            WARN, f"{damaged} damaged rings were put aside in {rings}", "keep them as evidence, then move them away"
-        )
 
 
 def _check_clock(secrets: SecretsManager) -> Finding:

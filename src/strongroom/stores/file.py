@@ -9,36 +9,37 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from strongroom.errors import StoreError
-from strongroom.files import sync_directory
-from strongroom.stores import forking
+from strongroom.errors import StoreError, StoreExistsError
+from strongroom.stores import file_replacing, forking
 from strongroom.stores.file_document import Document, parse
 from strongroom.stores.file_lock import FileLock
-from strongroom.stores.placing import absolute, make_new, os_error, write_whole
+from strongroom.stores.file_replacing import Signature, signature_of
+from strongroom.stores.placing import absolute, make_new, os_error, os_errors, write_whole
 from strongroom.stores.snapshot import Draft, Snapshot
+from strongroom.ways import resolve
 
 
 class FileStore:
     """Implements `strongroom.protocols.Store` on the file `path`; `timeout` (seconds) is for its write lock.
 
     With `create` the file is made (mode 0600), never overwritten. Symbolic links are followed anew by each read and
-    commit, and stay links.
+    commit, and stay links; each must belong to root, to us or to the owner of its directory.
 
-    Raises `StoreNotFoundError`, `StoreExistsError`, and what `file_document.parse` raises.
+    Raises `StoreNotFoundError`, `StoreExistsError`, `StoreError`, and what `file_document.parse` raises.
     """
 
     def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
         self.url = f"file:{path}"
         self._path = absolute(path, self.url)
         if create:
-            make_new(self._path, self.url, self._write_first)
+            self._make()
         self._lock = FileLock(self.url, timeout)
         self._loading = threading.RLock()
         self._loaded: _Loaded | None = None
-        self._closed = False
+        self._closed = self._swept = False
         forking.watch(self)
         self._current()
 
@@ -69,16 +70,20 @@ class FileStore:
     def transaction(self) -> Iterator[Draft]:
         """Hold the write lock; commit durably at a clean exit, change nothing when the block raises."""
         self._check_open()
-        path = os.path.realpath(self._path)
-        with self._lock.hold(path):
-            before = self._current()
-            draft = Draft(before)
+        with os_errors(self.url):
+            real = resolve(self._path)
+        with self._lock.hold(real):
+            loaded = self._loaded_now()
+            with os_errors(self.url):
+                file_replacing.check_unchanged(self._path, real, loaded.signature, self.url)
+            draft = Draft(loaded.document)
             try:
                 yield draft
             finally:
                 draft.end()
             if draft.changes:
-                self._commit(path, before.succeeded_by(draft.changes))
+                with os_errors(self.url):
+                    self._commit(real, loaded, draft)
 
     def scrub(self) -> bool:
         """True: a commit leaves nothing of the file before it. Copies, such as those in git, are out of reach."""
@@ -103,31 +108,32 @@ class FileStore:
         self._lock.after_fork_in_child()
 
     def _current(self) -> Document:
+        return self._loaded_now().document
+
+    def _loaded_now(self) -> _Loaded:
         try:
             # Before looking at what is loaded: a commit in between then makes the two differ, never agree by chance.
-            signature = _signature(os.stat(self._path))
+            signature = signature_of(os.stat(self._path))
             loaded = self._loaded
-            if loaded is not None and loaded.signature == signature:
-                return loaded.document
-            return self._load()
+            return loaded if loaded is not None and loaded.signature == signature else self._load()
         except OSError as error:
             raise os_error(error, self.url) from None
 
-    def _load(self) -> Document:
+    def _load(self) -> _Loaded:
         with self._loading:
             self._check_open()
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = file_replacing.open_at(self._path, self.url)
             try:
-                signature = _signature(os.fstat(descriptor))
-                with open(descriptor, "rb", closefd=False) as file:
-                    document = parse(file.read(), self.url)
+                signature = signature_of(os.fstat(descriptor))
+                document = parse(file_replacing.read(descriptor, self._path), self.url)
             except BaseException:
                 os.close(descriptor)
                 raise
             if self._loaded is not None:
                 document.take_over(self._loaded.document)
-            self._keep(_Loaded(document, signature, descriptor))
-            return document
+            loaded = _Loaded(document, signature, descriptor)
+            self._keep(loaded)
+            return loaded
 
     def _keep(self, loaded: _Loaded | None) -> None:
         before, self._loaded = self._loaded, loaded
@@ -138,24 +144,20 @@ class FileStore:
         if self._closed:
             raise StoreError(f"{self.url} is closed; open it again")
 
-    def _commit(self, path: str, document: Document) -> None:
+    def _commit(self, real: str, loaded: _Loaded, draft: Draft) -> None:
         if not self._lock.is_held():
             raise StoreError(f"{self.url}: this transaction was begun before a fork; begin another one")
-        directory, name = os.path.split(path)
-        draft = os.path.join(directory, f".{name}.tmp")  # one name: the next writer removes what a killed one left
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
-            try:
-                write_whole(draft, document.to_bytes(), like=path)
-                os.replace(draft, path)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(draft)
-                raise
-            sync_directory(path)
-        except OSError as error:
-            raise os_error(error, self.url) from None
+        content = loaded.document.succeeded_by(draft.changes).to_bytes()
+        found = file_replacing.check_unchanged(self._path, real, loaded.signature, self.url)
+        if not self._swept or self._lock.last_was_killed:
+            file_replacing.sweep(real, (os.geteuid(), found.st_uid))
+            self._swept = True
+        file_replacing.replace(real, content, found, self.url)
+
+    def _make(self) -> None:
+        if os.path.islink(self._path) and not os.path.exists(self._path):
+            raise StoreExistsError(f"{self.url} is a symbolic link that leads nowhere; remove it, then try again")
+        make_new(self._path, self.url, self._write_first)
 
     def _write_first(self, draft: str) -> None:
         os.unlink(draft)
@@ -164,13 +166,9 @@ class FileStore:
 
 class _Loaded(NamedTuple):
     document: Document
-    signature: tuple[int, ...]
+    signature: Signature
     descriptor: int
     """Kept open so that the file system cannot give the number of this inode to the next file."""
-
-
-def _signature(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_ino, found.st_dev, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
 def connect(rest: str, *, create: bool) -> FileStore:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from strongroom import files
 from strongroom.errors import ConfigError, StoreError, StoreExistsError, StoreNotFoundError, StrongroomError
@@ -22,6 +22,10 @@ _REASONS = {
     errno.ENOTDIR: "a part of its path is a file, not a directory; check the path",
     errno.ENAMETOOLONG: "its name is too long for the file system; choose a shorter one",
     errno.EMFILE: "this process has too many open files; raise its limit (ulimit -n)",
+    errno.ENFILE: "this machine has too many open files; end what holds them, or raise the limit (fs.file-max)",
+    errno.ENOMEM: "there is not enough memory; free some, and try again",
+    errno.EFBIG: "it is larger than this process may write (ulimit -f) or its file system can hold",
+    errno.ELOOP: "its symbolic links lead in a circle; check the path",
 }
 
 
@@ -33,6 +37,15 @@ def os_error(error: OSError, url: str) -> StrongroomError:
         return StoreError(f"{error.filename}: {error.strerror}")
     reason = _REASONS.get(error.errno or 0) or f"{error.strerror or 'the operating system refused'}; check the path"
     return StoreError(f"{url}: {reason}")
+
+
+@contextmanager
+def os_errors(url: str) -> Iterator[None]:
+    """Raise what `os_error` makes of an `OSError` of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise os_error(error, url) from None
 
 
 def not_found(url: str) -> StoreNotFoundError:
@@ -66,7 +79,7 @@ def make_new(path: str, url: str, write: Callable[[str], None]) -> None:
         raise os_error(error, url) from None
 
 
-def write_whole(path: str, content: bytes, like: str | None = None) -> None:
+def write_whole(path: str, content: bytes, like: os.stat_result | None = None) -> None:
     """Write `content` to the new file `path` durably, with the owner and the mode of the file `like` (else 0600).
 
     Raises `OSError`; a part may be there then.
@@ -75,7 +88,7 @@ def write_whole(path: str, content: bytes, like: str | None = None) -> None:
     try:
         files.write_all(descriptor, content)
         if like is not None:
-            copy_owner_and_mode(os.stat(like), descriptor)
+            copy_owner_and_mode(like, descriptor)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -83,12 +96,12 @@ def write_whole(path: str, content: bytes, like: str | None = None) -> None:
 
 def copy_owner_and_mode(found: os.stat_result, descriptor: int) -> None:
     """Give the open file the owner, the group and the mode of the file `found`, as far as we may."""
-    mode = stat.S_IMODE(found.st_mode)
-    own = os.fstat(descriptor)
-    if (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
-        try:
-            os.fchown(descriptor, found.st_uid, found.st_gid)
-        except PermissionError:
-            # Not root. Rights that were given to that group must not pass to ours.
-            mode &= ~0o070
+    mode = found.st_mode & 0o777
+    for owner, group in ((found.st_uid, found.st_gid), (-1, found.st_gid)):
+        with suppress(OSError):  # not root: then at least the group, if it is one of ours
+            os.fchown(descriptor, owner, group)
+            break
+    if os.fstat(descriptor).st_gid != found.st_gid:
+        # Rights that were given to that group must not pass to ours.
+        mode &= ~0o070
     os.fchmod(descriptor, mode)
