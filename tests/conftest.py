@@ -61,6 +61,15 @@ def no_permission_of_ours(tmp_path_factory) -> None:
 
 
 @pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that any user can reach, which pytest's own is not."""
+    directory = tempfile.mkdtemp(prefix="strongroom-")
+    os.chmod(directory, 0o755)
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
 def master_key(monkeypatch, tmp_path) -> str:
     """Set the master key, and no other setting, in the environment; work where no settings are."""
     monkeypatch.chdir(tmp_path)
