@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from strongroom import toml
 from strongroom.errors import ConfigError
 from strongroom.frozen import Frozen
 
@@ -134,14 +135,12 @@ def _has_table(project: str) -> bool:
 
 
 def _from_file(path: str, directory: str) -> dict[str, Any]:
-    import tomllib
-
     try:
         with open(path, "rb") as file:
-            document = tomllib.load(file)
+            document = toml.loads(file.read().decode())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     if path.endswith("pyproject.toml"):
         tool = document.get("tool")
