@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import hot_ring
+from strongroom import files, hot_ring
 from strongroom.audit.ring import Ring
 from strongroom.audit_sinks import file as audit_file
 from strongroom.errors import AuditError, StoreError
@@ -228,7 +228,7 @@ class Full:
 
 @pytest.mark.parametrize("function", ["write", "fsync"])
 def test_a_file_store_whose_disk_is_full_halfway_keeps_the_file_before(function, tmp_path, master_key, monkeypatch):
-    disk = Full(monkeypatch, placing, function)
+    disk = Full(monkeypatch, files if function == "write" else placing, function)
     with strongroom.init(f"file:{tmp_path}/store", audit="memory:") as secrets:
         secrets.set_secret("before", "kept")
         disk.full = True
