@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
-
-_setting = re.compile(r"([a-z_]+)[ \t]*=[ \t]*\"([^\"\\\x00-\x1f\x7f]*)\"[ \t]*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?")
-_comment = re.compile(r"[ \t]*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?")
 
 
 def loads(text: str) -> dict[str, Any]:
@@ -20,15 +16,20 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def _plain(text: str) -> dict[str, Any] | None:
-    """Return the settings of a file of lines `name = "text"`, comments and empty lines; None for another one."""
+    """Return the settings of a file of lines `name = "text"`, comments and empty lines; None for any other file."""
     found: dict[str, Any] = {}
     for line in text.split("\n"):
-        setting = _setting.fullmatch(line)
-        if setting is None:
-            if _comment.fullmatch(line) is None:
-                return None
-        elif setting[1] in found:
+        line = line.strip("\t ")
+        if not line.replace("\t", " ").isprintable():
             return None
-        else:
-            found[setting[1]] = setting[2]
+        if not line or line.startswith("#"):
+            continue
+        name, _, rest = line.partition("=")
+        name, rest = name.rstrip("\t "), rest.lstrip("\t ")
+        value, closed, comment = rest[1:].partition('"')
+        is_name = name.isascii() and name.replace("_", "").isalpha() and name not in found
+        is_text = rest.startswith('"') and closed and "\\" not in value and "\t" not in value
+        if not is_name or not is_text or comment.strip("\t ")[:1] not in ("", "#"):
+            return None
+        found[name] = value
     return found
