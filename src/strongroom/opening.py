@@ -69,7 +69,7 @@ def open(
     `StoreError`, `AuditError`.
     """
     config = settings or load(store, key, audit, actor=actor, service=service, **more)
-    if os.path.abspath(config.directory) != os.getcwd():
+    if "store" not in config.chosen and os.path.abspath(config.directory) != os.path.abspath("."):
         from strongroom.gone import check_nearer
 
         check_nearer(config)
