@@ -212,7 +212,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
-        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name))]
+        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name), warn=False)]
         name = there[0] if there else STORE_FILES[0]
         scheme = "sqlite" if name.endswith(".db") else "file"
         path = os.path.normpath(os.path.join(near, name))
