@@ -26,7 +26,8 @@ def _own_directory() -> str:
     """Return a directory on a disk in which nobody else can write: what is in /tmp is not found without being named."""
     clone = Path(__file__).parents[1]
     home = os.path.expanduser("~/.cache")
-    for directory in (tempfile.gettempdir(), home, "/var/cache", str(clone / ".pytest_cache")):
+    # Root's own before his home, which is closed to the users that some tests become.
+    for directory in (tempfile.gettempdir(), "/var/cache", home, str(clone / ".pytest_cache")):
         try:
             os.makedirs(directory, 0o700, exist_ok=True)
             if trust.fault(directory) is None and os.access(directory, os.W_OK):

@@ -146,6 +146,8 @@ def _from_file(project: Project) -> dict[str, Any]:
     document = {name: _checked(name, value, project.settings) for name, value in discovery.parse(project).items()}
     for name in ("store", "key", "audit"):
         if name in document:
+            if "\0" in document[name]:
+                raise ConfigError(f"{project.settings}: {name} has a NUL character")
             document[name] = _anchored(document[name], project.directory)
     return document
 
@@ -185,8 +187,6 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if type(value) is not type(getattr(_DEFAULTS, name)):
         kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
-    if isinstance(value, str) and "\0" in value:
-        raise ConfigError(f"{source}: {name} has a NUL character")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name in ("actor", "service") and value:
