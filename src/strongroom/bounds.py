@@ -77,7 +77,7 @@ def may_be_a_link(url: str) -> bool:
 
 def is_known(path: str) -> bool:
     """True for a key file that `strongroom` has made or accepted here, or root has put where this user cannot."""
-    return files.is_marked(path) or trust.is_roots(os.path.dirname(os.path.abspath(path)))
+    return files.is_marked(path) or trust.is_roots(os.path.dirname(path) or os.curdir)
 
 
 def key_claim(path: str) -> Claim:
