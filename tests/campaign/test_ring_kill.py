@@ -123,7 +123,7 @@ def test_drainers_that_are_killed_at_any_system_call_write_every_read_once(store
         strongroom.open(store, audit=f"file:{place}/audit.log")
 
     rings, left, killed, cut = Path(f"{place}/audit.log.rings"), 0, 0, 0
-    for number in random.Random(2).sample(range(50, 400), min(DRAINS, 350)):
+    for number in random.Random(2).sample(range(100, 450), min(DRAINS, 350)):
         if not rings.is_dir() or not list(rings.glob("*.names")):
             leave()
             left += 1
