@@ -124,9 +124,11 @@ class AuditLog:
     def _write(self, action: str, name: str, rest: str) -> str:
         seq = self._seq + 1
         now = str(self._clock())
+        if len(now) < 10:
+            now = now.zfill(10)  # the clock says that it is 1970
         if now[:-9] != self._second:
             self._second = now[:-9]
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(self._second or 0)))
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(self._second)))
         stream = self._stream
         event = f"{stream}-{seq}"
         body = (
