@@ -112,7 +112,7 @@ class _Search:
         piece = text
         if self.is_waiting:
             piece = last_event(text)
-            for found in self._waiting.meet(piece):
+            for found in self._waiting.meet(piece, event_id(piece)):
                 self.newest = max(self.newest, found)
         if _revision in text and self._mine in text:
             self._revision(position, last_event(piece))
