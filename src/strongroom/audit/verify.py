@@ -156,7 +156,9 @@ class _Walk:
     def _checkpoint(self, checkpoint: Checkpoint) -> None:
         log, segment = checkpoint.position.log, checkpoint.position.segment
         if log != self._log and is_same_place(checkpoint.place, place_of(self._sink)):
-            self._found.problem(f"the log {log} was here when the store was last written, and is gone or replaced")
+            self._gone = self._found.problem(
+                f"the log {log} was here when the store was last written, and is gone or replaced"
+            )
         elif log != self._log:
             self._found.note(f"the store knows another log, {log}, of {checkpoint.place}")
         elif segment < self._first:
@@ -219,7 +221,7 @@ class _Walk:
             self._nameless -= 1
             self._opened(event, position)
         if event["action"] == "AUDIT" and event.get("reason") in _HARM:
-            self._gone = self._problem(_HARM[event["reason"]].format(pid=event["pid"]))
+            self._gone = self._because(self._gone, _HARM[event["reason"]].format(pid=event["pid"]))
         checkpoint = self._expected.pop((name, seq), None)
         if checkpoint and checkpoint.mac != event["mac"]:
             self._problem("the checkpoint in the store has this line otherwise")
