@@ -20,16 +20,18 @@ SOURCES = {
 WORDS = {
     "strongroom.errors",
     "strongroom.files",
+    "strongroom.frames",
     "strongroom.frozen",
     "strongroom.info",
     "strongroom.model",
+    "strongroom.moment",
     "strongroom.protocols",
     "strongroom.secret",
     "strongroom.ways",
 }
 DRIVERS = ("strongroom.stores", "strongroom.key_providers", "strongroom.audit_sinks", "strongroom.rotators")
 EDGES = ("strongroom.cli", "strongroom.server", "strongroom.integrations", "strongroom.__main__", "strongroom.testing")
-WIRING = {"strongroom", "strongroom.drivers", "strongroom.opening", "strongroom.fallback"}
+WIRING = {"strongroom", "strongroom.drivers", "strongroom.opening", "strongroom.fallback", "strongroom.gone"}
 CALLERS_OF_MACS = {
     "strongroom.header": {"hashlib"},
     "strongroom.secret": {"hashlib", "hmac"},

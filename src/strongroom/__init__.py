@@ -34,12 +34,14 @@ if TYPE_CHECKING:
         StoreBusyError,
         StoreError,
         StoreExistsError,
+        StoreGoneError,
         StoreNotFoundError,
         StrongroomError,
         TamperedError,
         UnknownKeyIdError,
         VersionNotFoundError,
         WrongKeyError,
+        WrongStoreError,
     )
     from strongroom.fallback import get_secret_or_env
     from strongroom.info import SecretInfo, VersionInfo
@@ -98,6 +100,7 @@ __all__ = [
     "StoreBusyError",
     "StoreError",
     "StoreExistsError",
+    "StoreGoneError",
     "StoreNotFoundError",
     "StrongroomError",
     "StrongroomWarning",
@@ -106,6 +109,7 @@ __all__ = [
     "VersionInfo",
     "VersionNotFoundError",
     "WrongKeyError",
+    "WrongStoreError",
     "generate_master_key",
     "get_secret_or_env",
     "init",

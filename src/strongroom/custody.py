@@ -1,19 +1,20 @@
 """Custody of the encryption keys: who can unlock the store, and `rekey`. Nothing here changes a value."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import urandom
 from typing import NamedTuple, TypeVar
 
-from strongroom import changing
+from strongroom import arguments, changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
+from strongroom.frames import methods_leave_no_values
 from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
 from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
 from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
+from strongroom.moment import now
 from strongroom.places import entries
 from strongroom.protocols import KeyProvider
 from strongroom.records import key_id
@@ -34,6 +35,7 @@ class KeyInfo(NamedTuple):
     created: float
 
 
+@methods_leave_no_values
 class Custody:
     """The keys of one store. Each change is one transaction, on record as REKEY."""
 
@@ -76,9 +78,13 @@ class Custody:
             _put(change, header.with_recipients(others), new, change.unlocked.keyset)
             return new
 
-        recipient = self._change(step)
-        self._access.engine.provider = provider
-        return recipient
+        engine, recipient = self._access.engine, self._access.engine.unlocked.recipient
+        try:
+            return self._change(step)
+        finally:
+            # Also when the change was made and its event was not: the key before opens nothing any more.
+            if engine.unlocked.recipient is not recipient:
+                engine.provider = provider
 
     def add_recipient(self, provider: KeyProvider) -> Recipient:
         """Let another master key open the store too."""
@@ -106,6 +112,8 @@ class Custody:
         one who stays was not given).
         """
 
+        arguments.check_recipient(id)
+
         def step(change: Change) -> list[str]:
             header, mine = change.unlocked.header, change.unlocked.recipient
             if id not in [recipient.id for recipient in header.recipients]:
@@ -129,14 +137,17 @@ class Custody:
             keyset = change.unlocked.keyset
             algorithm = keyset.primary.algorithm
             for purpose in (RECORD, MANIFEST_KEY, AUDIT_KEY):
-                keyset = keyset.with_new(purpose, algorithm if purpose == RECORD else "aes-256-gcm", time.time())
+                keyset = keyset.with_new(purpose, algorithm if purpose == RECORD else "aes-256-gcm", now())
             me = next(recipient for recipient in kept if recipient.id == mine.id)
             change.put_keys(next_header.with_recipients(kept), root, me, keyset)
             return [path.removeprefix(SECRET) for path, _ in entries(change, SECRET)]
 
-        readable = self._change(step)
-        self._access.audit.rekey(self._access.engine.unlocked.keyset.secrets(AUDIT_KEY))
-        return readable
+        engine, root = self._access.engine, self._access.engine.unlocked.header.root
+        try:
+            return self._change(step)
+        finally:
+            if engine.unlocked.header.root != root:
+                self._access.audit.rekey(engine.unlocked.keyset.secrets(AUDIT_KEY))
 
     def rekey_data(self, algorithm: str | None = None, progress: Progress | None = None) -> int:
         """Add a primary data key at once, then re-encrypt every record of older keys; returns how many.
@@ -145,9 +156,11 @@ class Custody:
         enabled, so that a merge of an older branch can be read.
         """
 
+        arguments.check_algorithm(algorithm)
+
         def step(change: Change) -> None:
             keyset = change.unlocked.keyset
-            change.put_keyset(keyset.with_new(RECORD, algorithm or keyset.primary.algorithm, time.time()))
+            change.put_keyset(keyset.with_new(RECORD, algorithm or keyset.primary.algorithm, now()))
 
         self._change(step)
         return self.finish_rekey(progress)
@@ -192,7 +205,7 @@ def _reencrypt(change: Change, paths: Sequence[str]) -> None:
 def _wrapped(header: Header, id: int, root: bytes, provider: KeyProvider) -> Recipient:
     """Wrap the root key, and open the wrap once: it may soon be the only one."""
     wrapped = header.wrap_root(root, id, provider)
-    new = Recipient(id, provider.url, time.time(), wrapped)
+    new = Recipient(id, provider.url, now(), wrapped)
     if header.with_recipients([new]).unwrap_root(provider)[0] != root:
         raise TamperedError(f"the key provider {provider.url} does not return the key that it was given")
     return new

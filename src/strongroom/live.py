@@ -12,6 +12,8 @@ from weakref import WeakSet
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
+from strongroom.frames import methods_leave_no_values
+from strongroom.lazily import importing
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Live", "LiveSecret"]
 
 
+@methods_leave_no_values
 class Live:
     """The live handles of one manager, and what was read through them."""
 
@@ -34,15 +37,18 @@ class Live:
         _all.add(self)
 
     def handle(self, name: str) -> LiveSecret:
-        """Return the handle of a secret: one for each name. Raises what reading it raises."""
+        """Return the handle of a secret: one for each name.
+
+        Raises what reading it raises, and `StrongroomError` when the thread that looks for changes cannot be started.
+        """
         with self._lock:
             handle = self.handles.get(name)
             if handle is None:
                 handle = LiveSecret(self, name)
                 self.refresh(handle)
                 handle.seen = handle.version
-                self.handles[name] = handle
             self._watcher.start()
+            self.handles[name] = handle
         self.report(name)
         return handle
 
@@ -84,7 +90,8 @@ class Live:
 
     def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
         """See `LiveSecret.accepted`."""
-        from strongroom.previous import take_up
+        with importing:
+            from strongroom.previous import take_up
 
         with self._lock:
             value = handle.value
@@ -98,13 +105,13 @@ class Live:
                 handle._marked = -1
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
-        """Add a callback."""
+        """Add a callback. Raises `StrongroomError` when there is no thread to call it, and none can be started."""
         with self._lock:
+            self._watcher.start()
             handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
                 handle.seen, handle._told = handle.version, handle._news
                 self._watcher.watch(handle)
-            self._watcher.start()
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""
@@ -143,12 +150,18 @@ class Live:
             # One for the process: what a second one had said, nobody would take back.
             with self._lock:
                 if self._reporter is None:
-                    from strongroom.rotation.reporting import Reporter
-
-                    self._reporter = Reporter(self._access, self.refresh)
+                    self._reporter = self._make_reporter()
                 reporter = self._reporter
-            return reporter.report(self.handles)
+            return reporter is None or reporter.report(self.handles)
         return True
+
+    def _make_reporter(self) -> Reporter | None:
+        with importing:
+            from strongroom.rotation.consumers import reports_of
+            from strongroom.rotation.reporting import Reporter
+
+        reports = reports_of(self._access.engine.store)
+        return None if reports is None else Reporter(self._access, reports, self.refresh)
 
     def _after_fork(self) -> None:
         # The reads that the parent counted are the parent's to record.

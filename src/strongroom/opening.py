@@ -4,40 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
-from strongroom import drivers
+from strongroom import discovery, drivers
+from strongroom.arguments import clean_who
+from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
-from strongroom.audit.tail import last_revision
+from strongroom.audit.tail import WINDOW, newest_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
+    AuditError,
     ConfigError,
     InvalidKeyError,
     NewerFormatError,
     RollbackError,
     StoreExistsError,
+    StoreGoneError,
+    StoreNotFoundError,
     TamperedError,
     WrongKeyError,
+    WrongStoreError,
 )
+from strongroom.frames import leaves_no_values
 from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
-from strongroom.model import HEADER
+from strongroom.model import AUDIT, HEADER
+from strongroom.moment import now
 from strongroom.unlock import initialise
+from strongroom.warning import StrongroomWarning as StrongroomWarning
 
 if TYPE_CHECKING:
+    from strongroom.model import Position
     from strongroom.protocols import AuditSink, KeyProvider, Store
 
 
-class StrongroomWarning(UserWarning):
-    """Something works, but not as a careful operator would want it."""
-
-
+@leaves_no_values
 def open(
     store: str | Store | None = None,
     key: str | KeyProvider | None = None,
@@ -54,22 +61,37 @@ def open(
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
-    `strongroom.config.Config`.
+    `strongroom.config.Config`, and `config`, which names the file of settings.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
-    `RollbackError` (the store is older than the audit log says), `NewerFormatError`, `StoreError`, `AuditError`.
+    `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
+    name or the audit log knows), `StoreGoneError` (something says that there was one), `NewerFormatError`,
+    `StoreError`, `AuditError`.
     """
     config = settings or load(store, key, audit, actor=actor, service=service, **more)
-    opened = drivers.store(config.store) if store is None or isinstance(store, str) else store
+    if os.path.abspath(config.directory) != os.getcwd():
+        from strongroom.gone import check_nearer
+
+        check_nearer(config)
     try:
-        provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
-        sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-        return _unlock(opened, provider, sink, config, source)
-    except BaseException:
-        opened.close()
-        raise
+        opened = drivers.store(config.store) if store is None or isinstance(store, str) else store
+        try:
+            provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+            sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+            return _unlock(opened, provider, sink, config, source)
+        except BaseException:
+            opened.close()
+            raise
+    except StoreNotFoundError as error:
+        from strongroom.gone import error_for
+
+        missing = error_for(error, config)
+    if isinstance(missing, StoreGoneError):
+        _record_gone(config, source)
+    raise missing
 
 
+@leaves_no_values
 def init(
     store: str | None = None,
     key: str | KeyProvider | None = None,
@@ -87,10 +109,17 @@ def init(
 
     Raises `StoreExistsError`, and what `open` raises.
     """
-    if algorithm is not None and algorithm not in ALGORITHMS:
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
+    if settings is None and "store" not in config.chosen:
+        discovery.check_new(config.directory)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+    if config.store_id:
+        raise ConfigError(
+            f"the settings name the store {config.store_id} (store_id), and a new one would be another: put that store "
+            "back, or remove store_id from the settings"
+        )
     # Asked before anything is made: a store without a usable key would be of no use.
     provider.wrap(bytes(32), b"")
     try:
@@ -100,13 +129,28 @@ def init(
         made = drivers.store(config.store)
     try:
         initialise(
-            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
+            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-        return _unlock(made, provider, sink, config, source)
+        _accept_key(config)
+        return _unlock(made, provider, sink, config, source, new=True)
     except BaseException:
         made.close()
         raise
+
+
+def _accept_key(config: Config) -> None:
+    """Let the key file of a new store be found later, where it lies so that it would be."""
+    path = configuration.path_of(config.key)
+    if path is None or config.key.startswith("env:") or os.path.basename(path) != configuration.KEY_FILE:
+        return
+    beside = os.path.dirname(configuration.path_of(config.store) or "")
+    if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
+        from strongroom import bounds
+
+        # Where it cannot be remembered it must be named, as it has been now.
+        with suppress(ConfigError, OSError):
+            bounds.accept_key(path)
 
 
 def load(
@@ -131,49 +175,77 @@ def sink_of(config: Config) -> AuditSink:
     if config.audit.startswith("memory:"):
         return drivers.audit_sink(config.audit)
     return drivers.audit_sink(
-        config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None
-    )
+        config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None,
+        owners=_owners(config),
+    )  # fmt: skip
 
 
-def _unlock(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
+def _owners(config: Config) -> tuple[int, ...]:
+    """Return who besides root and this user may own the log: the owner of the store, when root looks at a service's."""
+    path = configuration.path_of(config.store)
     try:
-        return _manager(store, provider, sink, config, source)
+        return (os.stat(path).st_uid,) if path else ()
+    except OSError:
+        return ()
+
+
+def _unlock(
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, *, new: bool = False
+) -> SecretsManager:
+    try:
+        return _manager(store, provider, sink, config, source, new)
     except BaseException:
         # Recording the refusal has opened its file; a service that tries again and again would run out of them.
         sink.close()
         raise
 
 
-def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
-    actor = config.actor or os_user()
-    service = config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+def _manager(
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, new: bool
+) -> SecretsManager:
+    actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
     every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
 
-    def log(keys: Mapping[int, bytes] | None, store: str, revision: int | None = None) -> AuditLog:
+    def log(
+        keys: Mapping[int, bytes] | None, store: str, revision: int | None = None, searched: Position | None = None
+    ) -> AuditLog:
         return AuditLog(
-            sink, keys, store=store, actor=actor, service=service, source=source, checkpoint_every=every,
-            revision=revision,
+            sink, keys, store=store, actor=actor, service=service_of(config), source=source, checkpoint_every=every,
+            revision=revision, searched=searched, address=address,
         )  # fmt: skip
 
-    # The log is read before the store, so that a commit in between can only make the store the newer one.
-    id = _store_id(store)
-    recorded = last_revision(sink, id) if id else None
     try:
         engine = Engine(store, provider)
     except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
-        log(None, id or "").record("OPEN", None, "failed", reason=error.code)
+        log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
-    revision = store.revision()
-    newest = max(revision, recorded or 0)
+    id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
+    if not new:
+        try:
+            _check_is_meant(engine, sink, address, config)
+        except WrongStoreError as error:
+            # Not under the keys of that store: the log would know it from then on.
+            log(None, id).record("OPEN", None, "failed", reason=error.code)
+            raise
+    recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log))
+    newest = recorded.revision
+    # Looked at again: a commit in between can only make the store the newer one.
+    is_old = store.revision() < newest
     # What git moves back and forth is not held against a reader of another branch.
-    found = None if _is_under_git(store) else newest
-    audit = log(engine.unlocked.keyset.secrets(AUDIT_KEY), engine.unlocked.header.store, found)
-    if revision < newest:
-        _refuse_rollback(store, audit, revision, newest, config)
+    audit = log(keys, id, None if _is_under_git(store) else newest, recorded.end)
+    if is_old:
+        _refuse_rollback(store, audit, store.revision(), newest, config)
+    elif not recorded.complete:
+        warnings.warn(
+            f"the newest {WINDOW // 2**20} MiB of the audit log do not say which revision {store.url} was at, so "
+            "nobody noticed if it was restored from an old copy; look with `strongroom audit verify`",
+            StrongroomWarning,
+            stacklevel=4,
+        )
     policy = None
-    if config.policy:
+    if config.policy or "policy" in config.chosen:
         from strongroom.policy import parse
 
         policy = parse(config.policy)
@@ -182,13 +254,39 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
     )
 
 
-def _store_id(store: Store) -> str | None:
+def store_id(store: Store) -> str | None:
     """Return the id that the store claims, None when its header cannot be read: unlocking will say why."""
     stored = store.get(HEADER)
     try:
         return Header.decode(stored).store if stored is not None else None
     except (TamperedError, NewerFormatError):
         return None
+
+
+def _record_gone(config: Config, source: str) -> None:
+    """Put it on record that a store is gone, in a log that is there."""
+    path = configuration.path_of(config.audit)
+    if path is not None and os.path.exists(path):
+        sink = sink_of(config)
+        with suppress(AuditError):
+            log = AuditLog(sink, None, store="", actor=actor_of(config), service=service_of(config), source=source)
+            log.record("OPEN", None, "failed", reason="store_gone")
+        sink.close()
+
+
+def _check_is_meant(engine: Engine, sink: AuditSink, address: str, config: Config) -> None:
+    """Raise `WrongStoreError` when the settings name another store, or the audit log knows another one here."""
+    store, url = engine.unlocked.header.store, engine.store.url
+    if config.store_id:
+        engine.unlocked.header.check_is(config.store_id, url)
+    elif address:
+        keys = engine.unlocked.keyset.secrets(AUDIT_KEY)
+        other = other_store_at(address, sink, keys, store, engine.store)
+        if other is not None:
+            raise WrongStoreError(
+                f"{url} is the store {store}, but by its audit log the store {other} belongs there: another store was "
+                "put in its place. Put the right one back; if this is on purpose, `strongroom verify --accept`"
+            )
 
 
 def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int, config: Config) -> None:
@@ -201,7 +299,7 @@ def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int
     )
     if (config.on_rollback or _default_on_rollback(store)) == "refuse":
         raise RollbackError(problem)
-    warnings.warn(problem, StrongroomWarning, stacklevel=4)
+    warnings.warn(problem, StrongroomWarning, stacklevel=6)
 
 
 def _default_on_rollback(store: Store) -> str:
@@ -211,6 +309,16 @@ def _default_on_rollback(store: Store) -> str:
 def _is_under_git(store: Store) -> bool:
     """True for the kind of store that is made to be committed."""
     return store.url.startswith("file:")
+
+
+def actor_of(config: Config) -> str:
+    """Return who acts."""
+    return config.actor or clean_who(os_user())
+
+
+def service_of(config: Config) -> str:
+    """Return which program acts."""
+    return config.service or clean_who(os.path.basename(sys.argv[0] if sys.argv else "")) or "python"
 
 
 def os_user() -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from strongroom import arguments, changing, versions
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
-from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
+from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
+from strongroom.lazily import importing
 from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.moment import now
 
 Step = Callable[[Change], VersionInfo]
 
@@ -88,7 +90,7 @@ class Writing:
     def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.delete_secret`."""
         arguments.check_versions(numbers)
-        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=now()))
 
     def undelete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.undelete_secret`."""
@@ -100,19 +102,27 @@ class Writing:
         arguments.check_versions(numbers)
         if with_history:
             done = self._mark("DESTROY", name, lambda change: _forget(change, name))
+            self._forget_reports(name)
         else:
             done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
         self._access.engine.store.scrub()
         return done
 
+    def _forget_reports(self, name: str) -> None:
+        from strongroom.rotation import consumers
+
+        with suppress(StoreError):  # nobody will ask for them again
+            consumers.forget(self._access.engine.store, name)
+
     def _put(self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes) -> Step:
         def step(change: Change) -> VersionInfo:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
             if change.get(ROTATION + name) is not None:
-                from strongroom.rotation.state import refuse_while_staged
+                with importing:
+                    from strongroom.rotation.state import refuse_while_staged
 
                 refuse_while_staged(change, change.records, name)
-            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=self._keep)
+            return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
 
         return step
 
@@ -126,14 +136,16 @@ class Writing:
 
 def _forget(change: Change, name: str) -> list[int]:
     if change.get(ROTATION + name) is not None:
-        from strongroom.rotation.steps import forget
+        with importing:
+            from strongroom.rotation.steps import forget
 
         forget(change, name)
     return versions.forget(change, name)
 
 
 def _generated(name: str, present: bytes) -> bytes:
-    from strongroom.generate import generate_value
+    with importing:
+        from strongroom.generate import generate_value
 
     if not isinstance(decode_value(present), str):
         raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)

@@ -11,6 +11,7 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, SecretNotFoundError
+from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.places import entries
@@ -18,6 +19,7 @@ from strongroom.protocols import Reader, Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.calls import TIMEOUT, Calls, check_pending
 from strongroom.rotation.clock import Clock, SystemClock
+from strongroom.rotation.consumers import reported
 from strongroom.rotation.owner import LEASE, claim, release
 from strongroom.rotation.run import Run
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
@@ -31,6 +33,7 @@ WAIT = 5.0
 """Seconds that a rotation waits for the processes that hold the secret, before it leaves the rest to `resume`."""
 
 
+@methods_leave_no_values
 class Rotation:
     """The rotations of one store on behalf of one actor.
 
@@ -62,6 +65,8 @@ class Rotation:
         for span in (every, grace):
             if span is not None and (type(span) not in (int, float) or not 0 <= span < 1e10):
                 raise InvalidInputError("every and grace are numbers of seconds")
+        if not isinstance(url, str):
+            raise InvalidInputError(f"a rotator is attached by its URL, which is text, not {type(url).__name__}")
         self._rotator(url)
 
         def step(change: Change) -> None:
@@ -164,14 +169,15 @@ class Rotation:
         def step(view: Reader, unlocked: Unlocked) -> list[RotationStatus]:
             records = unlocked.records
             if name is not None:
-                return [status_of(view, unlocked, load(view, records, name) or State(name), now)]
+                return [status_of(view, unlocked, load(view, records, name) or State(name), rows, now)]
             states = [
                 open_state(records, path.removeprefix(ROTATION), stored) for path, stored in entries(view, ROTATION)
             ]
-            return [status_of(view, unlocked, state, now) for state in states if view.get(SECRET + state.name)]
+            return [status_of(view, unlocked, state, rows, now) for state in states if view.get(SECRET + state.name)]
 
         if name is not None:
             check_name(name)
+        rows = reported(self._access.engine.store, name)
         known = self._access.view("ROTATE", "list" if name is None else "read", name or "", step)
         self._access.ok("ROTATE", name, reason="status", count=len(known))
         return known
@@ -262,7 +268,17 @@ class Rotation:
     def _rotator(self, url: str) -> Rotator:
         if self._connect is None:
             raise NotFoundError("this manager was made without rotators; use strongroom.open()")
-        return self._connect(url, self._read)
+        rotator = self._connect(url, self._read)
+        withhold = getattr(rotator, "withhold", None)
+        if withhold is not None:
+            withhold(self._key_variables())
+        return rotator
+
+    def _key_variables(self) -> set[str]:
+        """Return the environment variables that hold a key of the store: this process's, and any recipient's."""
+        engine = self._access.engine
+        labels = [engine.provider.url, *(recipient.label for recipient in engine.unlocked.header.recipients)]
+        return {label.removeprefix("env:") for label in labels if label.startswith("env:")}
 
     def _read(self, name: str) -> Mapping[str, Any]:
         found = self._access.read(name, None)

@@ -17,7 +17,7 @@ from strongroom.protocols import Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.calls import Calls
 from strongroom.rotation.clock import Clock, utc
-from strongroom.rotation.consumers import Consumer, consumers
+from strongroom.rotation.consumers import Consumer, consumers, reported, sweep
 from strongroom.rotation.owner import LEASE, release
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State, load
 
@@ -93,8 +93,9 @@ class Run:
         self.end("aborted")
 
     def end(self, stage: str) -> None:
-        """Remove the rotation."""
+        """Remove the rotation, and what is left of processes that are gone."""
         self._change(stage, lambda change: steps.end(change, self.state))
+        sweep(self._access.engine, self.state)
 
     def wait_and_retire(self, wait: float) -> None:
         """Retire the previous value when that is due within `wait` seconds, else leave it to `resume` or `retire`."""
@@ -143,8 +144,10 @@ class Run:
         return self._clock.now() >= (self.state.promoted or 0) + SETTLE
 
     def _consumers(self) -> list[Consumer]:
-        with self._access.engine.view() as (view, unlocked):
-            return [c for c in consumers(view, unlocked.records, self.state.name) if c.process.is_alive]
+        engine, name = self._access.engine, self.state.name
+        rows = reported(engine.store, name)
+        with engine.view() as (_, unlocked):
+            return consumers(unlocked.records, rows, name)
 
     def _promote(self, wait: float) -> VersionInfo:
         now = self._clock.now()
