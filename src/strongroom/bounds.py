@@ -115,7 +115,6 @@ def _of_settings(project: Project, said: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 _WEAKER: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("sync", lambda value: value == "ring", "an event can be lost until it is in the log"),
     ("audit_keep", lambda value: value > 0, "older parts of the audit log are removed"),
     ("audit_max_bytes", lambda value: 0 < value < 65_536, "the audit log falls into very many files"),
     ("on_rollback", lambda value: value == "warn", "an old copy of the store is accepted"),

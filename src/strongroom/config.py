@@ -192,6 +192,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if type(value) is not type(getattr(_DEFAULTS, name)):
         kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{source}: {name} is far too large a number")
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(f"{source}: {name} has a NUL character")
     if name in _CHOICES and value not in _CHOICES[name]:

@@ -130,7 +130,7 @@ def test_what_the_user_allows_is_used_until_it_changes(clone, kind, capsys):
     assert main(["allow"]) == 0
     if (clone / "strongroom.toml").exists():
         with (clone / "strongroom.toml").open("a") as file:
-            file.write('sync = "ring"\n')
+            file.write('on_error = "fallback"\n')
         assert main(["get", "DB"]) == 2, "other content"
         assert main(["allow"]) == 0
     assert main(["allow", "--revoke"]) == 0
@@ -172,7 +172,6 @@ BEYOND = [
     'audit = "file:/dev/null"',
     "audit_keep = 1",
     "audit_max_bytes = 1",
-    'sync = "ring"',
     'on_error = "fallback"',
     'on_rollback = "warn"',
 ]
