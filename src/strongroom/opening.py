@@ -229,7 +229,7 @@ def _manager(
             # Not under the keys of that store: the log would know it from then on.
             log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
-    # Readers of a store under git leave no mark in the log of how far they have looked, so that each looks a little only.
+    # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
     window = SMALL_WINDOW if _is_under_git(store) else WINDOW
     recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision

@@ -174,7 +174,14 @@ class _Walk:
                 self._found.note("a torn line, from a crash or a full disk")
                 self._zeros += piece.count(b"\0")
             elif piece and not is_cut:
-                self._problem("this is not an event, and no torn one either")
+                holes = piece.count(b"\0")
+                self._zeros += holes
+                self._problem(
+                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not on "
+                    "the disk yet"
+                    if holes
+                    else "this is not an event, and no torn one either"
+                )
         elif self._store is not None and event["store"] != self._store and not piece.endswith(UNSEALED):
             store = ascii(event["store"][:40])[1:-1]
             self._found.note(f"an event was written for the store {store}, so it is not verified here", store)
