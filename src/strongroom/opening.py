@@ -176,7 +176,7 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
         log(None, _store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
     id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
-    # Readers of a store under git leave no mark in the log of how far they have looked, so that each looks a little only.
+    # Readers of a store under git leave no mark in the log of how far they have looked, so each looks a little only.
     window = SMALL_WINDOW if _is_under_git(store) else WINDOW
     recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
