@@ -177,8 +177,8 @@ class _Walk:
                 holes = piece.count(b"\0")
                 self._zeros += holes
                 self._problem(
-                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not on "
-                    "the disk yet"
+                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not "
+                    "on the disk yet"
                     if holes
                     else "this is not an event, and no torn one either"
                 )
