@@ -8,6 +8,8 @@ import pytest
 
 from strongroom import trust
 
+pytestmark = pytest.mark.own_directory
+
 
 def names(path) -> list[str]:
     return [step for step, _ in trust.steps(str(path))]
