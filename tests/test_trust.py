@@ -8,6 +8,8 @@ import pytest
 
 from strongroom import trust, ways
 
+pytestmark = pytest.mark.own_directory
+
 
 def names(path) -> list[str]:
     return [step for step, _ in ways.steps(str(path))]

@@ -18,6 +18,8 @@ from strongroom.key_providers.file import create
 
 from .conftest import ME, python_as, strongroom_as
 
+pytestmark = pytest.mark.own_directory
+
 THEIRS, OURS = "value-of-the-stranger", "value-of-the-victim"
 ASK = "import strongroom; print(strongroom.get_secret_or_env('DB', default='the default'))"
 

@@ -14,6 +14,8 @@ from strongroom import fallback
 
 from .pages import PORT, Block, Reader, blocks, promised, text
 
+pytestmark = pytest.mark.own_directory
+
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
     "docs/quickstart.md": ("python3 -m venv", "mkdir ~/first-steps"),
