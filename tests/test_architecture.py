@@ -20,6 +20,7 @@ SOURCES = {
 WORDS = {
     "strongroom.errors",
     "strongroom.files",
+    "strongroom.frames",
     "strongroom.frozen",
     "strongroom.info",
     "strongroom.model",

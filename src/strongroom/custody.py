@@ -10,6 +10,7 @@ from strongroom import changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
+from strongroom.frames import methods_leave_no_values
 from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
 from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
@@ -34,6 +35,7 @@ class KeyInfo(NamedTuple):
     created: float
 
 
+@methods_leave_no_values
 class Custody:
     """The keys of one store. Each change is one transaction, on record as REKEY."""
 

@@ -11,6 +11,7 @@ from strongroom import config as configuration
 from strongroom import opening
 from strongroom.config import Config
 from strongroom.errors import NoKeyError, StoreNotFoundError, StrongroomError
+from strongroom.frames import leaves_no_values
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.opening import StrongroomWarning
@@ -21,6 +22,7 @@ _on_error = "raise"
 _warned: set[str] = set()
 
 
+@leaves_no_values
 def get_secret_or_env(
     name: str, env_var: str | None = None, default: Any = None, *, field: str | None = None
 ) -> Any:  # fmt: skip
@@ -41,7 +43,7 @@ def get_secret_or_env(
     except StrongroomError as error:
         if _on_error != "fallback":
             raise
-        _warn(f"strongroom cannot answer and falls back to the environment, as on_error says: {error}", 3)
+        _warn(f"strongroom cannot answer and falls back to the environment, as on_error says: {error}", 4)
         found = None
     if found is not None:
         return found
@@ -78,11 +80,11 @@ def _open(config: Config) -> SecretsManager | None:
     except StoreNotFoundError:
         if "store" in config.chosen:
             raise
-        _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 5)
+        _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 6)
     except NoKeyError as error:
         if "key" in config.chosen:
             raise
-        _warn(f"{error}; until then secrets come from the environment", 5)
+        _warn(f"{error}; until then secrets come from the environment", 6)
     return None
 
 

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
+from strongroom.frames import methods_leave_no_values
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Live", "LiveSecret"]
 
 
+@methods_leave_no_values
 class Live:
     """The live handles of one manager, and what was read through them."""
 

@@ -11,6 +11,7 @@ from strongroom.audit.log import AuditLog
 from strongroom.data import Data, Value, decode_data, decode_value
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError
+from strongroom.frames import empty_frames, methods_leave_no_values
 from strongroom.keyset import AUDIT_KEY
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
 from strongroom.places import entries
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from strongroom.writing import Writing
 
 
+@methods_leave_no_values
 class SecretsManager:
     """Reads and writes the secrets of one store on behalf of one actor.
 
@@ -97,14 +99,23 @@ class SecretsManager:
         Raises `InvalidNameError`; `InvalidInputError` when `version` or `field` is of a wrong type; `InvalidValueError`
         when the secret has several fields and none is named.
         """
-        if version is not None:
-            arguments.check_version(version)
-        found = self._access.read(name, version)
-        if found is None:
-            return default
-        if field is not None:
-            return decode_data(found).get(arguments.check_field(field), default)
-        return _single_value(name, found)
+        try:
+            if version is not None:
+                arguments.check_version(version)
+            found = self._access.read(name, version)
+            if found is None:
+                return default
+            if field is not None:
+                return decode_data(found).get(arguments.check_field(field), default)
+            return _single_value(name, found)
+        except BaseException as error:
+            # Here and not by the decorator, whose call would be a fiftieth of a read.
+            default = version = field = found = None
+            try:
+                empty_frames(error)
+            except (RecursionError, MemoryError):
+                error.__traceback__ = error.__context__ = None
+            raise
 
     def get_data(self, name: str, *, version: int | None = None) -> dict[str, Any] | None:
         """Return all fields of a secret, or None when it is missing; a plain value is the field `value`."""

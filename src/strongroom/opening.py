@@ -24,6 +24,7 @@ from strongroom.errors import (
     TamperedError,
     WrongKeyError,
 )
+from strongroom.frames import leaves_no_values
 from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
@@ -38,6 +39,7 @@ class StrongroomWarning(UserWarning):
     """Something works, but not as a careful operator would want it."""
 
 
+@leaves_no_values
 def open(
     store: str | Store | None = None,
     key: str | KeyProvider | None = None,
@@ -70,6 +72,7 @@ def open(
         raise
 
 
+@leaves_no_values
 def init(
     store: str | None = None,
     key: str | KeyProvider | None = None,
@@ -201,7 +204,7 @@ def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int
     )
     if (config.on_rollback or _default_on_rollback(store)) == "refuse":
         raise RollbackError(problem)
-    warnings.warn(problem, StrongroomWarning, stacklevel=4)
+    warnings.warn(problem, StrongroomWarning, stacklevel=6)
 
 
 def _default_on_rollback(store: Store) -> str:

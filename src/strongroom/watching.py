@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 from strongroom.errors import SecretNotFoundError
+from strongroom.frames import methods_leave_no_values
 from strongroom.live_watcher import state_of
 from strongroom.manager import SecretsManager
 
@@ -15,6 +16,7 @@ EXPIRY = 30.0
 """Seconds after which to look again although nobody wrote, as a secret may have expired."""
 
 
+@methods_leave_no_values
 class Watch:
     """Reads through live handles: a version is on record when it is taken up, not at each look."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from strongroom.errors import InvalidInputError
 from strongroom.formats.mapping import Value
 from strongroom.formats.text import decode
+from strongroom.frames import leaves_no_values
 
 __all__ = ["FORMATS", "Value", "guess", "parse", "render"]
 
@@ -21,6 +22,7 @@ FORMATS = {"dotenv": "dotenv", "json": "json_document", "yaml": "yaml_document",
 """Name of each format and its module, which is imported on use."""
 
 
+@leaves_no_values
 def parse(text: bytes, format: str) -> dict[str, Value]:
     """Return the secrets that a file holds: a text, or a mapping of fields to JSON values, for each name.
 
@@ -33,6 +35,7 @@ def parse(text: bytes, format: str) -> dict[str, Value]:
     return secrets
 
 
+@leaves_no_values
 def render(secrets: Mapping[str, Value], format: str) -> str:
     """Return a file that `parse` reads back as the same secrets (`env`: that a POSIX shell does).
 

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from strongroom import InvalidNameError, MissingExtraError, SecretsManager, StrongroomError
+from strongroom.frames import methods_leave_no_values
 from strongroom.integrations.values import default_manager, read
 
 try:
@@ -19,6 +20,7 @@ except ImportError:
     raise MissingExtraError("this needs Airflow: pip install 'strongroom[airflow]'") from None
 
 
+@methods_leave_no_values
 class StrongroomBackend(BaseSecretsBackend):
     """Reads the secret PREFIX/ID, on record each time; a prefix of None leaves that kind to other backends.
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.changes import call_on_change
 from strongroom.integrations.credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh_async
@@ -35,6 +36,7 @@ def connector(secrets: SecretsManager, name: str, *, grace: float = GRACE) -> Ca
     would not find it. The result raises what `asyncpg.connect` and `SecretsManager.secret` raise.
     """
 
+    @leaves_no_values
     async def connect(*args: Any, **kwargs: Any) -> Any:
         async def attempt(value: Any) -> Any:
             return await asyncpg.connect(*args, **kwargs | credentials(value).arguments)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom import InvalidValueError, MissingExtraError
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.redaction import leaves
 from strongroom.integrations.values import default_manager, read
 
@@ -20,6 +21,7 @@ except ImportError:
     raise MissingExtraError("this needs dynaconf: pip install 'strongroom[dynaconf]'") from None
 
 
+@leaves_no_values
 def load(obj: Any, env: str | None = None, silent: bool = True, key: str | None = None, **_: Any) -> None:
     """Set the values that secrets have now on `obj`, or only that of `key`.
 

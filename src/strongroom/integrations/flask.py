@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
     from strongroom.live import LiveSecret
@@ -30,6 +31,7 @@ def secret(name: str) -> LiveSecret:
     return secrets.secret(name)
 
 
+@methods_leave_no_values
 class LiveSessions(SecureCookieSessionInterface):
     """Signs session cookies with the current value of a secret, and takes those signed with the version before.
 

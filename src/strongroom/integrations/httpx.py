@@ -11,7 +11,8 @@ import base64
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from strongroom import MissingExtraError
+from strongroom import MissingExtraError, Secret
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.credentials import credentials
 
 if TYPE_CHECKING:
@@ -34,16 +35,19 @@ class Bearer(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Set the header; see `httpx.Auth`. Raises what `LiveSecret.value` raises, and `InvalidValueError`."""
-        sent = request.headers["Authorization"] = self._header()
+        # While it waits for the answer, an error reporter may see the variables of this generator.
+        sent = self._header()
+        request.headers["Authorization"] = sent.value
         response = yield request
         # After a redirect to another host the header is gone: that host did not refuse it.
-        refused = response.status_code == 401 and response.request.headers.get("Authorization") == sent
+        refused = response.status_code == 401 and response.request.headers.get("Authorization") == sent.value
         if refused and self._header() != sent:
-            request.headers["Authorization"] = self._header()
+            request.headers["Authorization"] = self._header().value
             yield request
 
-    def _header(self) -> str:
-        return f"Bearer {self._handle.value}"
+    @leaves_no_values
+    def _header(self) -> Secret[str]:
+        return Secret(f"Bearer {self._handle.value}")
 
 
 class Basic(Bearer):
@@ -53,7 +57,8 @@ class Basic(Bearer):
         super().__init__(handle)
         self._username = username
 
-    def _header(self) -> str:
+    @leaves_no_values
+    def _header(self) -> Secret[str]:
         username, password = credentials(self._handle.value)
         pair = f"{self._username or username or ''}:{password}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
+        return Secret("Basic " + base64.b64encode(pair.encode()).decode())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import methods_leave_no_values
 from strongroom.integrations.values import default_manager
 
 try:
@@ -19,6 +20,7 @@ except ImportError:
     raise MissingExtraError("this needs keyring: pip install 'strongroom[keyring]'") from None
 
 
+@methods_leave_no_values
 class StrongroomKeyring(KeyringBackend):
     """Keeps the password of a user at a service as the secret `keyring/SERVICE/USER`, both percent-encoded.
 

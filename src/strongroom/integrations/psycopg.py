@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.changes import call_on_change
 from strongroom.integrations.credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh, with_refresh_async
@@ -38,6 +39,7 @@ def connection_class(secrets: SecretsManager, name: str, *, grace: float = GRACE
 
     class LiveConnection(psycopg.Connection[Any]):
         @classmethod
+        @leaves_no_values
         def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             def attempt(value: Any) -> Any:
                 return super(LiveConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)
@@ -54,6 +56,7 @@ def async_connection_class(
 
     class LiveAsyncConnection(psycopg.AsyncConnection[Any]):
         @classmethod
+        @leaves_no_values
         async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
             async def attempt(value: Any) -> Any:
                 return await super(LiveAsyncConnection, cls).connect(conninfo, **kwargs | credentials(value).arguments)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.values import default_manager, read
 
 try:
@@ -43,6 +44,7 @@ class StrongroomSource(PydanticBaseSettingsSource):
     def __repr__(self) -> str:
         return f"StrongroomSource(prefix={self._prefix!r})"
 
+    @leaves_no_values
     def __call__(self) -> dict[str, Any]:
         """Return the values that were found."""
         there = set(self._secrets.list_secrets(self._prefix))
@@ -53,6 +55,7 @@ class StrongroomSource(PydanticBaseSettingsSource):
                     found[key] = read(self._secrets, self._prefix + name)
         return {key: value for key, value in found.items() if value is not None}
 
+    @leaves_no_values
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return value, key and False; pydantic-settings asks each source for this method."""
         for key, name in _names(field, field_name):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 from strongroom import SecretsManager, StrongroomError
+from strongroom.frames import methods_leave_no_values
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ KEPT = 10
 """Values remembered of each secret, the current one included."""
 
 
+@methods_leave_no_values
 class Redactor:
     """Replaces the values of live secrets in text by stars.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError
+from strongroom.frames import methods_leave_no_values
 from strongroom.integrations.changes import call_on_change
 from strongroom.integrations.credentials import credentials
 
@@ -23,6 +24,7 @@ except ImportError:
     raise MissingExtraError("this needs redis-py: pip install 'strongroom[redis]'") from None
 
 
+@methods_leave_no_values
 class LiveCredentials(CredentialProvider):
     """Gives each new connection, synchronous or asynchronous, the current password.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from strongroom import MissingExtraError
+from strongroom import MissingExtraError, Secret
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.credentials import credentials
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Bearer(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Set the header; raises what `LiveSecret.value` raises, and `InvalidValueError`."""
-        sent = request.headers["Authorization"] = self._header()
+        sent = self._header()
+        request.headers["Authorization"] = sent.value
 
         def again(response: Response, **options: Any) -> Response:
             return self._again(response, sent, options)
@@ -43,23 +45,25 @@ class Bearer(AuthBase):
         request.register_hook("response", again)
         return request
 
-    def _again(self, response: Response, sent: str, options: dict[str, Any]) -> Response:
+    @leaves_no_values
+    def _again(self, response: Response, sent: Secret[str], options: dict[str, Any]) -> Response:
         # After a redirect to another host the header is gone, and must not be sent there.
-        refused = response.status_code == 401 and response.request.headers.get("Authorization") == sent
+        refused = response.status_code == 401 and response.request.headers.get("Authorization") == sent.value
         rewindable = isinstance(response.request.body, str | bytes | None)
         if not (refused and rewindable) or self._header() == sent:
             return response
         _ = response.content  # so that the connection can be used again
         response.close()
         request = response.request.copy()
-        request.headers["Authorization"] = self._header()
+        request.headers["Authorization"] = self._header().value
         answer: Response = response.connection.send(request, **options)  # type: ignore[attr-defined]
         answer.history.append(response)
         answer.request = request
         return answer
 
-    def _header(self) -> str:
-        return f"Bearer {self._handle.value}"
+    @leaves_no_values
+    def _header(self) -> Secret[str]:
+        return Secret(f"Bearer {self._handle.value}")
 
 
 class Basic(Bearer):
@@ -69,7 +73,8 @@ class Basic(Bearer):
         super().__init__(handle)
         self._username = username
 
-    def _header(self) -> str:
+    @leaves_no_values
+    def _header(self) -> Secret[str]:
         username, password = credentials(self._handle.value)
         pair = f"{self._username or username or ''}:{password}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
+        return Secret("Basic " + base64.b64encode(pair.encode()).decode())

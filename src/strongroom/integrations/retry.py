@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from strongroom import SecretsManager
+from strongroom.frames import leaves_no_values
 
 Result = TypeVar("Result")
 Refused = Callable[[BaseException], bool]
@@ -22,6 +23,7 @@ _SQLSTATES = ("28P01", "28000")
 _REDIS = ("redis.exceptions", "AuthenticationError")
 
 
+@leaves_no_values
 def with_refresh(
     secrets: SecretsManager,
     name: str,
@@ -66,6 +68,7 @@ def _first_taken(
     raise first
 
 
+@leaves_no_values
 async def with_refresh_async(
     secrets: SecretsManager,
     name: str,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from strongroom import MissingExtraError, SecretsManager
+from strongroom.frames import leaves_no_values
 from strongroom.integrations.credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh
 
@@ -39,6 +40,7 @@ def attach(engine: Engine | AsyncEngine, secrets: SecretsManager, name: str, *, 
     connections = _Connections()
     mark = ("strongroom", name)
 
+    @leaves_no_values
     def connect(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         handle()
         # The number before the value: a change in between costs one connection more, never leaves an old one.

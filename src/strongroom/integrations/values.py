@@ -7,8 +7,10 @@ from typing import Any
 
 import strongroom
 from strongroom import SecretsManager
+from strongroom.frames import leaves_no_values
 
 
+@leaves_no_values
 def read(secrets: SecretsManager, name: str, version: int | None = None) -> Any:
     """Return the value of a secret, or a mapping when it has several fields; None when it is missing.
 

@@ -6,9 +6,11 @@ import os
 
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
+from strongroom.frames import methods_leave_no_values
 from strongroom.key_providers import master
 
 
+@methods_leave_no_values
 class EnvKeyProvider:
     """Reads the variable each time it is asked, and keeps no copy of the master key."""
 

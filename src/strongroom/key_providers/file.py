@@ -8,11 +8,13 @@ import stat
 from strongroom import files
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
+from strongroom.frames import methods_leave_no_values
 from strongroom.key_providers import master
 
 _TOO_LONG = 4096
 
 
+@methods_leave_no_values
 class FileKeyProvider:
     """Reads the file each time it is asked, and keeps no copy of the master key."""
 

@@ -16,6 +16,7 @@ from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.argon2 import STANDARD, Argon2Cost, argon2id
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
+from strongroom.frames import methods_leave_no_values
 
 VARIABLE = "STRONGROOM_PASSPHRASE"
 SHORTEST = 12
@@ -23,6 +24,7 @@ _KIND = b"P"
 _start = struct.Struct(">2sIII16s")
 
 
+@methods_leave_no_values
 class PassphraseProvider:
     """Asks for the passphrase once, and keeps only the keys derived from it, one for each salt it has met."""
 

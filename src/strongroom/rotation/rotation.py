@@ -11,6 +11,7 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, SecretNotFoundError
+from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.places import entries
@@ -31,6 +32,7 @@ WAIT = 5.0
 """Seconds that a rotation waits for the processes that hold the secret, before it leaves the rest to `resume`."""
 
 
+@methods_leave_no_values
 class Rotation:
     """The rotations of one store on behalf of one actor.
 
