@@ -3,6 +3,7 @@ import pytest
 from strongroom import changing
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import (
+    AuditError,
     InvalidInputError,
     InvalidKeyError,
     NoKeyError,
@@ -258,3 +259,58 @@ def test_keys_are_on_record_without_their_bytes(manager):
         assert secret not in log
         assert secret.hex().encode() not in log
     assert KEYS["SECOND"] not in repr(manager.custody.keys()) + repr(manager.custody.recipients())
+
+
+class Log:
+    """An audit sink that fails at the second event from `fail` on: the outcome of a change."""
+
+    def __init__(self, inner):
+        self._inner, self.left = inner, -1
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def append(self, line):
+        self.left -= 1
+        if self.left == 0:
+            raise AuditError("the log is full")
+        self._inner.append(line)
+
+
+def test_rekey_master_whose_outcome_cannot_be_recorded_goes_on_with_the_new_key(manager, reopen):
+    log = Log(manager._access.audit.sink)
+    with reopen(manager, audit=log) as other:
+        other.custody.add_recipient(THIRD)
+        log.left = 2
+        with pytest.raises(AuditError, match="the change was made, but not its event"):
+            other.custody.rekey_master(SECOND)
+        assert other._access.engine.provider is SECOND
+        # Another process makes a new root key, for which this one needs its own key again.
+        with reopen(manager, SECOND) as third:
+            third.custody.remove_recipient(2)
+        if other._access.engine.store.url != "memory:":
+            assert other.get_secret("A") is None
+            other.set_secret("A", "x")
+
+
+def test_rekey_master_that_was_refused_goes_on_with_the_old_key(manager, reopen):
+    log = Log(manager._access.audit.sink)
+    with reopen(manager, audit=log) as other:
+        provider = other._access.engine.provider
+        log.left = 1
+        with pytest.raises(AuditError):
+            other.custody.rekey_master(SECOND)
+        assert other._access.engine.provider is provider
+
+
+def test_a_removal_whose_outcome_cannot_be_recorded_signs_with_the_new_audit_key(manager, reopen):
+    manager.custody.add_recipient(SECOND)
+    log = Log(manager._access.audit.sink)
+    with reopen(manager, audit=log) as other:
+        other.custody.recipients()  # with the first event comes the first line of its stream
+        log.left = 2
+        with pytest.raises(AuditError, match="the change was made"):
+            other.custody.remove_recipient(2)
+        keys = other._access.engine.unlocked.keyset.secrets("audit")
+        assert other._access.audit._keys == keys
+        assert len(keys) == 2

@@ -7,12 +7,14 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import strongroom
 from strongroom import live_watcher
+from strongroom.errors import StrongroomError
 
 WATCHED = 2_000
 OTHER = """
@@ -177,3 +179,42 @@ def test_callbacks_go_on_when_the_counters_were_removed_or_somebody_wrote_withou
     wait_until(lambda: told["N1"] == [2])
     assert manager.secret("N1").value == "second"
     assert told == {"N0": [2], "N1": [2]}
+
+
+def test_no_thread_to_be_had_is_an_error_that_says_what_to_do(make_manager, monkeypatch):
+    secrets = make_manager()
+    secrets.set_secret("A", "first")
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(StrongroomError, match="no thread can be started.*ulimit -u"):
+                secrets.secret("A")
+    handle, told = secrets.secret("A"), []
+    handle.on_change(lambda changed: told.append(changed.version))
+    secrets.set_secret("A", "second")
+    wait_until(lambda: told)
+    assert told == [2]
+
+
+def test_the_thread_outlives_what_is_no_error_of_strongroom_and_tells_it_once(make_manager, monkeypatch):
+    secrets, heard, told = make_manager(), [], []
+    monkeypatch.setattr(threading, "excepthook", heard.append)
+    secrets.set_secret("A", "first")
+    secrets.secret("A").on_change(lambda changed: told.append(changed.version))
+    store = secrets._access.engine.store
+    looks = []
+
+    def fail():
+        looks.append(1)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "commits", fail)
+        wait_until(lambda: len(looks) > 3)
+    secrets.set_secret("A", "second")
+    wait_until(lambda: told)
+    assert [each.exc_type for each in heard] == [MemoryError]

@@ -78,9 +78,13 @@ class Custody:
             _put(change, header.with_recipients(others), new, change.unlocked.keyset)
             return new
 
-        recipient = self._change(step)
-        self._access.engine.provider = provider
-        return recipient
+        engine, recipient = self._access.engine, self._access.engine.unlocked.recipient
+        try:
+            return self._change(step)
+        finally:
+            # Also when the change was made and its event was not: the key before opens nothing any more.
+            if engine.unlocked.recipient is not recipient:
+                engine.provider = provider
 
     def add_recipient(self, provider: KeyProvider) -> Recipient:
         """Let another master key open the store too."""
@@ -136,9 +140,12 @@ class Custody:
             change.put_keys(next_header.with_recipients(kept), root, me, keyset)
             return [path.removeprefix(SECRET) for path, _ in entries(change, SECRET)]
 
-        readable = self._change(step)
-        self._access.audit.rekey(self._access.engine.unlocked.keyset.secrets(AUDIT_KEY))
-        return readable
+        engine, root = self._access.engine, self._access.engine.unlocked.header.root
+        try:
+            return self._change(step)
+        finally:
+            if engine.unlocked.header.root != root:
+                self._access.audit.rekey(engine.unlocked.keyset.secrets(AUDIT_KEY))
 
     def rekey_data(self, algorithm: str | None = None, progress: Progress | None = None) -> int:
         """Add a primary data key at once, then re-encrypt every record of older keys; returns how many.

@@ -36,15 +36,18 @@ class Live:
         _all.add(self)
 
     def handle(self, name: str) -> LiveSecret:
-        """Return the handle of a secret: one for each name. Raises what reading it raises."""
+        """Return the handle of a secret: one for each name.
+
+        Raises what reading it raises, and `StrongroomError` when the thread that looks for changes cannot be started.
+        """
         with self._lock:
             handle = self.handles.get(name)
             if handle is None:
                 handle = LiveSecret(self, name)
                 self.refresh(handle)
                 handle.seen = handle.version
-                self.handles[name] = handle
             self._watcher.start()
+            self.handles[name] = handle
         self.report(name)
         return handle
 
@@ -100,13 +103,13 @@ class Live:
                 handle._marked = -1
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
-        """Add a callback."""
+        """Add a callback. Raises `StrongroomError` when there is no thread to call it, and none can be started."""
         with self._lock:
+            self._watcher.start()
             handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
                 handle.seen, handle._told = handle.version, handle._news
                 self._watcher.watch(handle)
-            self._watcher.start()
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""

@@ -18,6 +18,7 @@ from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError,
 from strongroom.live_secret import Callback, LiveSecret
 from strongroom.model import MANIFEST, SECRET
 from strongroom.protocols import Reader, Store
+from strongroom.threads import start
 
 if TYPE_CHECKING:
     from strongroom.live import Live
@@ -49,6 +50,8 @@ class Watcher:
         self._before: object = None
         self._unsettled_until = 0.0
         self._has_reported = True
+        self._failed: type[Exception] | None = None
+        """What the last look failed with that is no error of strongroom's."""
         self._looked: dict[str, object] = {}
         """Name → the state of the secret for which the handle has been looked at."""
 
@@ -62,10 +65,11 @@ class Watcher:
         self._watched.remove(handle)
 
     def start(self) -> None:
-        """Start the thread, unless it runs or has been stopped."""
+        """Start the thread, unless it runs or has been stopped. Raises `StrongroomError` when there can be no more."""
         if self._thread is None and not self._closed.is_set():
-            self._thread = threading.Thread(target=self._run, name="strongroom-live", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="strongroom-live", daemon=True)
+            start(thread)
+            self._thread = thread
 
     def stop(self) -> None:
         """End the thread for good."""
@@ -82,7 +86,8 @@ class Watcher:
         self._pid, self._before = os.getpid(), None
         if self._thread is not None:
             self._thread = None
-            self.start()
+            with suppress(StrongroomError):  # the next handle or callback tries again, and tells
+                self.start()
 
     def _run(self) -> None:
         flush_at, pause = monotonic() + FLUSH_EVERY, TICK
@@ -96,6 +101,14 @@ class Watcher:
             except StrongroomError:
                 # A store that cannot be read for a while, or an audit log that is full: the reader gets the error.
                 self._before = None
+            except Exception as error:
+                # No memory left, or a mistake in a driver: a thread that ended here would leave callbacks untold.
+                self._before = None
+                if type(error) is not self._failed:
+                    self._failed = type(error)
+                    _report(error)
+            else:
+                self._failed = None
             pause = min(max(TICK, REST * (thread_time() - used)), LONGEST)
 
     def _look(self, now: float) -> None:
@@ -173,5 +186,9 @@ def _call(callback: Callback, handle: LiveSecret) -> None:
     try:
         callback(handle)
     except Exception as error:
-        hook = threading.excepthook
-        hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
+        _report(error)
+
+
+def _report(error: Exception) -> None:
+    hook = threading.excepthook
+    hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))

@@ -274,3 +274,21 @@ def test_a_damaged_rotation_is_found(rotation, secrets, source, plant):
     ((path, stored),) = secrets._access.engine.store.scan("rotation/")
     plant(secrets, path, stored[:-1] + bytes([stored[-1] ^ 1]))
     assert any("rotation/A" in problem for problem in secrets.verify().problems)
+
+
+def test_no_thread_to_be_had_is_a_failed_step_and_no_crash(rotation, secrets, source, monkeypatch):
+    start = threading.Thread.start
+
+    def refuse(self):
+        if "rotate-test" in self.name:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RotationError, match="no thread can be started"):
+            rotation.rotate("A", source)
+    assert secrets.get_secret("A") == "first"
+    assert "first" in source.accepted()
+    rotation.resume("A", source)
+    assert secrets.get_secret("A") != "first"

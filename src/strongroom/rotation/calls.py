@@ -8,6 +8,7 @@ from typing import Any
 
 from strongroom.data import decode_data, encode
 from strongroom.errors import RotationError, StrongroomError
+from strongroom.threads import start
 
 TIMEOUT = 30.0
 """Seconds after which a step that has not answered is given up."""
@@ -34,7 +35,10 @@ class Calls:
                 outcome.append((None, error))
 
         thread = threading.Thread(target=work, name=f"strongroom-rotate-{step}", daemon=True)
-        thread.start()
+        try:
+            start(thread)
+        except StrongroomError as refused:
+            raise RotationError(str(refused), name=name) from None
         thread.join(self.timeout)
         if not outcome:
             self._hanging[name] = thread

@@ -1,0 +1,301 @@
+"""Frames are a channel: error reporters keep the local variables of every frame that an exception came by.
+
+No frame of ours, and none of a library that we handed a value, shows a value, a key or a password when an exception
+leaves the public interface, and neither does an exception behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import strongroom
+from campaign.canary import CANARY
+from strongroom import fallback, frames
+from strongroom.audit_sinks.memory import MemorySink
+from strongroom.crypto.master_key import parse_key
+from strongroom.errors import (
+    AuditError,
+    ConflictError,
+    RotationError,
+    StoreError,
+    StrongroomError,
+)
+from strongroom.integrations.retry import with_refresh
+from strongroom.key_providers.passphrase import PassphraseProvider
+from strongroom.model import SECRET
+
+from .hidden import PASSPHRASE, Failing, Open, Rotator, Setting, cheap
+from .reporter import needles, shown
+
+ROOT = str(Path(strongroom.__file__).parent) + os.sep
+
+
+@pytest.fixture
+def setting(master_key):
+    setting = Setting(master_key)
+    yield setting
+    setting.secrets.close()
+
+
+def live(secrets):
+    handle = secrets.secret("A")
+    secrets.set_secret("A", CANARY + "3")
+    return handle, handle.value, handle.accepted(3600)
+
+
+CALLS = {
+    "get_secret": lambda secrets: secrets.get_secret("A", CANARY),
+    "get_secret of a version": lambda secrets: secrets.get_secret("A", version=1),
+    "get_secret of a field": lambda secrets: secrets.get_secret("F", field="password"),
+    "get_data": lambda secrets: secrets.get_data("F"),
+    "set_secret": lambda secrets: secrets.set_secret("A", CANARY),
+    "set_secret of fields": lambda secrets: secrets.set_secret("F", {"user": "u", "password": CANARY}),
+    "set_secret of bytes": lambda secrets: secrets.set_secret("A", CANARY.encode()),
+    "set_secrets": lambda secrets: secrets.set_secrets({"A": CANARY, "B": CANARY}),
+    "rotate_secret": lambda secrets: secrets.rotate_secret("A", CANARY),
+    "rollback": lambda secrets: secrets.rollback("A", 1),
+    "describe_secret": lambda secrets: secrets.describe_secret("A", custom={"owner": "team"}),
+    "delete_secret": lambda secrets: secrets.delete_secret("A"),
+    "destroy_secret": lambda secrets: secrets.destroy_secret("A", [1]),
+    "secret": live,
+    "verify": lambda secrets: secrets.verify(),
+    "verify_encryption": lambda secrets: secrets.verify_encryption("A"),
+    "verify_audit": lambda secrets: secrets.verify_audit(),
+    "rekey_data": lambda secrets: secrets.custody.rekey_data(),
+    "rekey_master": lambda secrets: secrets.custody.rekey_master(PassphraseProvider(lambda: PASSPHRASE, cheap())),
+    "add_recipient": lambda secrets: secrets.custody.add_recipient(PassphraseProvider(lambda: PASSPHRASE, cheap())),
+    "audit_keys": lambda secrets: secrets.custody.audit_keys(),
+    "rotate": lambda secrets: secrets.rotation.rotate("A", Rotator(), wait=0),
+    "with_refresh": lambda secrets: with_refresh(secrets, "A", len),
+    "open": lambda secrets: strongroom.open(secrets._access.engine.store, "env:SECRETS_MASTER_KEY", "memory:"),
+    "init": lambda secrets: strongroom.init("memory:", "env:SECRETS_MASTER_KEY", "memory:"),
+}
+
+
+def lines_of(call, secrets) -> list[tuple[str, int]]:
+    """Return each line of strongroom's that a call comes by, once, in order."""
+    came: dict[tuple[str, int], None] = {}
+
+    def trace(frame, event, _):
+        if not frame.f_code.co_filename.startswith(ROOT):
+            return None
+        if event == "line":
+            came[frame.f_code.co_filename, frame.f_lineno] = None
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call(secrets)
+    finally:
+        sys.settrace(None)
+    return [line for line in came if line not in own_lines()]
+
+
+def own_lines() -> set[tuple[str, int]]:
+    """Return the lines where the interface begins: an interrupt there finds what the caller has just passed."""
+    lines = {(frames.__file__, number) for number in range(1, 500)}
+    code = strongroom.SecretsManager.get_secret.__code__
+    return lines | {(code.co_filename, code.co_firstlineno + at) for at in range(-1, 40)}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError], ids=lambda error: error.__name__)
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupt_on_any_line_shows_nothing(master_key, name, error):
+    call = CALLS[name]
+    setting = Setting(master_key)
+    lines = lines_of(call, setting.secrets)
+    assert len(lines) > 20
+    raised = 0
+    # Each fourth line with each of the two errors, from another one on.
+    for target in lines[error is MemoryError :: 4]:
+        setting = Setting(master_key)
+
+        def trace(frame, event, _, target=target):
+            if not frame.f_code.co_filename.startswith(ROOT):
+                return None
+            if event == "line" and (frame.f_code.co_filename, frame.f_lineno) == target:
+                raise error
+            return trace
+
+        sys.settrace(trace)
+        try:
+            call(setting.secrets)
+        except (error, StrongroomError) as caught:
+            sys.settrace(None)
+            raised += 1
+            setting.check(caught)
+        finally:
+            sys.settrace(None)
+    assert raised > 5
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_audit_log_that_fails_shows_nothing(master_key, name):
+    for at in range(40):
+        sink = Failing(MemorySink(), "append", AuditError("the log is full"))
+        setting = Setting(master_key, sink)
+        sink.left = at
+        try:
+            CALLS[name](setting.secrets)
+        except AuditError as error:
+            setting.check(error)
+        else:
+            break
+    else:
+        pytest.fail("it writes more events than were tried")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("method", ["get", "scan", "view", "transaction", "revision", "commits"])
+@pytest.mark.parametrize("error", [StoreError, OSError, MemoryError, RecursionError], ids=lambda error: error.__name__)
+def test_a_store_that_fails_shows_nothing(setting, method, error):
+    inner = setting.secrets._access.engine.store
+    failed = 0
+    for name in ("get_secret", "set_secret", "rotate_secret", "rollback", "secret", "rekey_data", "rotate"):
+        for at in range(6):
+            store = Failing(Open(inner), method, error("no more"))
+            with strongroom.open(store, audit="memory:") as secrets:
+                store.left = at
+                try:
+                    CALLS[name](secrets)
+                except (error, StrongroomError) as caught:
+                    failed += 1
+                    setting.check(caught)
+                store.left = -1
+    assert failed or method == "commits"
+
+
+class Odd:
+    def __repr__(self):
+        return "an odd object"
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else CANARY
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [CANARY], {CANARY}, {"a": Odd(), "b": CANARY}, {"a": CANARY, 1: CANARY}, {"": CANARY}, nested(150), 7,
+        CANARY + "\udc80", {"a": CANARY + "\udc80"}, {"a": float("nan"), "b": CANARY}, CANARY * 600_000,
+    ],
+    ids=["list", "set", "object", "number as a field", "empty field", "deep", "number", "surrogate",
+         "surrogate in a field", "nan", "too long"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["set_secret", "rotate_secret", "set_secrets", "rotation.rotate"])
+def test_a_value_that_cannot_be_kept_is_not_shown(setting, method, value):
+    secrets = setting.secrets
+    calls = {
+        "set_secrets": lambda: secrets.set_secrets({"B": CANARY, "A": value}),
+        "rotation.rotate": lambda: secrets.rotation.rotate("A", Rotator(), new_value=value),
+    }
+    with pytest.raises(StrongroomError) as caught:
+        calls.get(method, lambda: getattr(secrets, method)("A", value))()
+    setting.check(caught.value)
+
+
+def test_a_conflict_shows_nothing(setting):
+    for call in (
+        lambda: setting.secrets.set_secret("A", CANARY, cas=77),
+        lambda: setting.secrets.rotate_secret("A", CANARY, cas=77),
+        lambda: setting.secrets.rollback("A", 1, cas=77),
+        lambda: setting.secrets.set_secrets({"A": CANARY}, overwrite=False),
+        lambda: setting.secrets.rotation.rotate("A", Rotator(), cas=77),
+    ):
+        with pytest.raises(ConflictError) as caught:
+            call()
+        setting.check(caught.value)
+
+
+def test_arguments_of_the_wrong_type_or_number_show_nothing(setting):
+    for call in (
+        lambda: setting.secrets.set_secret("A", "x", CANARY),
+        lambda: setting.secrets.get_secret("A", version=CANARY),
+        lambda: setting.secrets.get_secret("A", field=CANARY.encode()),
+        lambda: setting.secrets.set_secret("A", "x", custom=CANARY),
+        lambda: setting.secrets.set_secret("A", "x", max_versions=CANARY),
+        lambda: setting.secrets.set_secret("A", CANARY, 0, 0, 0, 0),
+        lambda: setting.secrets.set_secret(name="A", value=CANARY, vaule=CANARY),
+        lambda: setting.secrets.set_secrets([("A", CANARY)]),
+    ):
+        with pytest.raises((StrongroomError, TypeError)) as caught:
+            call()
+        setting.check(caught.value)
+
+
+@pytest.mark.parametrize("error", [ValueError, RotationError, KeyboardInterrupt, SystemExit, UnicodeError])
+@pytest.mark.parametrize("step", ["create", "set", "test", "retire"])
+def test_a_rotator_that_fails_shows_nothing(setting, step, error):
+    if error is RotationError:
+        error = lambda held: RotationError("refused")  # noqa: E731
+    with pytest.raises(RotationError) as caught:
+        setting.secrets.rotation.rotate("A", Rotator(step, error), wait=5)
+    setting.check(caught.value)
+    if step != "create":
+        for method in (setting.secrets.rotation.resume, setting.secrets.rotation.abort):
+            with pytest.raises(StrongroomError) as caught:
+                method("A", Rotator("test" if step != "retire" else step, error))
+            setting.check(caught.value)
+
+
+def test_a_damaged_record_shows_nothing(setting, plant):
+    stored = setting.secrets._access.engine.store.get(SECRET + "A")
+    for at in range(0, len(stored), 3):
+        plant(setting.secrets, SECRET + "A", stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :])
+        for call in (lambda: setting.secrets.get_secret("A", version=1), lambda: setting.secrets.secret("A")):
+            try:
+                call()
+            except StrongroomError as error:
+                setting.check(error)
+
+
+def test_a_wrong_or_malformed_key_is_not_shown(setting, master_key, monkeypatch):
+    store = setting.secrets._access.engine.store
+    other = strongroom.generate_master_key()
+    for key, hidden in ((other, [other, parse_key(other)]), (CANARY, [CANARY]), (other[:-3] + "\udc80", [other[:-3]])):
+        monkeypatch.setenv("SECRETS_MASTER_KEY", key)
+        opened = [lambda: strongroom.open(Open(store), audit="memory:")]
+        for call in opened if key == other else [*opened, lambda: strongroom.init("memory:", audit="memory:")]:
+            with pytest.raises(StrongroomError) as caught:
+                call()
+            assert shown(caught.value, needles(*hidden)) == []
+    monkeypatch.setenv("SECRETS_MASTER_KEY", master_key)
+
+
+def test_a_passphrase_is_not_shown(setting):
+    engine = setting.secrets._access.engine
+    provider = PassphraseProvider(lambda: PASSPHRASE, cheap())
+    setting.secrets.custody.add_recipient(provider)
+    strongroom.open(Open(engine.store), provider, "memory:")
+    sealed = provider.wrap(bytes(32), b"context")
+    for given in ("too short", PASSPHRASE + "x", PASSPHRASE + "\ud800", None):
+        provider = PassphraseProvider(lambda given=given: given, cheap())
+        calls = [
+            lambda provider=provider: strongroom.open(Open(engine.store), provider, "memory:"),
+            lambda provider=provider: provider.unwrap(sealed, b"context"),
+            lambda provider=provider: provider.unwrap(sealed[:20] + bytes(40), b"context"),
+        ]
+        if given in ("too short", None):
+            calls.append(lambda provider=provider: provider.wrap(engine.unlocked.root, b"context"))
+        for call in calls:
+            with pytest.raises((StrongroomError, UnicodeError, TypeError, AttributeError)) as caught:
+                call()
+            assert shown(caught.value, setting.hidden | needles("too short")) == []
+
+
+def test_the_default_store_shows_nothing(setting, monkeypatch, tmp_path):
+    monkeypatch.setenv("STRONGROOM_STORE", f"sqlite:{tmp_path}/store")
+    monkeypatch.setenv("STRONGROOM_AUDIT", "memory:")
+    with strongroom.init() as secrets:
+        secrets.set_secret("A", {"a": CANARY, "b": CANARY})
+    fallback.reset()
+    with pytest.raises(StrongroomError) as caught:
+        strongroom.get_secret_or_env("A", "A", CANARY)
+    setting.check(caught.value)
+    fallback.reset()
