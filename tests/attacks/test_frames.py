@@ -6,7 +6,6 @@ leaves the public interface, and neither does an exception behind it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path

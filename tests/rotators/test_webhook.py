@@ -25,6 +25,8 @@ class Handler(BaseHTTPRequestHandler):
         request, accepted, answer = json.loads(body), self.server.accepted, {}
         step = request["step"]
         status = self.server.statuses.get(step, self.server.status)
+        if step == "test" and request["pending"]["value"] == "first" in accepted:
+            status = self.server.status  # the look at the value that is valid already goes well
         if step == "create":
             answer = self.server.made or {"value": os.urandom(8).hex()}
         elif step == "set":

@@ -10,7 +10,7 @@ from strongroom.cli import session, times, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.cli.writing import CAS, NO_VALUE, about, tell
-from strongroom.errors import InvalidInputError, StrongroomError
+from strongroom.errors import ConflictError, InvalidInputError, StrongroomError
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.rotation.clock import utc
@@ -38,6 +38,8 @@ def rotate(args: Arguments, out: Output) -> int | None:
     args.name = check_name(args.what)
     if args.attach is not None or args.detach:
         _attach(args, out)
+    elif args.dry_run:
+        _check(args, out)
     else:
         _one(args, out)
     return None
@@ -50,8 +52,10 @@ def _one(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         value = _new_value(args, out)
         with _told_when_stopped(secrets, args.name, out):
-            if args.wait is not None and secrets.rotation.has_rotator(args.name):
-                made = secrets.rotation.rotate(args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"))
+            if secrets.rotation.has_rotator(args.name):
+                made = secrets.rotation.rotate(
+                    args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"), force=args.force
+                )
             else:
                 made = secrets.rotate_secret(args.name, value, args.cas)
         tell(out, args.name, made)
@@ -137,13 +141,18 @@ def _attach(args: Arguments, out: Output) -> None:
         raise InvalidInputError("--attach and --detach exclude each other")
     with session.manager(args) as secrets:
         if args.detach:
-            secrets.rotation.detach(args.name)
+            secrets.rotation.detach(args.name, force=args.force)
             out.say(f"{args.name}: no rotator")
             return
         every = None if args.every is None else times.span(args.every, "--every")
         grace = None if args.grace is None else times.span(args.grace, "--grace")
-        secrets.rotation.attach(args.name, args.attach, every=every, grace=grace)
+        said = secrets.rotation.attach(args.name, args.attach, every=every, grace=grace, force=args.force)
+        status = secrets.rotation.status(args.name)[0]
     out.say(f"{args.name}: rotated by {args.attach}")
+    for text in said:
+        out.say(f"{args.name}: {text}")
+    if args.force and status.step == "idle":
+        out.warn(f"the source was not asked; `strongroom rotate check {args.name}` asks it")
 
 
 def _span(args: Arguments, name: str) -> float:
@@ -191,6 +200,21 @@ def _resume(args: Arguments, out: Output) -> int | None:
         return _each(left, lambda name: secrets.rotation.resume(name, wait=_span(args, "wait")), secrets, out)
 
 
+def _check(args: Arguments, out: Output) -> None:
+    """Ask the source, and say what a rotation would do; change nothing."""
+    with session.manager(args) as secrets:
+        before = secrets.rotation.status(args.name)[0]
+        if before.step != "idle":
+            raise ConflictError(
+                f"{args.name!r} is being rotated ({before.step}): {before.advice or 'wait for that to end'}",
+                name=args.name,
+            )
+        said = secrets.rotation.check(args.name)
+    out.say(f"{args.name}: version {before.version} is accepted, and a rotation would begin well; nothing was changed")
+    for text in said:
+        out.say(f"{args.name}: {text}")
+
+
 def _abort(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         secrets.rotation.abort(args.name, force=args.force)
@@ -205,6 +229,7 @@ def _retire(args: Arguments, out: Output) -> None:
 
 ACTIONS: dict[str, Callable[[Arguments, Output], int | None]] = {
     "status": _status,
+    "check": _check,
     "resume": _resume,
     "abort": _abort,
     "retire": _retire,
@@ -226,7 +251,12 @@ COMMANDS = {
             Option("--every", "with --attach: how often it is due, such as 30d", "SPAN"),
             Option("--grace", "with --attach: how long the previous value stays valid, such as 1h", "SPAN"),
             Option("--wait", "how long to wait for running processes to switch (default 5s)", "SPAN"),
-            Option("--force", "abort: do not ask the source; retire: do not wait for processes"),
+            Option("--dry-run", "ask the source whether a rotation would go well, and change nothing"),
+            Option(
+                "--force",
+                "go on although: the source refuses the current value (NAME), cannot be asked (abort, --attach, "
+                "--detach), or processes hold the previous value (retire)",
+            ),
         ),
         exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
         excess=NO_VALUE,
@@ -242,8 +272,9 @@ Killed at any moment, a rotation goes on with `rotate resume`.
 
 `rotate status [NAME]` shows rotators, steps, due times and the processes that still hold the previous value;
 `rotate resume [NAME]` finishes what was interrupted or waits for processes; `rotate abort NAME` gives the source the
-current value back; `rotate retire NAME` retires the previous value now. Secrets with the names of these four words are
-rotated by the library or by --due.""",
+current value back; `rotate retire NAME` retires the previous value now; `rotate check NAME` asks the source whether it
+accepts the current value and whether all that a rotation needs is there, as --attach and each rotation do first.
+Secrets with the names of these five words are rotated by the library or by --due.""",
         about="""\
 Rotators:
   generate:length=32&alphabet=alphanumeric   a new value, without a source
@@ -260,6 +291,7 @@ strongroom rotate SESSION_KEY --length 64        a longer one
 strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value
 new-password | strongroom rotate API_TOKEN --stdin   read it from a pipe
 strongroom rotate SESSION_KEY --attach generate: --every 30d   rotate it each month
+strongroom rotate check DB_PASSWORD              would a rotation go well?
 strongroom rotate --due                          for a timer: rotate what is due
 strongroom rotate status                         who still holds a previous value""",
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from strongroom import versions
 from strongroom.change import Change
-from strongroom.errors import ConflictError, RotationError, SecretNotFoundError
+from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.info import VersionInfo
 from strongroom.rotation.consumers import consumer_path, consumers
 from strongroom.rotation.owner import Owner
@@ -36,11 +38,14 @@ def begin(change: Change, new: State, cas: int | None) -> State:
     versions.check_cas(versions.require(change, name)[0], cas)
     last, _ = current(change, name)
     before = load(change, change.records, name) or State(name)
-    if before.id:
+    idle = before.owner is None or not before.owner.is_working(new.started or 0.0)
+    if new.back is not None and idle and (before.before, before.after, before.data) == (*new.back[:2], new.data):
+        new = new._replace(keeps_previous=before.keeps_previous)
+    elif before.id:
         raise ConflictError(f"another rotation of {name!r} has begun meanwhile; `strongroom rotate status`", name=name)
     if last.version != new.before:
         raise ConflictError(f"{name!r} was written meanwhile; rotate it again", name=name, version=last.version)
-    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace))
+    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace, known=before.known))
 
 
 def require(change: Change, name: str) -> State:
@@ -75,7 +80,9 @@ def record(change: Change, state: State) -> State:
     return store(change, _mine(change, state))
 
 
-def promote(change: Change, state: State, now: float, grace: float, keep: int) -> tuple[VersionInfo, State]:
+def promote(
+    change: Change, state: State, now: float, grace: float, keep: int, keeps: bool
+) -> tuple[VersionInfo, State]:
     """Make the pending value current, and keep the previous one until it is retired.
 
     Raises `RotationError` when the secret was written or deleted behind the rotation.
@@ -85,22 +92,64 @@ def promote(change: Change, state: State, now: float, grace: float, keep: int) -
         raise RotationError(f"{state.name!r} has got version {last.version} meanwhile", name=state.name)
     made = versions.put(change, state.name, state.data, now=now, cas=state.before, attributes=Attributes(), keep=keep)
     state = state._replace(
-        step=PROMOTED, after=made.version, promoted=now, grace_ends=now + grace, data=data, error=None
-    )
+        step=PROMOTED, after=made.version, promoted=now, grace_ends=now + (grace if keeps else 0.0), data=data,
+        known=made.version, keeps_previous=keeps, back=None, drifted=False, error=None, reason=None, failed=None,
+    )  # fmt: skip
     return made, record(change, state)
 
 
-def let_go(change: Change, state: State, error: str | None) -> None:
+def let_go(change: Change, state: State, error: Exception | None, now: float) -> None:
     """Leave a rotation to whoever resumes it, unless somebody has done that already."""
     found = load(change, change.records, state.name)
     if found is not None and found.owner is not None and state.owner and found.owner.token == state.owner.token:
-        store(change, found._replace(owner=None, error=error))
+        store(change, noted(found._replace(owner=None), error, now))
 
 
-def end(change: Change, state: State) -> None:
-    """Remove a rotation and what is left of processes that are gone; the attachment stays."""
+def noted(state: State, error: Exception | None, now: float) -> State:
+    """Return the state with what went wrong last, or with nothing."""
+    if error is None:
+        return state._replace(error=None, reason=None, failed=None)
+    reason = str(error) if isinstance(error, StrongroomError) else None
+    return state._replace(error=type(error).__name__, reason=reason, failed=now)
+
+
+def look_failed(change: Change, name: str, error: Exception, now: float) -> None:
+    """Keep why a rotation did not begin, for `status`, where a rotator is attached."""
+    found = load(change, change.records, name)
+    if found is not None and not found.id:
+        store(change, noted(found, error, now))
+
+
+def accepted(change: Change, name: str, version: int) -> None:
+    """Keep that the source accepts a version."""
+    found = load(change, change.records, name)
+    if found is not None:
+        found = found._replace(known=version)
+        store(change, found if found.id else noted(found, None, 0.0))
+
+
+def destroyed(change: Change, name: str, numbers: Sequence[int]) -> None:
+    """Remove the value of a destroyed version from the rotation too; raises `ConflictError` before promotion."""
+    state = load(change, change.records, name)
+    if state is None or not numbers:
+        return
+    if state.is_staged:
+        raise ConflictError(
+            f"{name!r} is being rotated ({state.step}), and nothing was destroyed: `strongroom rotate abort {name}` "
+            "first (--force when its source cannot be asked)",
+            name=name,
+        )
+    if state.step == PROMOTED and state.before in numbers:
+        store(change, state._replace(data=b""))
+
+
+def end(change: Change, state: State, *, undone: bool = False) -> None:
+    """Remove a rotation and what is left of processes that are gone; the attachment stays.
+
+    One that is `undone` and went back to a previous value leaves the rotation that it turned round.
+    """
     state = _mine(change, state)
-    remains = state.ended()
+    remains = state.undone() if undone else state.ended()
     if remains is None:
         change.delete(path(state.name))
     else:
@@ -112,6 +161,13 @@ def end(change: Change, state: State) -> None:
             change.delete(consumer_path(state.name, consumer.id))
 
 
+def remove(change: Change, name: str) -> None:
+    """Remove the rotator, the rotation and the consumers of a secret."""
+    change.delete(path(name))
+    for consumer in list(consumers(change, change.records, name)):
+        change.delete(consumer_path(name, consumer.id))
+
+
 def forget(change: Change, name: str) -> None:
     """Remove the rotator and consumers of a secret that is forgotten; raises `ConflictError` during a rotation."""
     state = load(change, change.records, name)
@@ -120,6 +176,4 @@ def forget(change: Change, name: str) -> None:
             f"{name!r} is being rotated ({state.step}); finish that first, as `strongroom rotate status` says",
             name=name,
         )
-    change.delete(path(name))
-    for consumer in list(consumers(change, change.records, name)):
-        change.delete(consumer_path(name, consumer.id))
+    remove(change, name)
