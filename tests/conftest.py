@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 import strongroom
+from strongroom.config import STORE_FILES
 from strongroom.manager import SecretsManager
 from strongroom.protocols import Store
 
@@ -19,9 +22,27 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
+def pytest_configure() -> None:
+    """Work where no directory above holds a store or settings, since the command line would use them."""
+    directories = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
+    usable = [directory for directory in directories if os.access(directory, os.W_OK)]
+    for directory in usable:
+        if not settings_above(Path(directory)):
+            os.environ["TMPDIR"] = tempfile.tempdir = directory
+            return
+    raise pytest.UsageError(f"remove {settings_above(Path(usable[0]))}, or set TMPDIR to a directory outside")
+
+
+def settings_above(directory: Path) -> Path | None:
+    """Return a store or a file of settings in `directory` or above it."""
+    there = (above / name for above in (directory, *directory.parents) for name in ("strongroom.toml", *STORE_FILES))
+    return next((path for path in there if path.exists()), None)
+
+
 @pytest.fixture
-def master_key(monkeypatch) -> str:
-    """Set the master key, and no other setting, in the environment."""
+def master_key(monkeypatch, tmp_path) -> str:
+    """Set the master key, and no other setting, in the environment; work where no settings are."""
+    monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("STRONGROOM_")]:
         monkeypatch.delenv(name)
     key = strongroom.generate_master_key()

@@ -30,7 +30,7 @@ WORDS = {
 }
 DRIVERS = ("strongroom.stores", "strongroom.key_providers", "strongroom.audit_sinks", "strongroom.rotators")
 EDGES = ("strongroom.cli", "strongroom.server", "strongroom.integrations", "strongroom.__main__", "strongroom.testing")
-WIRING = {"strongroom", "strongroom.drivers", "strongroom.opening", "strongroom.fallback"}
+WIRING = {"strongroom", "strongroom.drivers", "strongroom.opening", "strongroom.fallback", "strongroom.gone"}
 CALLERS_OF_MACS = {
     "strongroom.header": {"hashlib"},
     "strongroom.secret": {"hashlib", "hmac"},

@@ -191,7 +191,7 @@ def test_no_thread_to_be_had_is_an_error_that_says_what_to_do(make_manager, monk
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         for _ in range(2):
-            with pytest.raises(StrongroomError, match="no thread can be started.*ulimit -u"):
+            with pytest.raises(StrongroomError, match=r"no thread can be started.*ulimit -u"):
                 secrets.secret("A")
     handle, told = secrets.secret("A"), []
     handle.on_change(lambda changed: told.append(changed.version))

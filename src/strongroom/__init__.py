@@ -35,12 +35,14 @@ if TYPE_CHECKING:
         StoreBusyError,
         StoreError,
         StoreExistsError,
+        StoreGoneError,
         StoreNotFoundError,
         StrongroomError,
         TamperedError,
         UnknownKeyIdError,
         VersionNotFoundError,
         WrongKeyError,
+        WrongStoreError,
     )
     from strongroom.fallback import get_secret_or_env
     from strongroom.info import SecretInfo, VersionInfo
@@ -100,6 +102,7 @@ __all__ = [
     "StoreBusyError",
     "StoreError",
     "StoreExistsError",
+    "StoreGoneError",
     "StoreNotFoundError",
     "StrongroomError",
     "StrongroomWarning",
@@ -108,6 +111,7 @@ __all__ = [
     "VersionInfo",
     "VersionNotFoundError",
     "WrongKeyError",
+    "WrongStoreError",
     "generate_master_key",
     "get_secret_or_env",
     "init",

@@ -17,6 +17,7 @@ from strongroom.frozen import Frozen
 VARIABLE = "SECRETS_MASTER_KEY"
 STORE_FILES = ("secrets.db", "secrets.enc")
 KEY_FILE = "master.key"
+LOG_FILE = os.path.join("logs", "secrets_audit.log")
 _SCHEMES_WITH_PATHS = ("sqlite", "file", "passphrase")
 
 
@@ -25,7 +26,7 @@ class Config(Frozen):
 
     __slots__ = (  # noqa: RUF023
         "store", "key", "audit", "actor", "service", "sync", "audit_max_bytes", "audit_keep", "max_versions",
-        "on_rollback", "on_error", "policy", "chosen", "directory",
+        "on_rollback", "on_error", "store_id", "policy", "chosen", "directory",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +42,7 @@ class Config(Frozen):
         max_versions: int = 10,
         on_rollback: str = "",
         on_error: str = "raise",
+        store_id: str = "",
         policy: tuple[Mapping[str, Any], ...] = (),
         chosen: frozenset[str] = frozenset(),
         directory: str = ".",
@@ -64,6 +66,8 @@ class Config(Frozen):
         default, which is `refuse`, and `warn` for the file store (git moves it back and forth)."""
         self.on_error = on_error
         """What `get_secret_or_env` does when the store is there but refuses: `raise`, or `fallback` with a warning."""
+        self.store_id = store_id
+        """The id of the store that is meant (32 hex digits): another one in its place is refused. Empty for any."""
         self.policy = policy
         self.chosen = chosen
         """The settings that somebody chose; the others are defaults."""
@@ -93,6 +97,8 @@ def load(environ: Mapping[str, str] | None = None, start: str = ".", **arguments
         ("environment", _from_environment(environ)),
         ("argument", {name: value for name, value in arguments.items() if value is not None}),
     ):
+        if "store" in settings:
+            chosen.pop("store_id", None)  # it is that of another store
         for name, value in settings.items():
             chosen[name] = _checked(name, value, source)
     config = Config(**chosen, chosen=frozenset(chosen), directory=directory)
@@ -175,6 +181,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{place}: {name} must be {kind}")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
+    if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
+        raise ConfigError(f"{place}: store_id has 32 hex digits, as `strongroom doctor` shows them")
     if name == "max_versions" and not 1 <= value <= 10_000:
         raise ConfigError(f"{place}: max_versions is {value}; give a number from 1 to 10,000")
     if isinstance(value, int) and value < 0:
@@ -201,7 +209,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str]) -> Config:
         scheme = "sqlite" if name.endswith(".db") else "file"
         config = config._replace(store=f"{scheme}:{os.path.normpath(os.path.join(near, name))}")
     if "audit" not in config.chosen:
-        log = os.path.normpath(os.path.join(near, "logs", "secrets_audit.log"))
+        log = os.path.normpath(os.path.join(near, LOG_FILE))
         config = config._replace(audit=f"file:{log}")
     if "key" not in config.chosen and not environ.get(VARIABLE):
         for directory in (os.path.dirname(path_of(config.store) or ""), near):
@@ -217,3 +225,9 @@ def path_of(url: str) -> str | None:
     if not colon or "/" in scheme:
         return url
     return path if scheme in _SCHEMES_WITH_PATHS and path else None
+
+
+def address_of(url: str) -> str:
+    """Return the URL of a store as its audit log knows it: with an absolute path; empty for one without a path."""
+    path = path_of(url)
+    return f"{url.partition(':')[0]}:{os.path.abspath(path)}" if path and ":" in url else ""

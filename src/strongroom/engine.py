@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from strongroom.errors import NoKeyError, TamperedError, UnknownKeyIdError, WrongKeyError
+from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.places import PAGE, entries, in_order
@@ -57,12 +57,19 @@ class Engine:
         return unlocked
 
     def open_head(self, name: str, stored: bytes) -> Current:
-        """Decrypt the head of a secret; an unknown key id is looked for in the store before it is an error."""
+        """Decrypt the head of a secret.
+
+        Where that fails, the store is asked for new keys first, and whether it still is the same one.
+        """
+        before = self.unlocked
         try:
-            return self.unlocked.records.open_head(name, stored)
-        except UnknownKeyIdError:
+            return before.records.open_head(name, stored)
+        except TamperedError:
             with self.store.view() as view:
-                return self.keys_seen_by(view).records.open_head(name, stored)
+                now = self.keys_seen_by(view)
+            if now is before:
+                raise
+        return now.records.open_head(name, stored)
 
     @contextmanager
     def view(self) -> Iterator[tuple[Reader, Unlocked]]:

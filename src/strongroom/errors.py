@@ -11,11 +11,13 @@
     │   ├── SecretNotFoundError
     │   ├── VersionNotFoundError
     │   └── StoreNotFoundError
+    │       └── StoreGoneError                        a store was there, and is not any more
     ├── WrongKeyError                      4    503   the key opens nothing here
     │   └── NoKeyError                                no key was given
     ├── TamperedError                      5    500   what is stored is not what was written
     │   ├── UnknownKeyIdError
-    │   └── RollbackError
+    │   ├── RollbackError
+    │   └── WrongStoreError                           another store is in the place of the one that is meant
     ├── DeniedError                        6    403
     ├── ConflictError                      7    400   `cas` did not match; Vault's KV v2 answers 400 too
     ├── StoreError                         8    503   the store cannot be read or written now
@@ -96,6 +98,10 @@ class StoreNotFoundError(NotFoundError):
     """There is no store at the configured place; `strongroom init` makes one."""
 
 
+class StoreGoneError(StoreNotFoundError):
+    """There is no store, but its audit log, its other files or the settings say that there was one."""
+
+
 class WrongKeyError(StrongroomError):
     """The master key is well-formed but opens nothing in this store."""
 
@@ -128,6 +134,12 @@ class RollbackError(TamperedError):
     """The store is older than the audit log says it was: somebody restored an old copy."""
 
     code = "rollback"
+
+
+class WrongStoreError(TamperedError):
+    """The store is another one than the settings name, than the audit log knows, or than was opened."""
+
+    code = "wrong_store"
 
 
 class DeniedError(StrongroomError):

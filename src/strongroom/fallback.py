@@ -10,7 +10,7 @@ from typing import Any
 from strongroom import config as configuration
 from strongroom import opening
 from strongroom.config import Config
-from strongroom.errors import NoKeyError, StoreNotFoundError, StrongroomError
+from strongroom.errors import NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
 from strongroom.frames import leaves_no_values
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
@@ -34,7 +34,8 @@ def get_secret_or_env(
     master key is, the environment answers, with one warning.
 
     A store that is there but refuses (wrong key, damaged record, audit log that cannot be written) raises, because
-    silence would hide an attack; with `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) it warns and falls back.
+    silence would hide an attack. So does one that is gone, while its audit log, its other files or the settings say
+    that it was there. With `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) both warn and fall back.
     """
     check_name(name)
     try:
@@ -77,6 +78,8 @@ def _manager() -> SecretsManager | None:
 def _open(config: Config) -> SecretsManager | None:
     try:
         return opening.open(settings=config)
+    except StoreGoneError:
+        raise
     except StoreNotFoundError:
         if "store" in config.chosen:
             raise

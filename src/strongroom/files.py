@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 """As many as Linux follows."""
-_EVERYBODY = range(1 << 32)
+ANYBODY: Collection[int] = range(1 << 32)
+"""Every user id, where it does not matter whose a file is."""
 
 
 class UnsafeFileError(OSError):
@@ -34,8 +35,9 @@ def open_file(
 ) -> int:
     """Open an existing regular file and return its descriptor.
 
-    The file must belong to root, to the user of this process or to one of `owners` (user ids), and have at most
-    `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a FIFO.
+    The file must belong to root, to the user of this process or to one of `owners` (user ids), and
+    have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a
+    FIFO.
 
     Raises `OSError`, and `UnsafeFileError` for a file that is none of this.
     """
@@ -73,7 +75,7 @@ def owners_beside(path: str, *more: int) -> Collection[int]:
     /tmp, it must be the owner of the directory, or one of `more`.
     """
     directory = os.stat(os.path.dirname(path) or ".")
-    return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else _EVERYBODY
+    return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else ANYBODY
 
 
 def check_only_name(path: str, descriptor: int) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto.kdf import sha256
-from strongroom.errors import NewerFormatError, NoKeyError, TamperedError, WrongKeyError
+from strongroom.errors import NewerFormatError, NoKeyError, TamperedError, WrongKeyError, WrongStoreError
 from strongroom.frozen import Frozen
 from strongroom.model import HEADER
 from strongroom.places import FORMAT, context
@@ -89,6 +89,14 @@ class Header(Frozen):
             f"the master key from {provider.url} does not open this store; it was locked with the key from: {labels}. "
             "Give that key (was it changed, or is this another environment's store?)"
         )
+
+    def check_is(self, store: str, url: str) -> None:
+        """Raise `WrongStoreError` unless this is the header of the store with the id `store`."""
+        if self.store != store:
+            raise WrongStoreError(
+                f"{url} is the store {self.store}, and the store {store} is meant: another one was put in its place. "
+                "Put the right one back; if this is on purpose, change store_id in the settings, or restart what runs"
+            )
 
     def with_recipients(self, recipients: Iterable[Recipient]) -> Header:
         """Return this header with other recipients."""

@@ -7,22 +7,28 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
 from strongroom import drivers
+from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import last_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
+    AuditError,
     ConfigError,
     InvalidKeyError,
     NewerFormatError,
     RollbackError,
     StoreExistsError,
+    StoreGoneError,
+    StoreNotFoundError,
     TamperedError,
     WrongKeyError,
+    WrongStoreError,
 )
 from strongroom.frames import leaves_no_values
 from strongroom.header import Header
@@ -59,17 +65,31 @@ def open(
     `strongroom.config.Config`.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
-    `RollbackError` (the store is older than the audit log says), `NewerFormatError`, `StoreError`, `AuditError`.
+    `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
+    name or the audit log knows), `StoreGoneError` (something says that there was one), `NewerFormatError`,
+    `StoreError`, `AuditError`.
     """
     config = settings or load(store, key, audit, actor=actor, service=service, **more)
-    opened = drivers.store(config.store) if store is None or isinstance(store, str) else store
+    if os.path.abspath(config.directory) != os.getcwd():
+        from strongroom.gone import check_nearer
+
+        check_nearer(config)
     try:
-        provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
-        sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-        return _unlock(opened, provider, sink, config, source)
-    except BaseException:
-        opened.close()
-        raise
+        opened = drivers.store(config.store) if store is None or isinstance(store, str) else store
+        try:
+            provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+            sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+            return _unlock(opened, provider, sink, config, source)
+        except BaseException:
+            opened.close()
+            raise
+    except StoreNotFoundError as error:
+        from strongroom.gone import error_for
+
+        missing = error_for(error, config)
+    if isinstance(missing, StoreGoneError):
+        _record_gone(config, source)
+    raise missing
 
 
 @leaves_no_values
@@ -94,6 +114,11 @@ def init(
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
+    if config.store_id:
+        raise ConfigError(
+            f"the settings name the store {config.store_id} (store_id), and a new one would be another: put that store "
+            "back, or remove store_id from the settings"
+        )
     # Asked before anything is made: a store without a usable key would be of no use.
     provider.wrap(bytes(32), b"")
     try:
@@ -106,7 +131,7 @@ def init(
             made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-        return _unlock(made, provider, sink, config, source)
+        return _unlock(made, provider, sink, config, source, new=True)
     except BaseException:
         made.close()
         raise
@@ -138,36 +163,46 @@ def sink_of(config: Config) -> AuditSink:
     )
 
 
-def _unlock(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
+def _unlock(
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, *, new: bool = False
+) -> SecretsManager:
     try:
-        return _manager(store, provider, sink, config, source)
+        return _manager(store, provider, sink, config, source, new)
     except BaseException:
         # Recording the refusal has opened its file; a service that tries again and again would run out of them.
         sink.close()
         raise
 
 
-def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str) -> SecretsManager:
-    actor = config.actor or os_user()
-    service = config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+def _manager(
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, new: bool
+) -> SecretsManager:
+    actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
     every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
 
     def log(keys: Mapping[int, bytes] | None, store: str, revision: int | None = None) -> AuditLog:
         return AuditLog(
-            sink, keys, store=store, actor=actor, service=service, source=source, checkpoint_every=every,
-            revision=revision,
+            sink, keys, store=store, actor=actor, service=service_of(config), source=source, checkpoint_every=every,
+            revision=revision, address=address,
         )  # fmt: skip
 
     # The log is read before the store, so that a commit in between can only make the store the newer one.
-    id = _store_id(store)
+    id = store_id(store)
     recorded = last_revision(sink, id) if id else None
     try:
         engine = Engine(store, provider)
     except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
         log(None, id or "").record("OPEN", None, "failed", reason=error.code)
         raise
+    if not new:
+        try:
+            _check_is_meant(engine, sink, address, config)
+        except WrongStoreError as error:
+            # Not under the keys of that store: the log would know it from then on.
+            log(None, id or "").record("OPEN", None, "failed", reason=error.code)
+            raise
     revision = store.revision()
     newest = max(revision, recorded or 0)
     # What git moves back and forth is not held against a reader of another branch.
@@ -185,13 +220,39 @@ def _manager(store: Store, provider: KeyProvider, sink: AuditSink, config: Confi
     )
 
 
-def _store_id(store: Store) -> str | None:
+def store_id(store: Store) -> str | None:
     """Return the id that the store claims, None when its header cannot be read: unlocking will say why."""
     stored = store.get(HEADER)
     try:
         return Header.decode(stored).store if stored is not None else None
     except (TamperedError, NewerFormatError):
         return None
+
+
+def _record_gone(config: Config, source: str) -> None:
+    """Put it on record that a store is gone, in a log that is there."""
+    path = configuration.path_of(config.audit)
+    if path is not None and os.path.exists(path):
+        sink = sink_of(config)
+        with suppress(AuditError):
+            log = AuditLog(sink, None, store="", actor=actor_of(config), service=service_of(config), source=source)
+            log.record("OPEN", None, "failed", reason="store_gone")
+        sink.close()
+
+
+def _check_is_meant(engine: Engine, sink: AuditSink, address: str, config: Config) -> None:
+    """Raise `WrongStoreError` when the settings name another store, or the audit log knows another one here."""
+    store, url = engine.unlocked.header.store, engine.store.url
+    if config.store_id:
+        engine.unlocked.header.check_is(config.store_id, url)
+    elif address:
+        keys = engine.unlocked.keyset.secrets(AUDIT_KEY)
+        other = other_store_at(address, sink, keys, store, engine.store)
+        if other is not None:
+            raise WrongStoreError(
+                f"{url} is the store {store}, but by its audit log the store {other} belongs there: another store was "
+                "put in its place. Put the right one back; if this is on purpose, `strongroom verify --accept`"
+            )
 
 
 def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int, config: Config) -> None:
@@ -214,6 +275,16 @@ def _default_on_rollback(store: Store) -> str:
 def _is_under_git(store: Store) -> bool:
     """True for the kind of store that is made to be committed."""
     return store.url.startswith("file:")
+
+
+def actor_of(config: Config) -> str:
+    """Return who acts."""
+    return config.actor or os_user()
+
+
+def service_of(config: Config) -> str:
+    """Return which program acts."""
+    return config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
 
 
 def os_user() -> str:

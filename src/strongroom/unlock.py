@@ -63,9 +63,12 @@ def refresh(reader: Reader, before: Unlocked, provider: KeyProvider, url: str) -
     """Return the keys as they are now, when another process changed them.
 
     The master key is needed only when there is a new root key: a running service outlives `rekey master`.
+
+    Raises `WrongStoreError` when another store is in its place, and what `unlock` raises.
     """
     header, stored = _read(reader, url)
-    if (header.store, header.root) != (before.header.store, before.header.root):
+    header.check_is(before.header.store, url)
+    if header.root != before.header.root:
         return unlock(reader, provider, url)
     keyset = Keyset.decrypt(stored[1], before.root, header.root, header.store)
     return Unlocked(header, before.recipient, before.root, stored, keyset)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
+from strongroom import files
 from strongroom.audit_sinks import file as audit_file
 from strongroom.errors import AuditError, StoreError
 from strongroom.stores import placing
@@ -154,9 +155,9 @@ def test_opening_with_a_full_audit_disk_answers_nothing(kind, small_disk, tmp_pa
 
 
 class Full:
-    """`os.write` or `os.fsync` of a module, with a switch that makes the disk full; half of a line is written."""
+    """`os.write` or `os.fsync` of modules, with a switch that makes the disk full; half of a line is written."""
 
-    def __init__(self, monkeypatch, module, function: str) -> None:
+    def __init__(self, monkeypatch, function: str, *modules) -> None:
         real = getattr(os, function)
         self.full = False
 
@@ -171,12 +172,13 @@ class Full:
         self.halves = 1
         patched = type(os)("os")
         patched.__dict__.update(os.__dict__ | {function: call})
-        monkeypatch.setattr(module, "os", patched)
+        for module in modules:
+            monkeypatch.setattr(module, "os", patched)
 
 
 @pytest.mark.parametrize("function", ["write", "fsync"])
 def test_a_file_store_whose_disk_is_full_halfway_keeps_the_file_before(function, tmp_path, master_key, monkeypatch):
-    disk = Full(monkeypatch, placing, function)
+    disk = Full(monkeypatch, function, placing, files)
     with strongroom.init(f"file:{tmp_path}/store", audit="memory:") as secrets:
         secrets.set_secret("before", "kept")
         disk.full = True
@@ -192,7 +194,7 @@ def test_a_file_store_whose_disk_is_full_halfway_keeps_the_file_before(function,
 
 @pytest.mark.parametrize("function", ["write", "fsync"])
 def test_an_event_that_is_only_half_written_lets_nothing_out(kind, function, tmp_path, monkeypatch):
-    disk = Full(monkeypatch, audit_file, function)
+    disk = Full(monkeypatch, function, audit_file, files)
     url, audit = f"{kind}:{tmp_path}/store", f"file:{tmp_path}/audit.log"
     with strongroom.init(url, audit=audit, sync="fsync") as secrets:
         secrets.set_secret("before", "kept")
@@ -212,7 +214,7 @@ def test_an_event_that_is_only_half_written_lets_nothing_out(kind, function, tmp
 def test_a_change_whose_outcome_cannot_be_recorded_says_that_it_was_made(kind, tmp_path, monkeypatch):
     url, audit = f"{kind}:{tmp_path}/store", f"file:{tmp_path}/audit.log"
     with strongroom.init(url, audit=audit) as secrets, monkeypatch.context() as patch:
-        disk = Full(patch, audit_file, "write")
+        disk = Full(patch, "write", audit_file, files)
         disk.halves = 0
         sink = secrets._access.audit.sink
         append = sink.append

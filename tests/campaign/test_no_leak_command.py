@@ -59,6 +59,7 @@ def shell(request, tmp_path, monkeypatch):
     shell = Shell(tmp_path, request.param)
     for name, text in shell.environment.items():
         monkeypatch.setenv(name, text)
+    monkeypatch.chdir(tmp_path / "work")
     with strongroom.init() as secrets:  # and not with the command, which would take its time for each test
         secrets.set_secrets({"A": CANARY, "B": OTHER})
     return shell

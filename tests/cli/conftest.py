@@ -47,6 +47,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.startswith(("STRONGROOM_", "SECRETS_MASTER_KEY", "NO_COLOR", "VISUAL", "EDITOR")):
             monkeypatch.delenv(name)
+    # One directory that this user cannot enter, and a program that is nowhere is "permission denied".
+    usable = [directory for directory in os.get_exec_path() if os.access(directory, os.X_OK)]
+    monkeypatch.setenv("PATH", os.pathsep.join(usable))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -35,8 +36,11 @@ def scratch():
     """A directory for temporary files that PostgreSQL's user can enter too; skips where there is no PostgreSQL."""
     try:
         postgres.tool("initdb")
+        pwd.getpwuid(os.geteuid())
     except postgres.NotAvailable as problem:
         pytest.skip(str(problem))
+    except KeyError:
+        pytest.skip("PostgreSQL does not run for a user without a line in /etc/passwd")
     with tempfile.TemporaryDirectory(prefix="strongroom-test-") as directory:
         os.chmod(directory, 0o755)
         yield Path(directory)

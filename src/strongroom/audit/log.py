@@ -35,8 +35,9 @@ class AuditLog:
     microseconds), `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of
     the event that this one answers), `revision` (of the store, after a write or when it was opened), `count`,
     `actor`, `service`, `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line
-    of a stream is the action `OPEN`, which also holds `key` (id of the audit key), `log`, `segment`, `at` (the
-    length that the segment had at least) and `after` (the last events of other streams).
+    of a stream is the action `OPEN`, which also holds `address` (the URL of a store that has a path), `key` (id of
+    the audit key), `log`, `segment`, `at` (the length that the segment had at least) and `after` (the last events of
+    other streams).
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -54,8 +55,9 @@ class AuditLog:
     def __init__(
         self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
         source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY, revision: int | None = None,
+        address: str = "",
     ) -> None:  # fmt: skip
-        """`revision` is the one that the store was opened at; the first line says it."""
+        """`revision` is the one that the store was opened at, `address` where it is; the first line says both."""
         self.sink = sink
         self._keys = keys
         self._store = store
@@ -64,6 +66,7 @@ class AuditLog:
         self._source = source
         self._every = checkpoint_every
         self._revision = revision
+        self._address = address
         self._since_checkpoint = 0
         self._checkpoint_at = -CHECKPOINT_AFTER
         self._neighbours: Neighbours | None = None
@@ -202,7 +205,10 @@ class AuditLog:
             # Said once: a stream that begins much later would bring back what an acceptance has put aside.
             revision, self._revision = self._revision, None
             found = "" if revision is None else f',"revision":{revision}'
-            extra = f',"key":{key:d},"log":"{end.log}","segment":{segment:d},"at":{end.offset:d},"after":[{after}]'
+            where = f',"address":{quote(self._address)}' if self._address else ""
+            extra = (
+                f'{where},"key":{key:d},"log":"{end.log}","segment":{segment:d},"at":{end.offset:d},"after":[{after}]'
+            )
             self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
         self._segment = segment
 

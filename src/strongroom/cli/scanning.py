@@ -45,20 +45,30 @@ def scan(args: Arguments, out: Output) -> int:
 
 
 def _search(args: Arguments, looked: Matcher, own: set[str], trouble: Trouble) -> Iterator[Finding]:
-    from strongroom.scan import git, image, tree
+    from strongroom.scan import image, tree
 
-    if args.staged:
-        for _, place in git.staged("."):
-            yield from looked.search_one(place, trouble)
-    if args.git_history:
-        for each, place in git.history("."):
-            for finding in looked.search_one(place, trouble):
-                blob = place.called.startswith("blob ")
-                yield finding._replace(called=git.where(".", each)) if blob else finding
+    if args.staged or args.git_history:
+        yield from _in_git(args, looked, trouble)
     for path in args.image:
         yield from looked.search(image.places(path, trouble), trouble)
     paths = args.paths or ([] if args.staged or args.git_history or args.image else ["."])
     yield from looked.search(tree.places(paths, own, trouble), trouble)
+
+
+def _in_git(args: Arguments, looked: Matcher, trouble: Trouble) -> Iterator[Finding]:
+    from strongroom.scan import git, repository
+
+    with repository.private(".") as opened:
+        if args.staged:
+            yield from looked.search(git.staged(opened), trouble)
+        if args.git_history:
+            found = [
+                (each, finding)
+                for each, _, place in git.history(opened)
+                for finding in looked.search_one(place, trouble)
+            ]
+            places = git.where(opened, {each for each, finding in found if finding.called.startswith("blob ")})
+            yield from (finding._replace(called=places.get(each, finding.called)) for each, finding in found)
 
 
 def _show(found: list[Finding], out: Output) -> None:

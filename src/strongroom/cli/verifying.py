@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from strongroom import drivers, opening
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
@@ -10,7 +11,7 @@ from strongroom.errors import TamperedError
 
 def verify(args: Arguments, out: Output) -> None:
     """Check every record; with `--accept` take the store as it is."""
-    more = {"on_rollback": "warn"} if args.accept else {}
+    more = {"on_rollback": "warn"} | _named(args) if args.accept else {}
     with session.manager(args, **more) as secrets:
         report = secrets.verify(out.progress("verifying"))
         accepted = secrets.accept() if args.accept else None
@@ -33,6 +34,18 @@ def verify(args: Arguments, out: Output) -> None:
         )
 
 
+def _named(args: Arguments) -> dict[str, str]:
+    """Return the setting that names the store that is there, unless the settings name one: the log may know another."""
+    config = session.settings(args)
+    if config.store_id:
+        return {}
+    store = drivers.store(config.store)
+    try:
+        return {"store_id": opening.store_id(store) or ""}
+    finally:
+        store.close()
+
+
 COMMANDS = {
     "verify": Command(
         verify,
@@ -44,7 +57,10 @@ renamed, deleted, replayed or added from outside, and a store that was restored 
 line on standard output; the exit code is then 5.
 
 Restoring a backup yourself looks the same as an attacker doing so. --accept says that it was you. It never
-accepts a record that is not authentic.""",
+accepts a record that is not authentic.
+
+Another store in the place of the one that the audit log knows is refused by every command. --accept says that this
+one belongs there now.""",
         examples="""\
 strongroom verify            check everything
 strongroom verify --accept   after restoring a backup, or merging two branches""",

@@ -1,17 +1,25 @@
-"""The objects of a git repository, read through git itself."""
+"""What a git repository holds: every object, and what is staged."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import IO, NamedTuple
 
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.scan.matcher import PIECE, Place
+from strongroom.scan.repository import Repository
+from strongroom.scan.staging import copy_index, head_of
 
-_SAFE = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_EMPTY_TREE = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""What the first commit is compared with. git knows it without storing it."""
+_COMMITS = "commits"
+_AT_ONCE = 500
+"""Objects to ask for in one command line."""
 
 
 class Object(NamedTuple):
@@ -29,49 +37,77 @@ class Object(NamedTuple):
         return content
 
 
-def history(repository: str) -> Iterator[tuple[str, Place]]:
-    """Yield id and contents of every blob, commit message and tag, reachable or not.
+def history(repository: Repository) -> Iterator[tuple[str, str, Place]]:
+    """Yield id, kind and contents of every blob, commit message and tag, reachable or not."""
+    with open(repository.path(_COMMITS), "wb") as commits:
+        for each, kind, place in _objects(repository, "--batch-all-objects", "--unordered"):
+            if kind == "commit":
+                commits.write(each.encode() + b"\n")
+            yield each, kind, place
 
-    Raises `InvalidInputError` when there is no repository.
+
+def staged(repository: Repository) -> Iterator[Place]:
+    """Yield the contents of every file that the next commit adds or changes.
+
+    Raises `InvalidInputError` when the index cannot be read.
     """
-    _git(repository, "rev-parse", "--git-dir")
-    yield from _objects(repository, ["--batch-all-objects", "--unordered"], None, {})
-
-
-def staged(repository: str) -> Iterator[tuple[str, Place]]:
-    """Yield id and contents of every file that the next commit adds or changes."""
-    raw = _git(repository, "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff",
-               "--diff-filter=ACMT", "--ignore-submodules")  # fmt: skip
+    copy_index(repository)
+    before = head_of(repository) or _EMPTY_TREE[repository.object_format]
+    raw = repository.git(
+        "diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT",
+        "--ignore-submodules", before, "--",
+    )  # fmt: skip
+    if raw is None:
+        raise InvalidInputError(f"git cannot read the index of {repository.source.git}; try `git status`")
     fields = raw.split(b"\0")
     names = {head.split()[3].decode(): os.fsdecode(path) for head, path in zip(fields[::2], fields[1::2], strict=False)}
     with tempfile.TemporaryFile() as wanted:
         wanted.write("".join(f"{each}\n" for each in names).encode())
         wanted.seek(0)
-        yield from _objects(repository, [], wanted, names)
+        for each, _, place in _objects(repository, stdin=wanted):
+            yield place._replace(called=names[each])
 
 
-def where(repository: str, blob: str) -> str:
-    """Return commit and path of an object, or that no branch or tag leads to it."""
-    raw = _git(repository, "log", "--all", "--reverse", "--format=%H", "--raw", "-z", "--no-abbrev", "--no-renames",
-               "--no-ext-diff", "-m", f"--find-object={blob}")  # fmt: skip
-    words = raw.replace(b"\n", b"\0").split(b"\0")
+def where(repository: Repository, blobs: Collection[str]) -> dict[str, str]:
+    """Return commit and path of blobs that `history` has yielded to its end; those in no commit are left out."""
+    found: dict[str, str] = {}
+    left = sorted(blobs)
+    if not left:
+        return found
+    with open(repository.path(_COMMITS), "rb") as commits:
+        # The oldest first, since that is where a value came in. Unreachable commits are listed too.
+        ordered = repository.git("rev-list", "--stdin", "--reverse", stdin=commits)
+    for start in range(0, len(left), _AT_ONCE):
+        some = [f"--find-object={each}" for each in left[start : start + _AT_ONCE]]
+        raw = repository.git(
+            "diff-tree", "--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-abbrev", "--no-renames", *some,
+            content=ordered or b"",
+        )  # fmt: skip
+        for blob, place in _introduced(raw or b""):
+            found.setdefault(blob, place)
+    return found
+
+
+def _introduced(raw: bytes) -> Iterator[tuple[str, str]]:
+    """Yield blob and place of each change in the output of `diff-tree`, in its order."""
+    words = iter(raw.split(b"\0"))
     commit = ""
-    for word, path in zip(words, [*words[1:], b""], strict=True):
-        if word.startswith(b":") and blob.encode() == word.split()[3]:
-            return f"commit {commit[:12]}:{os.fsdecode(path)}"
-        if len(word) in (40, 64) and not word.startswith(b":"):
-            commit = word.decode()
-    return f"blob {blob[:12]}"
+    for word in words:
+        # The id of a commit ends with a line feed, and what follows is the first of its changes.
+        *ids, change = word.rsplit(b"\n", 1)
+        if ids:
+            commit = ids[-1].split()[0].decode()
+        if change.startswith(b":"):
+            yield change.split()[3].decode(), f"commit {commit[:12]}:{os.fsdecode(next(words))}"
+        elif change:
+            commit = change.split()[0].decode()
 
 
-def _objects(
-    repository: str, options: Sequence[str], wanted: IO[bytes] | None, names: dict[str, str]
-) -> Iterator[tuple[str, Place]]:
-    argv = ["git", *_SAFE, "-C", repository, "cat-file", "--batch", "--buffer", *options]
-    with subprocess.Popen(argv, stdin=wanted or subprocess.DEVNULL, stdout=subprocess.PIPE) as git:  # noqa: S603
+def _objects(repository: Repository, *options: str, stdin: IO[bytes] | None = None) -> Iterator[tuple[str, str, Place]]:
+    with repository.start("cat-file", "--batch", "--buffer", *options, stdin=stdin) as git:
         assert git.stdout is not None
         try:
-            yield from _contents(git.stdout, names)
+            yield from _contents(git.stdout)
         except BaseException:
             # Nobody reads on, and git would wait for that for ever.
             git.kill()
@@ -80,25 +116,14 @@ def _objects(
         raise StrongroomError("git could not read its objects; try `git fsck`")
 
 
-def _contents(pipe: IO[bytes], names: dict[str, str]) -> Iterator[tuple[str, Place]]:
+def _contents(pipe: IO[bytes]) -> Iterator[tuple[str, str, Place]]:
     while head := pipe.readline():
         if head.endswith(b" missing\n"):
             raise StrongroomError(f"git has no object {head.split()[0].decode()}; try `git fsck`")
         each, kind, size = head.decode().split()
         content = Object(pipe, [int(size)])
         if kind != "tree":
-            yield each, Place(names.get(each) or f"{kind} {each[:12]}", content)
+            yield each, kind, Place(f"{kind} {each[:12]}", content)
         while content.read(PIECE):
             pass
         pipe.read(1)
-
-
-def _git(repository: str, *words: str) -> bytes:
-    try:
-        argv = ["git", *_SAFE, "-C", repository, *words]
-        done = subprocess.run(argv, capture_output=True, check=False)  # noqa: S603
-    except FileNotFoundError:
-        raise InvalidInputError("there is no program git here") from None
-    if done.returncode:
-        raise InvalidInputError(f"{repository} is no git repository that can be read: `git {words[0]}` failed")
-    return done.stdout

@@ -67,14 +67,14 @@ def check_unchanged(path: str, real: str, read: Signature, url: str) -> os.stat_
 
     Raises `StoreError` when it is not, or when it has several names, and `OSError`.
     """
+    if resolve(path) != real:
+        raise _replaced(url)
     descriptor = open_file(real, owners=owners_beside(real))
     try:
         found = os.fstat(descriptor)
         # Without the time of the last change of its attributes: a new mode or another name is not another content.
-        if resolve(path) != real or signature_of(found)[:4] != read[:4]:
-            raise StoreError(
-                f"{url} was replaced by another program while this change was made; nothing was changed. Try again"
-            )
+        if signature_of(found)[:4] != read[:4]:
+            raise _replaced(url)
         check_only_name(real, descriptor)
         return found
     except UnsafeFileError as error:
@@ -84,6 +84,12 @@ def check_unchanged(path: str, real: str, read: Signature, url: str) -> os.stat_
     raise StoreError(
         f"{url}: {problem}. A change would be seen under one name only, so nothing was changed. To keep the others as "
         f"they are: cp -p {real} {real}.copy && mv {real}.copy {real}"
+    )
+
+
+def _replaced(url: str) -> StoreError:
+    return StoreError(
+        f"{url} was replaced by another program while it was to be changed; nothing was changed. Try again"
     )
 
 

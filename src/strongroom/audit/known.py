@@ -1,0 +1,101 @@
+"""Which store an audit log knows at the address of a store: finds another store that was put there.
+
+The first line of each stream (`OPEN`) says at which address (`address`) its process found the store. The line of a
+stream of one's own store proves itself: its MAC needs no other line. A line about another store cannot be
+authenticated, as its key is in that store, so it is never enough to refuse one that the log knows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from strongroom.audit.chain import START, TAIL_SIZE, line_mac
+from strongroom.crypto import Forged
+from strongroom.errors import NewerFormatError, TamperedError
+from strongroom.model import AUDIT
+
+if TYPE_CHECKING:
+    from strongroom.protocols import AuditSink, Reader
+
+WINDOW = 256 * 1024
+"""Bytes at the end of the log in which a line about another store is noticed."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes in which a line of this store is looked for then."""
+_LONGEST = 64 * 1024
+_BEGIN = b'{"id":"'
+_OPENED = b'-1","ts":"'
+
+
+def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], store: str, reader: Reader) -> str | None:
+    """Return the id of another store that the log knows at `address`, None when it knows this one or none.
+
+    `store` is the id of the store that is there now, `keys` are its audit keys, and `reader` reads it. Raises
+    `AuditError`.
+    """
+    here = (address, os.uname().nodename)
+    other: str | None = None
+    seen = 0
+    for line in sink.lines_backwards():
+        seen += len(line.text) + 1
+        event = _opening(line.text)
+        if event is not None and (event["address"], event["host"]) == here:
+            if event["store"] != store:
+                other = other or event["store"]
+            elif _is_authentic(event, line.text, keys):
+                return None
+        if seen > WINDOW and (other is None or _has_written_to(line.position.log, keys, reader)):
+            return None
+        if seen > MOST_BYTES:
+            break
+    return other
+
+
+def addresses_in(sink: AuditSink) -> set[str]:
+    """Return the addresses of the stores that were opened lately, on any host; nobody has authenticated these lines."""
+    found, seen = set(), 0
+    for line in sink.lines_backwards():
+        seen += len(line.text) + 1
+        event = _opening(line.text)
+        if event is not None:
+            found.add(event["address"])
+        if seen > WINDOW:
+            break
+    return found
+
+
+def _opening(text: bytes) -> dict[str, Any] | None:
+    """Return the event when `text` is the first line of a stream, which says where its store is."""
+    # A line may follow the torn end of another process's line.
+    text = text[max(text.rfind(_BEGIN), 0) :]
+    if _OPENED not in text[:40] or len(text) > _LONGEST or not text.endswith(b'"}'):
+        return None
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or event.get("action") != "OPEN":
+        return None
+    return event if all(type(event.get(word)) is str for word in ("address", "host", "store")) else None
+
+
+def _is_authentic(event: Mapping[str, Any], text: bytes, keys: Mapping[int, bytes]) -> bool:
+    text = text[max(text.rfind(_BEGIN), 0) :]
+    try:
+        line_mac(keys[event["key"]], event["stream"]).verify(bytes.fromhex(event["mac"]), START, text[:-TAIL_SIZE])
+    except (Forged, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _has_written_to(log: str, keys: Mapping[int, bytes], reader: Reader) -> bool:
+    """True when the store has a checkpoint of this log, which each commit with this log leaves."""
+    from strongroom.audit.checkpoint import decode_checkpoint
+
+    stored = reader.get(AUDIT + log)
+    try:
+        return stored is not None and decode_checkpoint(stored, keys).position.log == log
+    except (TamperedError, NewerFormatError):
+        return False
