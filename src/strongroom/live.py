@@ -148,12 +148,17 @@ class Live:
             # One for the process: what a second one had said, nobody would take back.
             with self._lock:
                 if self._reporter is None:
-                    from strongroom.rotation.reporting import Reporter
-
-                    self._reporter = Reporter(self._access, self.refresh)
+                    self._reporter = self._make_reporter()
                 reporter = self._reporter
-            return reporter.report(self.handles)
+            return reporter is None or reporter.report(self.handles)
         return True
+
+    def _make_reporter(self) -> Reporter | None:
+        from strongroom.rotation.consumers import reports_of
+        from strongroom.rotation.reporting import Reporter
+
+        reports = reports_of(self._access.engine.store)
+        return None if reports is None else Reporter(self._access, reports, self.refresh)
 
     def _after_fork(self) -> None:
         # The reads that the parent counted are the parent's to record.

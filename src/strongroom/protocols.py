@@ -100,6 +100,38 @@ class Store(Reader, Protocol):
         ...
 
 
+class Reports(Protocol):
+    """What running processes say of the version of a secret that they hold: small blobs beside a store.
+
+    They are no part of it: no lock, no revision, no manifest, and nobody waits for a process that is stopped while it
+    reports. Assumed hostile, as the store is: reports are authenticated above. Usable from threads, from processes
+    and in the child after `fork`, as the store is; what one process has put, the others see.
+
+    A key is 1 to 80 lower-case hexadecimal digits and hyphens; a report has up to 4 KiB. Raises `StoreError`.
+    """
+
+    def put(self, key: str, report: bytes) -> None:
+        """Write a report, whole, in place of the one before it."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove a report; no error when there is none."""
+        ...
+
+    def scan(self, prefix: str = "") -> list[tuple[str, bytes]]:
+        """Return key and report of all whose key starts with `prefix`, sorted by key."""
+        ...
+
+
+class Reporting(Protocol):
+    """What a `Store` may have besides: without it, rotations know of no process that holds a secret."""
+
+    @property
+    def reports(self) -> Reports:
+        """The reports of this store."""
+        ...
+
+
 class KeyProvider(Protocol):
     """Guards keys with a master key. It sees keys only, never secrets."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from strongroom import arguments, changing, versions
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
-from strongroom.errors import InvalidValueError, SecretNotFoundError, VersionNotFoundError
+from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
 
@@ -100,10 +101,17 @@ class Writing:
         arguments.check_versions(numbers)
         if with_history:
             done = self._mark("DESTROY", name, lambda change: _forget(change, name))
+            self._forget_reports(name)
         else:
             done = self._mark("DESTROY", name, lambda change: _destroy(change, name, numbers))
         self._access.engine.store.scrub()
         return done
+
+    def _forget_reports(self, name: str) -> None:
+        from strongroom.rotation import consumers
+
+        with suppress(StoreError):  # nobody will ask for them again
+            consumers.forget(self._access.engine.store, name)
 
     def _put(self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes) -> Step:
         def step(change: Change) -> VersionInfo:

@@ -158,10 +158,10 @@ def test_status_names_the_process_that_still_holds_the_previous_value(store: Cli
             assert holder.stdout.readline() == "holds\n"
             # Its callback does not return, so it has not switched.
             result = store("rotate", "A", "--wait", "0s")
-            assert f"(pid {holder.pid})" in result.err
-            assert f"(pid {holder.pid})" in store("rotate", "status").out
+            assert f"(pid {holder.pid}, version 1 since " in result.err
+            assert f"(pid {holder.pid}, version 1 since " in store("rotate", "status").out
             refused = store("rotate", "retire", "A")
-            assert (refused.code, f"(pid {holder.pid})" in refused.err) == (7, True)
+            assert (refused.code, f"(pid {holder.pid}, version 1 since " in refused.err) == (7, True)
             holder.stdin.write("\n")
             holder.stdin.flush()
             assert store("rotate", "resume", "A", "--wait", "30s").code == 0

@@ -139,7 +139,7 @@ def test_keygen_prints_a_key_or_writes_a_private_file(cli: Cli, project: Path) -
 
 KEY = ["master.key", "master.key.*.new"]
 DATABASE = ["secrets.db", "secrets.db-*", "secrets.db.*.new"]
-DOCUMENT = ["secrets.enc.lock", "secrets.enc.*.new", ".secrets.enc.*.tmp"]
+DOCUMENT = ["secrets.enc.lock", "secrets.enc-held", "secrets.enc.*.new", ".secrets.enc.*.tmp"]
 LOG = ["logs/secrets_audit.log", "logs/secrets_audit.log.*"]
 
 

@@ -12,9 +12,10 @@ import time
 import pytest
 
 import strongroom
-from strongroom.errors import ConflictError, StoreBusyError
+from strongroom.errors import ConflictError, StoreError
 from strongroom.rotation.reporting import Reporter
 from strongroom.rotation.rotation import Rotation
+from strongroom.stores.reports import DirectoryReports
 
 from .source import Source
 
@@ -71,13 +72,14 @@ def service(secrets):
 
 
 def entries(secrets):
-    return [path for path, _ in secrets._access.engine.store.scan("consumer/")]
+    store = secrets._access.engine.store
+    assert store.scan("consumer/") == [], "a report is no part of the store"
+    return [key for key, _ in store.reports.scan()]
 
 
 def stop(secrets, process, reports=1):
-    """Stop a process that has reported, and not while it holds the store's lock."""
+    """Stop a process that has reported."""
     wait_until(lambda: len(entries(secrets)) == reports)
-    secrets.set_secret("OTHER", "x")
     os.kill(process.pid, signal.SIGSTOP)
 
 
@@ -104,7 +106,7 @@ def test_a_stopped_process_is_named_and_keeps_the_previous_value_alive_for_its_g
         del source.test
     (status,) = secrets.rotation.status("A")
     assert [(c.service, c.process.pid, c.version) for c in status.laggards] == [("worker", stopped.pid, 1)]
-    with pytest.raises(ConflictError, match=rf"still held by worker \(pid {stopped.pid}\)"):
+    with pytest.raises(ConflictError, match=rf"still held by worker \(pid {stopped.pid}, stopped, version 1 since 20"):
         secrets.rotation.retire("A", source)
     assert "first" in source.accepted()
     os.kill(stopped.pid, signal.SIGCONT)
@@ -140,7 +142,7 @@ def test_a_process_that_died_is_waited_for_by_nobody(secrets, source, service):
     source.test = test
     secrets.rotation.rotate("A", source, wait=15)
     assert source.accepted() == [secrets.get_secret("A")]
-    assert len(entries(secrets)) == 0
+    assert len(entries(secrets)) == 1
 
 
 def test_a_process_that_closes_takes_its_report_back(make_manager, service):
@@ -246,17 +248,16 @@ def test_a_report_that_could_not_be_written_is_written_without_another_commit(ma
     secrets.set_secret("A", "first")
     secrets.rotation.attach("A", "generate:")
     with strongroom.open(secrets._access.engine.store.url, audit="memory:") as other:
-        engine, refused = other._access.engine, []
-        change = engine.change
+        put, refused = DirectoryReports.put, []
 
-        def refuse_twice():
+        def refuse_twice(self, key, report):
             # When the handle is made, and when the thread first looks.
             if len(refused) < 2:
                 refused.append(True)
-                raise StoreBusyError("another process holds the lock")
-            return change()
+                raise StoreError("the disk is full")
+            return put(self, key, report)
 
-        monkeypatch.setattr(engine, "change", refuse_twice)
+        monkeypatch.setattr(DirectoryReports, "put", refuse_twice)
         assert other.secret("A").value == "first"
         wait_until(lambda: entries(secrets))
         assert len(refused) == 2
@@ -271,7 +272,18 @@ def test_a_process_that_holds_a_secret_below_another_is_no_consumer_of_that(make
     assert [len(status.consumers) for status in secrets.rotation.status()] == [0, 1]
 
 
-def test_a_report_on_a_rotation_that_ended_meanwhile_leaves_nothing(make_manager, monkeypatch):
+def test_reports_change_nothing_in_the_store_and_nothing_on_record(secrets, source, service):
+    secrets.rotation.attach("A", "generate:")
+    service("api")
+    revision, events = secrets._access.engine.store.revision(), len(list(secrets._access.audit.sink.lines()))
+    service("worker")
+    secrets.secret("A")
+    time.sleep(0.1)
+    assert secrets._access.engine.store.revision() == revision
+    assert len(list(secrets._access.audit.sink.lines())) == events + 1  # this process's own GET
+
+
+def test_what_a_process_reports_while_the_rotation_ends_is_taken_back_when_it_closes(make_manager, monkeypatch):
     secrets = make_manager("sqlite")
     secrets.set_secret("A", "first")
     secrets.rotation.attach("A", "generate:")
@@ -286,7 +298,51 @@ def test_a_report_on_a_rotation_that_ended_meanwhile_leaves_nothing(make_manager
     monkeypatch.setattr(Reporter, "_news", and_end)
     with strongroom.open(secrets._access.engine.store.url, audit="memory:") as other:
         other.secret("A")
-        assert entries(secrets) == []
-        revision = secrets._access.engine.store.revision()
-    # What was never written is not taken back either.
-    assert secrets._access.engine.store.revision() == revision
+        assert len(entries(secrets)) == 1
+    assert entries(secrets) == []
+
+
+def test_what_is_no_report_is_passed_over_and_swept_away(secrets, source, service):
+    reports = secrets._access.engine.store.reports
+    service("api")
+
+    def test(pending):
+        wait_until(lambda: entries(secrets))
+        (key, report), *_ = reports.scan()
+        reports.put(key[:-16] + "0" * 16, report)  # moved: it is bound to its key
+        reports.put(key[:-16] + "1" * 16, b"")
+        reports.put(key[:-16] + "2" * 16, report[:-1] + bytes([report[-1] ^ 1]))
+        reports.put("3" * 49, b"\1garbage")
+        reports.put(key[:-16] + "4" * 16, b"\2of a newer strongroom")
+        assert len(secrets.rotation.status("A")[0].consumers) == 1
+
+    source.test = test
+    secrets.rotation.rotate("A", source, wait=15)
+    assert source.accepted() == [secrets.get_secret("A")]
+    assert len(entries(secrets)) == 2
+
+
+def test_a_store_without_reports_waits_for_the_grace_time_only(make_manager, source):
+    secrets = make_manager()
+    del secrets._access.engine.store.reports
+    secrets.set_secret("A", "first")
+    secrets.secret("A")
+    secrets.rotation.rotate("A", source, wait=1.2)
+    assert secrets.rotation.status("A")[0].step == "promoted"
+    assert secrets.rotation.status("A")[0].consumers == ()
+    secrets.rotation.retire("A", source, force=True)
+    assert source.accepted() == [secrets.get_secret("A")]
+
+
+def test_old_entries_of_consumers_in_a_store_harm_nobody(make_manager, source):
+    secrets = make_manager("sqlite")
+    secrets.set_secret("A", "first")
+    engine = secrets._access.engine
+    with engine.change() as change:
+        change.put("consumer/A/0011223344556677", change.records.seal_entry("consumer/A/0011223344556677", b"[]"))
+    secrets.rotation.rotate("A", source, wait=0)
+    assert secrets.rotation.status("A")[0].consumers == ()
+    secrets.rotation.retire("A", source, force=True)
+    secrets.custody.rekey_data()
+    secrets.destroy_secret("A", with_history=True)
+    assert secrets.verify().ok

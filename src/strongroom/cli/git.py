@@ -30,7 +30,7 @@ def _private(config: Config) -> list[str]:
     paths = [key, f"{key}.*.new"] if key else []
     if store and config.store.startswith("file:"):
         directory, name = os.path.split(store)
-        paths += [f"{store}.lock", f"{store}.*.new", os.path.join(directory, f".{name}.*.tmp")]
+        paths += [f"{store}.lock", f"{store}-held", f"{store}.*.new", os.path.join(directory, f".{name}.*.tmp")]
     elif store:
         paths += [store, f"{store}-*", f"{store}.*.new"]
     return [*paths, log, f"{log}.*"] if log else paths

@@ -180,7 +180,10 @@ def _status(args: Arguments, out: Output) -> None:
 def _document(status: RotationStatus) -> dict[str, Any]:
     def shown(consumer: Consumer) -> dict[str, Any]:
         process = consumer.process
-        return {"service": consumer.service, "pid": process.pid, "host": process.host, "version": consumer.version}
+        return {
+            "service": consumer.service, "pid": process.pid, "host": process.host, "version": consumer.version,
+            "since": consumer.since, "stopped": process.is_stopped,
+        }  # fmt: skip
 
     moments = {field: times.iso(getattr(status, field)) for field in ("due", "started", "grace_ends")}
     people = {field: [shown(consumer) for consumer in getattr(status, field)] for field in ("consumers", "laggards")}

@@ -33,6 +33,11 @@ class Process(NamedTuple):
         """True unless it is known to be gone; that of another machine counts as alive."""
         return not self.is_here or _start_time(self.pid) == self.started
 
+    @property
+    def is_stopped(self) -> bool:
+        """True when it is known to be stopped, by a signal or a debugger."""
+        return self.is_here and _state_and_start(self.pid)[0] in (b"T", b"t")
+
 
 class Owner(NamedTuple):
     """The process and thread that works on a rotation, until when it may be trusted to do so."""
@@ -81,15 +86,21 @@ def _machine() -> tuple[str, str]:
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, None when it is gone or has only its exit code left."""
+    state, started = _state_and_start(pid)
+    if not state:
+        return None if os.path.exists("/proc/self/stat") else _signalled(pid)
+    return None if state in (b"Z", b"X") else started
+
+
+def _state_and_start(pid: int) -> tuple[bytes, int]:
+    """Return what the kernel says of a process; no state when it says nothing."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The program's name may hold anything, a parenthesis too: the fields after it are counted from the last.
             fields = file.read().rpartition(b")")[2].split()
-    except FileNotFoundError:
-        return None if os.path.exists("/proc/self/stat") else _signalled(pid)
-    except ProcessLookupError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return b"", 0
+    return fields[0], int(fields[19])
 
 
 def _signalled(pid: int) -> int | None:

@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from strongroom.access import Access
-from strongroom.change import Change
 from strongroom.errors import StrongroomError
 from strongroom.model import ROTATION
 from strongroom.places import entries
-from strongroom.rotation.consumers import Consumer, consumer_path, seal_consumer
+from strongroom.protocols import Reports
+from strongroom.rotation.consumers import Consumer, consumer_key, seal_consumer
 from strongroom.rotation.owner import here
 from strongroom.rotation.state import IDLE, PROMOTED, State, open_state
 
@@ -29,37 +29,37 @@ class Handle(Protocol):
 class Reporter:
     """The reports of one process on the secrets of its live handles."""
 
-    def __init__(self, access: Access, refresh: Callable[..., object]) -> None:
+    def __init__(self, access: Access, reports: Reports, refresh: Callable[..., object]) -> None:
         self._access = access
+        self._reports = reports
         self._refresh = refresh
         self._id = os.urandom(8).hex()
         self._one_at_a_time = threading.Lock()
         self._reported: dict[str, tuple[str, int]] = {}
-        # A file that lies under git is not changed by a reader, unless a rotation is changing it anyway.
+        self._since: dict[str, tuple[int, float]] = {}
+        """Name → the version that was reported last, and when it was first."""
+        # Beside a file that lies under git a reader leaves nothing, unless a rotation is changing that file anyway.
         self._when_idle = not access.engine.store.url.startswith("file:")
 
     def report(self, handles: Mapping[str, Handle]) -> bool:
-        """Write what has changed since the last report, in one transaction; False when it could not be written.
+        """Write what has changed since the last report; False when it could not be written.
 
         That is no error, as a reader still reads. Until it is said again, rotations do not know this process.
+        Nobody waits for a process that is stopped in here: reports are no part of the store.
         """
         # An older version that is written last would stay.
         with self._one_at_a_time, suppress(StrongroomError):
-            news = list(self._news(handles))
-            if news:
-                self._write(news)
+            for name, rotation, version in self._news(handles):
+                self._write(name, rotation, version)
             return True
         return False
 
     def withdraw(self) -> None:
         """Remove the reports: this process holds nothing any more."""
-        if self._reported:
-            paths = [consumer_path(name, self._id) for name in self._reported]
-            self._reported = {}
-            with suppress(StrongroomError), self._access.engine.change() as change:
-                for path in paths:
-                    if change.get(path) is not None:
-                        change.delete(path)
+        names, self._reported = list(self._reported), {}
+        for name in names:
+            with suppress(StrongroomError):
+                self._reports.remove(consumer_key(name, self._id))
 
     def _news(self, handles: Mapping[str, Handle]) -> list[tuple[str, str, int]]:
         """Return name, rotation and version of what is to be said."""
@@ -84,15 +84,13 @@ class Reporter:
                 self._refresh(handle)
         return handle.version
 
-    def _write(self, news: list[tuple[str, str, int]]) -> None:
-        service, process, now = self._access.audit.service, here(), time.time()
-
-        with self._access.engine.change() as change:
-            for name, _, version in news:
-                self._put(change, Consumer(name, self._id, service, process, version, now))
-        self._reported.update({name: (rotation, version) for name, rotation, version in news})
-
-    def _put(self, change: Change, consumer: Consumer) -> None:
-        # A rotation without an attached rotator, ended meanwhile, must not leave an entry behind.
-        if change.get(ROTATION + consumer.name) is not None:
-            change.put(consumer_path(consumer.name, consumer.id), seal_consumer(change.records, consumer))
+    def _write(self, name: str, rotation: str, version: int) -> None:
+        now = time.time()
+        if self._since.get(name, (0, 0.0))[0] != version:
+            self._since[name] = version, now
+        since = self._since[name][1]
+        consumer = Consumer(name, self._id, self._access.audit.service, here(), version, since, now)
+        # Under the keys that `_news` has just seen.
+        report = seal_consumer(self._access.engine.unlocked.records, consumer)
+        self._reports.put(consumer_key(name, self._id), report)
+        self._reported[name] = rotation, version

@@ -27,6 +27,7 @@ from strongroom.protocols import Reader, Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
+from strongroom.rotation.consumers import reported
 from strongroom.rotation.owner import LEASE, claim, release
 from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
@@ -120,7 +121,7 @@ class Rotation:
                     name=name,
                 )
             if state is not None:
-                steps.remove(change, name)
+                change.delete(ROTATION + name)
 
         self._change(check_name(name), "detached", step)
 
@@ -242,14 +243,15 @@ class Rotation:
         def step(view: Reader, unlocked: Unlocked) -> list[RotationStatus]:
             records = unlocked.records
             if name is not None:
-                return [status_of(view, unlocked, load(view, records, name) or State(name), now)]
+                return [status_of(view, unlocked, load(view, records, name) or State(name), rows, now)]
             states = [
                 open_state(records, path.removeprefix(ROTATION), stored) for path, stored in entries(view, ROTATION)
             ]
-            return [status_of(view, unlocked, state, now) for state in states if view.get(SECRET + state.name)]
+            return [status_of(view, unlocked, state, rows, now) for state in states if view.get(SECRET + state.name)]
 
         if name is not None:
             check_name(name)
+        rows = reported(self._access.engine.store, name)
         known = self._access.view("ROTATE", "list" if name is None else "read", name or "", step)
         self._access.ok("ROTATE", name, reason="status", count=len(known))
         return known

@@ -15,7 +15,7 @@ from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import SECRET
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock, utc
-from strongroom.rotation.consumers import Consumer, consumers
+from strongroom.rotation.consumers import Consumer, consumers, reported, sweep
 from strongroom.rotation.owner import LEASE, release
 from strongroom.rotation.source import Source, is_refusal
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State, load
@@ -105,8 +105,9 @@ class Run:
         self.end("aborted", undone=True)
 
     def end(self, stage: str, *, undone: bool = False) -> None:
-        """Remove the rotation."""
+        """Remove the rotation, and what is left of processes that are gone."""
         self._change(stage, lambda change: steps.end(change, self.state, undone=undone))
+        sweep(self._access.engine, self.state)
 
     def mend(self) -> None:
         """Make sure that the source accepts the current value of a promoted rotation, which it may have forgotten."""
@@ -211,8 +212,10 @@ class Run:
         return self._clock.now() >= (self.state.promoted or 0) + SETTLE
 
     def _consumers(self) -> list[Consumer]:
-        with self._access.engine.view() as (view, unlocked):
-            return [c for c in consumers(view, unlocked.records, self.state.name) if c.process.is_alive]
+        engine, name = self._access.engine, self.state.name
+        rows = reported(engine.store, name)
+        with engine.view() as (_, unlocked):
+            return consumers(unlocked.records, rows, name)
 
     def _promote(self, wait: float) -> VersionInfo:
         now, keeps = self._clock.now(), self._source.keeps_previous

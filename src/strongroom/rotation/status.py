@@ -7,7 +7,7 @@ from typing import NamedTuple
 from strongroom.errors import SecretNotFoundError
 from strongroom.model import SECRET
 from strongroom.protocols import Reader
-from strongroom.rotation.consumers import Consumer, consumers
+from strongroom.rotation.consumers import Consumer, Reported, consumers
 from strongroom.rotation.state import PROMOTED, State
 from strongroom.unlock import Unlocked
 
@@ -48,13 +48,13 @@ class RotationStatus(NamedTuple):
     """Those of them that keep the previous value from being retired."""
 
 
-def status_of(view: Reader, unlocked: Unlocked, state: State, now: float) -> RotationStatus:
+def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported, now: float) -> RotationStatus:
     """Return what is known of one secret; raises `SecretNotFoundError`."""
     stored = view.get(SECRET + state.name)
     if stored is None:
         raise SecretNotFoundError(f"there is no secret {state.name!r}", name=state.name)
     info = unlocked.records.open_info(state.name, stored)
-    alive = tuple(c for c in consumers(view, unlocked.records, state.name) if c.process.is_alive)
+    alive = tuple(consumers(unlocked.records, reported, state.name))
     return RotationStatus(
         name=state.name,
         step=state.step,

@@ -8,7 +8,6 @@ from strongroom import versions
 from strongroom.change import Change
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.info import VersionInfo
-from strongroom.rotation.consumers import consumer_path, consumers
 from strongroom.rotation.owner import Owner
 from strongroom.rotation.state import PROMOTED, State, load, path, seal_state
 from strongroom.versions import Attributes
@@ -154,26 +153,14 @@ def end(change: Change, state: State, *, undone: bool = False) -> None:
         change.delete(path(state.name))
     else:
         store(change, remains)
-    for consumer in list(consumers(change, change.records, state.name)):
-        # One of another machine that did not report in this rotation is gone, or will report in the next.
-        silent = not consumer.process.is_here and consumer.time < (state.started or 0)
-        if remains is None or silent or not consumer.process.is_alive:
-            change.delete(consumer_path(state.name, consumer.id))
-
-
-def remove(change: Change, name: str) -> None:
-    """Remove the rotator, the rotation and the consumers of a secret."""
-    change.delete(path(name))
-    for consumer in list(consumers(change, change.records, name)):
-        change.delete(consumer_path(name, consumer.id))
 
 
 def forget(change: Change, name: str) -> None:
-    """Remove the rotator and consumers of a secret that is forgotten; raises `ConflictError` during a rotation."""
+    """Remove the rotator of a secret that is forgotten; raises `ConflictError` during a rotation."""
     state = load(change, change.records, name)
     if state is not None and state.id:
         raise ConflictError(
             f"{name!r} is being rotated ({state.step}); finish that first, as `strongroom rotate status` says",
             name=name,
         )
-    remove(change, name)
+    change.delete(path(name))

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom.errors import StoreError, StoreExistsError
 from strongroom.stores import file_replacing, forking
@@ -20,6 +20,9 @@ from strongroom.stores.file_replacing import Signature, signature_of
 from strongroom.stores.placing import absolute, make_new, os_error, os_errors, write_whole
 from strongroom.stores.snapshot import Draft, Snapshot
 from strongroom.ways import resolve
+
+if TYPE_CHECKING:
+    from strongroom.protocols import Reports
 
 
 class FileStore:
@@ -89,6 +92,13 @@ class FileStore:
         """True: a commit leaves nothing of the file before it. Copies, such as those in git, are out of reach."""
         self._check_open()
         return True
+
+    @property
+    def reports(self) -> Reports:
+        """What running processes report; see `strongroom.protocols.Reporting`."""
+        from strongroom.stores.reports import DirectoryReports
+
+        return DirectoryReports(self._path, self.url)
 
     def close(self) -> None:
         """Forget what was read; closing twice is no error."""

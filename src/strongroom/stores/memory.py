@@ -13,6 +13,25 @@ from strongroom.stores.snapshot import Draft, Snapshot
 LOCK_SECONDS = 30.0
 
 
+class MemoryReports:
+    """Implements `strongroom.protocols.Reports` with a dictionary."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, bytes] = {}
+
+    def put(self, key: str, report: bytes) -> None:
+        """Keep a report in place of the one before it."""
+        self._reports[key] = report
+
+    def remove(self, key: str) -> None:
+        """Forget a report."""
+        self._reports.pop(key, None)
+
+    def scan(self, prefix: str = "") -> list[tuple[str, bytes]]:
+        """Return key and report of each whose key starts with `prefix`, sorted."""
+        return sorted((key, report) for key, report in self._reports.copy().items() if key.startswith(prefix))
+
+
 class MemoryStore:
     """Implements `strongroom.protocols.Store` with a dictionary. A child made by `fork` gets a copy of its own."""
 
@@ -20,6 +39,8 @@ class MemoryStore:
         self.url = "memory:"
         self._now: Snapshot | None = Snapshot(0, {})
         self._writing = threading.Lock()
+        self.reports = MemoryReports()
+        """See `strongroom.protocols.Reporting`."""
         forking.watch(self)
 
     def get(self, path: str) -> bytes | None:

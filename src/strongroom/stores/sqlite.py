@@ -28,6 +28,7 @@ from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_r
 if TYPE_CHECKING:
     import sqlite3
 
+    from strongroom.protocols import Reports
     from strongroom.stores.sqlite_pool import Pool
     from strongroom.stores.sqlite_session import Session
 
@@ -168,6 +169,13 @@ class SqliteStore:
         """
         with self._connections().lend() as session:
             return session.rebuild()
+
+    @property
+    def reports(self) -> Reports:
+        """What running processes report; see `strongroom.protocols.Reporting`."""
+        from strongroom.stores.reports import DirectoryReports
+
+        return DirectoryReports(self._place.path, self.url)
 
     def close(self) -> None:
         """Close all connections; closing twice is no error. Views and transactions that are under way end well."""

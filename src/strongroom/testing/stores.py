@@ -18,13 +18,16 @@ from __future__ import annotations
 import pytest
 
 # Before the import below, so that a failing assertion of the suite shows its values.
-pytest.register_assert_rewrite("strongroom.testing.store_entries", "strongroom.testing.store_sharing")
+pytest.register_assert_rewrite(
+    "strongroom.testing.store_entries", "strongroom.testing.store_reports", "strongroom.testing.store_sharing"
+)
 
 from strongroom.testing.store_entries import EntryTests  # noqa: E402
+from strongroom.testing.store_reports import ReportTests  # noqa: E402
 from strongroom.testing.store_sharing import SharingTests  # noqa: E402
 
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(EntryTests, SharingTests):
+class StoreConformance(EntryTests, SharingTests, ReportTests):
     """All tests of the suite. Override `create` and `open`; set `shared_between_processes` as it applies."""
