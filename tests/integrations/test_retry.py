@@ -139,6 +139,9 @@ class Ahead:
         if pending["value"] != "pending":
             raise ConnectionError
 
+    def check(self, current):
+        pass
+
     def test(self, pending):
         raise ConnectionError
 

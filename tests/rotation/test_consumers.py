@@ -308,6 +308,7 @@ def test_what_is_no_report_is_passed_over_and_swept_away(secrets, source, servic
 
     def test(pending):
         wait_until(lambda: entries(secrets))
+        del source.test
         (key, report), *_ = reports.scan()
         reports.put(key[:-16] + "0" * 16, report)  # moved: it is bound to its key
         reports.put(key[:-16] + "1" * 16, b"")

@@ -53,6 +53,19 @@ def query(
     return found
 
 
+def query_events(sink: AuditSink, name: str, since: float) -> Iterator[Event]:
+    """Yield the events on one secret from `since` (seconds since 1970) on, newest first, as they are read.
+
+    Raises `AuditError` when the log cannot be read.
+    """
+    start, stop = _bounds(since)
+    for event in _unanswered(sink, _needle(name)):
+        if event["ts"] < stop:
+            return
+        if event["ts"] >= start and event.get("name") == name:
+            yield event
+
+
 def moment(since: Since) -> datetime:
     """Return the moment in UTC that `since` names: a `datetime`, seconds since 1970, ISO 8601 text such as
     `2026-01-31` or `2026-01-31T12:00:00Z`, or a time ago: `90s`, `15m`, `24h`, `7d`, `2w`.

@@ -53,6 +53,7 @@ def _one(args: Arguments, out: Output) -> None:
         value = _new_value(args, out)
         with _told_when_stopped(secrets, args.name, out):
             if secrets.rotation.has_rotator(args.name):
+                _tell_who_holds_it(secrets, args.name, out)
                 made = secrets.rotation.rotate(
                     args.name, new_value=value, cas=args.cas, wait=_span(args, "wait"), force=args.force
                 )
@@ -125,10 +126,39 @@ def _told_when_stopped(secrets: SecretsManager, name: str, out: Output) -> Itera
         raise
 
 
+def _tell_who_holds_it(secrets: SecretsManager, name: str, out: Output) -> None:
+    """Say whom a rotation is going to reach, and whom it is not."""
+    status = secrets.rotation.status(name, holders=True)[0]
+    if status.step != "idle":
+        return
+    for who in _holders(status):
+        out.say(f"{name}: held by {who}")
+
+
+def _holders(status: RotationStatus) -> list[str]:
+    """Return who holds the value that a rotation retires: live, read once, unknown."""
+    live = {(consumer.process.host, consumer.process.pid) for consumer in status.consumers}
+    found = [f"{consumer.label}, live: it switches by itself" for consumer in status.consumers if not status.before]
+    found += [f"{consumer.label}, live, and has not switched" for consumer in status.laggards if status.before]
+    found += [
+        f"{holder.label}, until it reads again or ends"
+        if not holder.handed_out
+        else f"{holder.label}: unknown, so until the grace time ends"
+        for holder in status.holders
+        if (holder.host, holder.pid) not in live
+    ]
+    if not status.all_known:
+        found.append("others that the audit log does not tell")
+    return found
+
+
 def _tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
     status = secrets.rotation.status(name)[0]
     if status.step != "promoted":
         return
+    status = secrets.rotation.status(name, holders=True)[0]
+    for who in _holders(status):
+        out.say(f"{name}: version {status.before} is held by {who}")
     late = ", ".join(consumer.label for consumer in status.laggards) or "processes without a live handle"
     out.say(
         f"the previous value stays valid for {late}, until {utc(status.grace_ends or 0)} at the latest; `strongroom "
@@ -162,7 +192,7 @@ def _span(args: Arguments, name: str) -> float:
 
 def _status(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
-        found = secrets.rotation.status(args.name)
+        found = secrets.rotation.status(args.name, holders=args.name is not None)
     if out.json:
         out.document([_document(status) for status in found])
         return
@@ -175,6 +205,13 @@ def _status(args: Arguments, out: Output) -> None:
          times.iso(s.grace_ends), ", ".join(c.label for c in s.laggards) or None, s.error)
         for s in found
     ])  # fmt: skip
+    for status in found:
+        for who in _holders(status) if args.name is not None else ():
+            out.say(f"{status.name}: version {status.before or status.version} is held by {who}")
+        if status.step == "promoted" and not status.keeps_previous:
+            out.say(f"{status.name}: new log-ins with the previous value are refused already")
+        if status.advice is not None:
+            out.warn(f"{status.name}: {status.advice}")
 
 
 def _document(status: RotationStatus) -> dict[str, Any]:
@@ -186,8 +223,9 @@ def _document(status: RotationStatus) -> dict[str, Any]:
         }  # fmt: skip
 
     moments = {field: times.iso(getattr(status, field)) for field in ("due", "started", "grace_ends")}
+    holders = [holder._asdict() | {"time": times.iso(holder.time)} for holder in status.holders]
     people = {field: [shown(consumer) for consumer in getattr(status, field)] for field in ("consumers", "laggards")}
-    return status._asdict() | moments | people
+    return status._asdict() | moments | people | {"holders": holders}
 
 
 def _resume(args: Arguments, out: Output) -> int | None:

@@ -23,6 +23,13 @@ def utc(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
 
 
+def seconds_of(stamp: str) -> float:
+    """Return the seconds since 1970 of an event's `ts`; raises `ValueError`."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(stamp).timestamp()
+
+
 class SystemClock:
     """The real one."""
 

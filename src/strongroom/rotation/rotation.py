@@ -29,6 +29,7 @@ from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
 from strongroom.rotation.consumers import reported
 from strongroom.rotation.owner import LEASE, claim, release
+from strongroom.rotation.readers import Readers, readers
 from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
@@ -236,8 +237,11 @@ class Rotation:
                 run.check_ready()
             run.retire()
 
-    def status(self, name: str | None = None) -> list[RotationStatus]:
-        """Return what is known of one secret, or of all that have a rotator or a rotation."""
+    def status(self, name: str | None = None, *, holders: bool = False) -> list[RotationStatus]:
+        """Return what is known of one secret, or of all that have a rotator or a rotation.
+
+        With `holders` also who has read it and says nothing more, which is looked for in the audit log.
+        """
         now = self._clock.now()
 
         def step(view: Reader, unlocked: Unlocked) -> list[RotationStatus]:
@@ -254,7 +258,18 @@ class Rotation:
         rows = reported(self._access.engine.store, name)
         known = self._access.view("ROTATE", "list" if name is None else "read", name or "", step)
         self._access.ok("ROTATE", name, reason="status", count=len(known))
-        return known
+        return [status.with_readers(self._readers(status)) for status in known] if holders else known
+
+    def _readers(self, status: RotationStatus) -> Readers:
+        """Return who has read the value that a rotation retires, or that the next one would."""
+        with self._access.engine.view() as (view, unlocked):
+            stored = view.get(SECRET + status.name)
+            info = None if stored is None else unlocked.records.open_info(status.name, stored)
+        before = status.before or status.version
+        made = None if info is None else info.version(before)
+        since = made.created if made else status.started or 0.0
+        after = status.version if status.before else status.version + 1
+        return readers(self._access, status.name, before, after, since)
 
     def pending(self, name: str) -> Any:
         """Return the value that the source may have taken already although it is not current; None when there is none.

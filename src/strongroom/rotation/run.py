@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any
 
 from strongroom import changing, versions
@@ -17,6 +18,7 @@ from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock, utc
 from strongroom.rotation.consumers import Consumer, consumers, reported, sweep
 from strongroom.rotation.owner import LEASE, release
+from strongroom.rotation.readers import Readers, readers
 from strongroom.rotation.source import Source, is_refusal
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State, load
 
@@ -27,6 +29,8 @@ A process with a live handle reports within some 50 ms of a rotation's begin. On
 known only when a rotator was attached before, as it then reported when it made its handle.
 """
 POLL = 0.05
+READERS_EVERY = 1.0
+"""Seconds between two looks into the audit log for processes that have read the secret once."""
 
 
 class Run:
@@ -39,6 +43,7 @@ class Run:
         self._keep = keep
         self._source = source
         self._fresh = fresh
+        self._read: tuple[float, Readers] | None = None
         self.state = state
 
     @contextmanager
@@ -159,6 +164,7 @@ class Run:
         if self.is_ready():
             return
         late = [consumer.label for consumer in self._consumers() if consumer.lags(self.state)]
+        late += [holder.label for holder in self._readers().holders]
         who = f"is still held by {', '.join(late)}" if late else "has its grace time"
         raise ConflictError(
             f"the previous value of {self.state.name!r} {who}, until {utc(self.state.grace_ends or 0)} at the latest; "
@@ -176,7 +182,10 @@ class Run:
     def _all_have_switched(self) -> bool:
         known = self._consumers()
         # Where no process reports, some may hold the value without a live handle: they have the grace time.
-        return self._is_settled() and bool(known) and not any(consumer.lags(self.state) for consumer in known)
+        if not self._is_settled() or not known or any(consumer.lags(self.state) for consumer in known):
+            return False
+        read = self._readers()
+        return read.complete and not read.holders
 
     def _make_accepted(self, current: dict[str, Any]) -> None:
         """Raise `RotationError` unless the source accepts the current value, in the end."""
@@ -210,6 +219,17 @@ class Run:
 
     def _is_settled(self) -> bool:
         return self._clock.now() >= (self.state.promoted or 0) + SETTLE
+
+    def _readers(self) -> Readers:
+        """Return who has read the previous value, looked up once a second: the log may be long."""
+        now = monotonic()
+        if self._read is None or now >= self._read[0] + READERS_EVERY:
+            info = self._info()
+            before = None if info is None else info.version(self.state.before)
+            since = self.state.started or 0.0 if before is None else before.created
+            read = readers(self._access, self.state.name, self.state.before, self.state.after, since)
+            self._read = monotonic(), read
+        return self._read[1]
 
     def _consumers(self) -> list[Consumer]:
         engine, name = self._access.engine, self.state.name

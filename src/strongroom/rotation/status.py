@@ -8,6 +8,7 @@ from strongroom.errors import SecretNotFoundError
 from strongroom.model import SECRET
 from strongroom.protocols import Reader
 from strongroom.rotation.consumers import Consumer, Reported, consumers
+from strongroom.rotation.readers import Holder, Readers
 from strongroom.rotation.state import PROMOTED, State
 from strongroom.unlock import Unlocked
 
@@ -46,6 +47,16 @@ class RotationStatus(NamedTuple):
     """The live processes that reported the version that they hold."""
     laggards: tuple[Consumer, ...]
     """Those of them that keep the previous value from being retired."""
+    before: int = 0
+    """The version before, while its value is not retired."""
+    holders: tuple[Holder, ...] = ()
+    """Those who have read the previous value and say nothing more; the current value while nothing is under way."""
+    all_known: bool = True
+    """False when the audit log did not tell all of them."""
+
+    def with_readers(self, read: Readers) -> RotationStatus:
+        """Return the same with what the audit log tells."""
+        return self._replace(holders=read.holders, all_known=read.complete)
 
 
 def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported, now: float) -> RotationStatus:
@@ -74,6 +85,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         running=state.owner is not None and state.owner.is_working(now),
         consumers=alive,
         laggards=tuple(consumer for consumer in alive if consumer.lags(state)),
+        before=state.before if state.step == PROMOTED else 0,
     )
 
 
