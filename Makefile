@@ -57,7 +57,8 @@ coverage: $(VENV)/ready-test
 	$(BIN)/coverage report --skip-covered
 	$(BIN)/coverage json --quiet -o - | $(BIN)/python tests/coverage_floor.py
 
-# The long form of the crash, hostile-store and many-process tests: 5,000 kills, every page.
+# The long form of the tests of crashes, power loss, failing calls, hostile stores and many processes: 5,000 kills, every
+# page, every moment.
 campaign: $(VENV)/ready-test
 	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto -rs tests/campaign $(TEST_ARGS)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 import strongroom
-from strongroom.config import STORE_FILES
+from strongroom import trust, ways
+from strongroom.discovery import SETTINGS_FILE, STORE_FILES
 from strongroom.manager import SecretsManager
 from strongroom.protocols import Store
 
@@ -22,21 +25,39 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
-def pytest_configure() -> None:
-    """Work where no directory above holds a store or settings, since the command line would use them."""
-    directories = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
-    usable = [directory for directory in directories if os.access(directory, os.W_OK)]
-    for directory in usable:
-        if not settings_above(Path(directory)):
-            os.environ["TMPDIR"] = tempfile.tempdir = directory
-            return
-    raise pytest.UsageError(f"remove {settings_above(Path(usable[0]))}, or set TMPDIR to a directory outside")
+def _own_directory() -> str:
+    """Return a directory in which nobody else can write, with no store or settings above it.
+
+    What lies below /tmp is not found without being named, and what lies above would be.
+    """
+    clone = Path(__file__).parents[1]
+    for directory in (
+        tempfile.gettempdir(),
+        os.path.expanduser("~/.cache"),
+        "/var/cache",
+        str(clone / ".pytest_cache"),
+    ):
+        with suppress(OSError):
+            os.makedirs(directory, 0o700, exist_ok=True)
+            if trust.fault(directory) is None and os.access(directory, os.W_OK) and not _is_below_a_project(directory):
+                return directory
+    raise pytest.UsageError("set TMPDIR to a directory of your own, below directories that only you or root can change")
 
 
-def settings_above(directory: Path) -> Path | None:
-    """Return a store or a file of settings in `directory` or above it."""
-    there = (above / name for above in (directory, *directory.parents) for name in ("strongroom.toml", *STORE_FILES))
-    return next((path for path in there if path.exists()), None)
+def _is_below_a_project(directory: str) -> bool:
+    ways = (Path(directory), *Path(directory).parents)
+    return any((above / name).exists() for above in ways for name in (SETTINGS_FILE, *STORE_FILES))
+
+
+# Where pytest makes the directories of `tmp_path`; before the first of them.
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = _own_directory()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_permission_of_ours(tmp_path_factory) -> None:
+    """Remember permissions in a directory of the tests, not in the home of whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture
@@ -121,6 +142,20 @@ def events() -> Callable[..., list[tuple]]:
         return rows if count is None else rows[-count:]
 
     return events
+
+
+@pytest.fixture
+def safe_directory() -> Iterator[Path]:
+    """A new directory that nobody else can write to, or above; that of `tmp_path` lies in /tmp."""
+    made = None
+    for start in (os.path.expanduser("~"), "/"):
+        with suppress(OSError):
+            made = tempfile.mkdtemp(prefix=".strongroom-test-", dir=ways.check_way(start))
+            break
+    if made is None:
+        pytest.skip("every directory here that we can write to can be written to by others")
+    yield Path(made)
+    shutil.rmtree(made)
 
 
 @pytest.fixture(autouse=True)

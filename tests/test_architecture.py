@@ -24,6 +24,7 @@ WORDS = {
     "strongroom.frozen",
     "strongroom.info",
     "strongroom.model",
+    "strongroom.moment",
     "strongroom.protocols",
     "strongroom.secret",
     "strongroom.ways",

@@ -5,9 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import shutil
-import tempfile
-from contextlib import suppress
 
 import pytest
 
@@ -16,17 +13,8 @@ from strongroom.ways import check_way, resolve
 
 
 @pytest.fixture
-def tree():
-    """A directory below which nothing is open to others; the temporary directory of pytest lies in /tmp."""
-    made = None
-    for start in (os.path.expanduser("~"), "/"):
-        with suppress(OSError):
-            made = tempfile.mkdtemp(prefix=".strongroom-test-", dir=check_way(start))
-            break
-    if made is None:
-        pytest.skip("every directory here that we can write can be written by others too")
-    yield made
-    shutil.rmtree(made)
+def tree(safe_directory):
+    return str(safe_directory)
 
 
 def put(*parts, mode=0o644):

@@ -26,6 +26,8 @@ def main() -> int:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("STRONGROOM_", "SECRETS_"))
     }
+    # Named, since nothing is found below /tmp, where anybody could have put it.
+    environment |= {"STRONGROOM_STORE": "sqlite:secrets.db", "STRONGROOM_KEY": "file:master.key"}
     story = Story(scratch, environment)
     try:
         for chapter in (
@@ -157,8 +159,9 @@ class Story:
         if not quiet:
             shown = ("SECRETS_MASTER_KEY=… " if environment else "") + " ".join(("strongroom", *arguments))
             print(f"   $ {'printf … | ' if given else ''}{shown}")
+        given_key = {"STRONGROOM_KEY": ""} | environment if environment else {}
         done = subprocess.run(
-            [*STRONGROOM, *arguments], cwd=self.directory, env=self.environment | (environment or {}),
+            [*STRONGROOM, *arguments], cwd=self.directory, env=self.environment | given_key,
             input=given or "", text=True, capture_output=True, check=False,
         )  # fmt: skip
         if not quiet:

@@ -4,6 +4,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Not below /tmp: there strongroom finds no store, as anybody could have put it there.
+export TMPDIR=${TMPDIR:-$HOME/.cache}
+mkdir -p "$TMPDIR"
 scratch=$(mktemp -d)
 app_pid="" mail_pid=""
 

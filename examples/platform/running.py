@@ -73,6 +73,8 @@ class Platform:
 
     def _make_store(self, before: dict[str, str]) -> None:
         shutil.copy(f"{HERE}/strongroom.toml", self.directory)
+        # Named, since nothing is found below /tmp, where anybody could have put it.
+        self.variables["STRONGROOM_CONFIG"] = f"{self.directory}/strongroom.toml"
         self.variables["SECRETS_MASTER_KEY"] = self.script("generate_master_key").strip()
         print(self.script("init_secrets", before), end="", flush=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,9 @@ from strongroom.errors import (
     SecretNotFoundError,
     StrongroomError,
 )
+from strongroom.lazily import importing
 from strongroom.model import AUDIT, SECRET, check_name
+from strongroom.moment import now
 from strongroom.records import why_missing
 from strongroom.unlock import Unlocked
 
@@ -151,13 +152,14 @@ class Access:
 
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
-        from strongroom import versions
+        with importing:
+            from strongroom import versions
 
         with self.engine.view() as (view, unlocked):
             stored = view.get(SECRET + name)
             info = None if stored is None else unlocked.records.open_info(name, stored)
             known = info.version(version) if info else None
-            if known and known.readable_at(time.time()):
+            if known and known.readable_at(now()):
                 return version, None, versions.read(view, unlocked.records, name, version)
         if info is None:
             self.engine.confirm_absence(name)

@@ -5,23 +5,32 @@ Types are checked too: `True` equals 1 in Python, and a number that arrives as t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strongroom.errors import InvalidInputError, InvalidValueError
+from strongroom.errors import ConfigError, InvalidInputError, InvalidValueError
+from strongroom.model import HIGHEST_VERSION
+from strongroom.moment import now
 
 if TYPE_CHECKING:
     from strongroom.versions import Attributes
 
 MAX_VERSIONS = 10_000
+MAX_CUSTOM = 64
+MAX_CUSTOM_KEY, MAX_CUSTOM_TEXT = 128, 512
+"""Characters of a key and a text of the custom metadata."""
 _LONGEST = 1e10
+_LONGEST_AGO = 1e12
+LONGEST_WHO = 200
+_WHO = "._-@:/+=,%\\"
 
 
 def check_version(version: int, what: str = "version") -> None:
-    """Raise `InvalidInputError` unless `version` is the number of a version: a whole number from 1."""
-    if type(version) is not int or version < 1:
-        raise InvalidInputError(f"{what} is not the number of a version; give a whole number from 1")
+    """Raise `InvalidInputError` unless `version` is the number of a version: a whole number from 1 to 2^32 - 1."""
+    if type(version) is not int or not 1 <= version <= HIGHEST_VERSION:
+        raise InvalidInputError(
+            f"{what} is not the number of a version; give a whole number from 1 to {HIGHEST_VERSION:,}"
+        )
 
 
 def check_versions(numbers: Sequence[int] | None) -> None:
@@ -36,8 +45,33 @@ def check_versions(numbers: Sequence[int] | None) -> None:
 
 def check_cas(cas: int | None) -> None:
     """Raise `InvalidInputError` unless `cas` is None, 0 or the number of a version."""
-    if cas is not None and (type(cas) is not int or cas < 0):
+    if cas is not None and (type(cas) is not int or not 0 <= cas <= HIGHEST_VERSION):
         raise InvalidInputError("cas is the number of the current version, or 0 for a secret that must not exist yet")
+
+
+def check_recipient(id: int) -> int:
+    """Return `id` if it can be the number of a recipient; raises `InvalidInputError`."""
+    if type(id) is not int or not 1 <= id < 1 << 32:
+        raise InvalidInputError("a recipient is named by its number, as `strongroom rekey list` shows it")
+    return id
+
+
+def check_algorithm(algorithm: str | None) -> None:
+    """Raise `InvalidInputError` unless `algorithm` is None or text."""
+    if algorithm is not None and not isinstance(algorithm, str):
+        raise InvalidInputError(f"an algorithm is named by text, not {type(algorithm).__name__}")
+
+
+def check_filters(limit: int | None, since: object, **texts: str | None) -> None:
+    """Raise `InvalidInputError` unless what an event must match is of the right type."""
+    if limit is not None and (type(limit) is not int or not 1 <= limit < 1 << 63):
+        raise InvalidInputError("limit is a number of events, at least 1")
+    for what, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise InvalidInputError(f"{what} is text, not {type(text).__name__}")
+    is_time = since is None or isinstance(since, str) or hasattr(since, "astimezone")
+    if not is_time and not (type(since) in (int, float) and abs(since) < _LONGEST_AGO):  # type: ignore[arg-type]
+        raise InvalidInputError("since is not a time: write 24h, 7d, 2026-01-31, or pass seconds since 1970")
 
 
 def check_field(field: str) -> str:
@@ -48,10 +82,28 @@ def check_field(field: str) -> str:
 
 
 def check_actor(actor: str) -> str:
-    """Return `actor` if it is text that is not empty; raises `InvalidInputError`."""
+    """Return `actor` if it can go on record; raises `InvalidInputError`."""
     if type(actor) is not str or not actor:
         raise InvalidInputError("an actor is text and not empty, such as 'alice' or 'billing-service'")
+    check_who("actor", actor)
     return actor
+
+
+def check_who(what: str, text: str, source: str = "") -> None:
+    """Raise `ConfigError` for the name of an actor or a service that could mean something to a shell or a terminal.
+
+    Such names reach logs, terminals and scripts of others, who do not expect that anything in them could act.
+    """
+    if len(text) > LONGEST_WHO or text != clean_who(text):
+        raise ConfigError(
+            f"{source and f'{source}: '}{what} is {text[:80]!a}; give at most {LONGEST_WHO} letters, digits, "
+            f"spaces and any of {_WHO}"
+        )
+
+
+def clean_who(text: str) -> str:
+    """Return a name that was not given but derived, such as that of the running script, as `check_who` takes it."""
+    return "".join(c if c.isalnum() or c in _WHO or c == " " else "_" for c in text[:LONGEST_WHO])
 
 
 def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None) -> Attributes:
@@ -64,7 +116,7 @@ def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_v
         raise InvalidValueError(f"max_versions is a whole number from 1 to {MAX_VERSIONS:,}")
     if custom is not None:
         _check_custom(custom)
-    expires = None if expires_in is None else round(time.time() + expires_in, 3)
+    expires = None if expires_in is None else round(now() + expires_in, 3)
     return Attributes(expires, custom, max_versions)
 
 
@@ -72,7 +124,16 @@ def _check_custom(custom: Mapping[str, str]) -> None:
     if not isinstance(custom, Mapping):
         raise InvalidValueError("custom metadata is a mapping of text to text")
     for key, text in custom.items():
-        if not (isinstance(key, str) and isinstance(text, str) and len(key) <= 128 and len(text) <= 512):
-            raise InvalidValueError("custom metadata maps text (at most 128 characters) to text (at most 512)")
-    if len(custom) > 64:
-        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most 64 are kept")
+        if not (_is_text(key, MAX_CUSTOM_KEY) and _is_text(text, MAX_CUSTOM_TEXT)):
+            raise InvalidValueError(
+                f"custom metadata maps text (at most {MAX_CUSTOM_KEY} characters) to text (at most {MAX_CUSTOM_TEXT}), "
+                "without unpaired surrogates"
+            )
+    if len(custom) > MAX_CUSTOM:
+        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most {MAX_CUSTOM} are kept")
+
+
+def _is_text(given: object, longest: int) -> bool:
+    if not isinstance(given, str) or len(given) > longest:
+        return False
+    return given.isascii() or not any("\ud800" <= character <= "\udfff" for character in given)

@@ -1,21 +1,24 @@
 """Settings: arguments override `STRONGROOM_*` variables, which override a file, which overrides the defaults.
 
-The file is `strongroom.toml`, or the table `[tool.strongroom]` of `pyproject.toml`, of the nearest directory upwards
-that has one. Paths in a file are relative to it; all others to the working directory.
+The file is the one that `STRONGROOM_CONFIG` or an argument names, else `strongroom.toml`, or the table
+`[tool.strongroom]` of `pyproject.toml`, of the nearest directory upwards that has one. Paths in a file are relative to
+it; all others to the working directory. `strongroom.bounds` says what a file that was not named may say.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from strongroom import bounds, discovery
+from strongroom.arguments import check_who
+from strongroom.discovery import STORE_FILES, Project
 from strongroom.errors import ConfigError
 from strongroom.frozen import Frozen
 
 VARIABLE = "SECRETS_MASTER_KEY"
-STORE_FILES = ("secrets.db", "secrets.enc")
 KEY_FILE = "master.key"
 LOG_FILE = os.path.join("logs", "secrets_audit.log")
 _SCHEMES_WITH_PATHS = ("sqlite", "file", "passphrase")
@@ -82,84 +85,95 @@ _CHOICES = {
     "on_error": ("raise", "fallback"),
 }
 _NAMES = tuple(name for name in Config.__slots__ if name not in ("chosen", "directory"))
+_VARIABLES = {f"STRONGROOM_{name.upper()}": name for name in _NAMES if name != "policy"}
+CONFIG_VARIABLE = "STRONGROOM_CONFIG"
+_OTHER_VARIABLES = (CONFIG_VARIABLE, "STRONGROOM_PASSPHRASE", "STRONGROOM_SELFTEST_KEY")
 
 
-def load(environ: Mapping[str, str] | None = None, start: str = ".", **arguments: Any) -> Config:
+class Review(Frozen):
+    """The settings, where they come from, and what of them needs the user's permission."""
+
+    __slots__ = ("claims", "config", "project")
+
+    def __init__(self, claims: tuple[bounds.Claim, ...], config: Config, project: Project) -> None:
+        self.claims = claims
+        self.config = config
+        self.project = project
+
+
+def load(
+    environ: Mapping[str, str] | None = None, start: str = ".", config: str | None = None, **arguments: Any
+) -> Config:
     """Return the settings as seen from the directory `start`; an argument that is None was not given.
 
-    Raises `ConfigError` naming the setting and where it was found.
+    `config` names the file of settings, in place of the one that is found.
+
+    Raises `ConfigError` naming the setting and where it was found, or the file that is not believed, and
+    `StoreNotFoundError` when the only store is one that a stranger could put there.
     """
+    reviewed = review(environ, start, config, **arguments)
+    if reviewed.claims:
+        _refuse_what_is_not_allowed(reviewed)
+    return reviewed.config
+
+
+def review(
+    environ: Mapping[str, str] | None = None, start: str = ".", config: str | None = None, **arguments: Any
+) -> Review:
+    """Return what `load` does, without asking whether the user has allowed it."""
     environ = os.environ if environ is None else environ
-    directory, found = _nearest(start)
-    chosen: dict[str, Any] = {}
-    for source, settings in (
-        (found or "", _from_file(found, directory) if found else {}),
-        ("environment", _from_environment(environ)),
-        ("argument", {name: value for name, value in arguments.items() if value is not None}),
-    ):
-        if "store" in settings:
-            chosen.pop("store_id", None)  # it is that of another store
-        for name, value in settings.items():
-            chosen[name] = _checked(name, value, source)
-    config = Config(**chosen, chosen=frozenset(chosen), directory=directory)
-    return _with_defaults(config, environ)
+    name = config if config is not None else environ.get(CONFIG_VARIABLE)
+    project = discovery.named(name) if name else discovery.find(start)
+    said = _from_file(project)
+    if environ.get(VARIABLE) and not project.named:
+        # What the user has put into the environment counts more than what lies in a directory.
+        said.pop("key", None)
+    variables = [variable for variable in environ if variable.startswith("STRONGROOM_")]
+    given = _from_environment(environ, variables)
+    if arguments.get("store") is not None:
+        given.pop("store_id", None)  # it is that of another store
+    for setting, value in arguments.items():
+        if value is not None:
+            given[setting] = _checked(setting, value, "argument")
+    if "store" in given:
+        said.pop("store_id", None)
+    said = {setting: value for setting, value in said.items() if setting not in given}
+    chosen = {**said, **given}
+    found: dict[str, str] = {}
+    merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
+    merged = _with_defaults(merged, environ, found)
+    if variables:
+        _check_spelling(variables, merged.key)
+    return Review(_claims(project, said, found), merged, project)
 
 
-def _nearest(start: str) -> tuple[str, str | None]:
-    """Return the project's directory and its file of settings, if it has one."""
-    here = directory = os.path.abspath(start)
-    while True:
-        settings = os.path.join(directory, "strongroom.toml")
-        if os.path.isfile(settings):
-            return directory, settings
-        project = os.path.join(directory, "pyproject.toml")
-        if os.path.isfile(project) and _has_table(project):
-            return directory, project
-        if any(os.path.isfile(os.path.join(directory, name)) for name in STORE_FILES):
-            return directory, None
-        parent = os.path.dirname(directory)
-        if parent == directory:
-            return here, None
-        directory = parent
-
-
-def _has_table(project: str) -> bool:
-    # Reading TOML costs milliseconds at start-up; most projects have no such table.
-    try:
-        with open(project, "rb") as file:
-            return re.search(rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]", file.read(), re.MULTILINE) is not None
-    except OSError as error:
-        raise ConfigError(f"{project} cannot be read: {error.strerror}") from None
-
-
-def _from_file(path: str, directory: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
-    if path.endswith("pyproject.toml"):
-        tool = document.get("tool")
-        document = tool.get("strongroom", {}) if isinstance(tool, dict) else {}
-        if not isinstance(document, dict):
-            raise ConfigError(f"{path}: write the settings as one table, [tool.strongroom]")
+def _from_file(project: Project) -> dict[str, Any]:
+    if project.settings is None:
+        return {}
+    document = {name: _checked(name, value, project.settings) for name, value in discovery.parse(project).items()}
     for name in ("store", "key", "audit"):
-        if isinstance(document.get(name), str):
-            document[name] = _anchored(document[name], directory)
+        if name in document:
+            document[name] = _anchored(document[name], project.directory)
     return document
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(environ: Mapping[str, str], variables: Iterable[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for name in _NAMES:
-        text = environ.get(f"STRONGROOM_{name.upper()}", "")
-        if text and name != "policy":
-            settings[name] = _number(name, text) if isinstance(getattr(_DEFAULTS, name), int) else text
+    for variable in variables:
+        if variable in _VARIABLES and (text := environ[variable]):
+            name = _VARIABLES[variable]
+            value = _number(name, text) if isinstance(getattr(_DEFAULTS, name), int) else text
+            settings[name] = _checked(name, value, "environment")
     return settings
+
+
+def _check_spelling(variables: Iterable[str], key: str) -> None:
+    known = {*_VARIABLES, *_OTHER_VARIABLES, key.removeprefix("env:")}
+    if unknown := [variable for variable in variables if variable not in known]:
+        from strongroom.spelling import check_variable
+
+        for variable in unknown:
+            check_variable(variable, [*_VARIABLES, *_OTHER_VARIABLES])
 
 
 def _number(name: str, text: str) -> int:
@@ -169,24 +183,27 @@ def _number(name: str, text: str) -> int:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    place = source or "settings"
     if name not in _NAMES:
-        raise ConfigError(f"{place}: there is no setting {name!r}; there are: {', '.join(_NAMES)}")
+        raise ConfigError(f"{source}: there is no setting {name!r}; there are: {', '.join(_NAMES)}")
     if name == "policy":
         if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
-            raise ConfigError(f"{place}: policy is a list of tables, [[policy]]")
+            raise ConfigError(f"{source}: policy is a list of tables, [[policy]]")
         return tuple(value)
     if type(value) is not type(getattr(_DEFAULTS, name)):
         kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
-        raise ConfigError(f"{place}: {name} must be {kind}")
+        raise ConfigError(f"{source}: {name} must be {kind}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{source}: {name} has a NUL character")
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise ConfigError(f"{place}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
+        raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
+    if name in ("actor", "service") and value:
+        check_who(name, value, source)
     if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
-        raise ConfigError(f"{place}: store_id has 32 hex digits, as `strongroom doctor` shows them")
+        raise ConfigError(f"{source}: store_id has 32 hex digits, as `strongroom doctor` shows them")
     if name == "max_versions" and not 1 <= value <= 10_000:
-        raise ConfigError(f"{place}: max_versions is {value}; give a number from 1 to 10,000")
-    if isinstance(value, int) and value < 0:
-        raise ConfigError(f"{place}: {name} is {value}; give 0 or more")
+        raise ConfigError(f"{source}: max_versions is {value}; give a number from 1 to 10,000")
+    if isinstance(value, int) and not 0 <= value < 10**18:
+        raise ConfigError(f"{source}: {name} is {value}; give 0 or more, of at most 18 digits")
     return value
 
 
@@ -200,23 +217,48 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str]) -> Config:
-    """Find the default store, key and audit log in the project's directory."""
+def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str]) -> Config:
+    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
-        there = [name for name in STORE_FILES if os.path.isfile(os.path.join(config.directory, name))]
+        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name))]
         name = there[0] if there else STORE_FILES[0]
         scheme = "sqlite" if name.endswith(".db") else "file"
-        config = config._replace(store=f"{scheme}:{os.path.normpath(os.path.join(near, name))}")
+        path = os.path.normpath(os.path.join(near, name))
+        config = config._replace(store=f"{scheme}:{path}")
+        if there:
+            discovery.check("store", os.path.join(config.directory, name), f"name it: --store {config.store}")
+            found["store"] = config.store
+        else:
+            discovery.check_absent(os.path.join(config.directory, name))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, LOG_FILE))
         config = config._replace(audit=f"file:{log}")
+        found["audit"] = config.audit
     if "key" not in config.chosen and not environ.get(VARIABLE):
         for directory in (os.path.dirname(path_of(config.store) or ""), near):
             beside = os.path.normpath(os.path.join(directory, KEY_FILE))
-            if os.path.exists(beside):
+            if discovery.is_there(os.path.abspath(beside)):
+                found["key"] = f"file:{beside}"
                 return config._replace(key=f"file:{beside}")
     return config
+
+
+def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) -> tuple[bounds.Claim, ...]:
+    return tuple(bounds.claims(project, said, found))
+
+
+def _refuse_what_is_not_allowed(reviewed: Review) -> None:
+    from strongroom import permits
+
+    refused = [claim for claim in reviewed.claims if not permits.is_allowed(claim.identity)]
+    if refused:
+        where = reviewed.project.settings or reviewed.project.directory
+        mends = dict.fromkeys(claim.mend for claim in refused)
+        raise ConfigError(
+            f"{where} was found, not named, and needs your permission: {'; '.join(claim.text for claim in refused)}. "
+            f"If you trust it, run `strongroom allow` there, or name it: {'; '.join(mends)}"
+        )
 
 
 def path_of(url: str) -> str | None:

@@ -1,12 +1,11 @@
 """Custody of the encryption keys: who can unlock the store, and `rekey`. Nothing here changes a value."""
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import urandom
 from typing import NamedTuple, TypeVar
 
-from strongroom import changing
+from strongroom import arguments, changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
@@ -15,6 +14,7 @@ from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
 from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
 from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
+from strongroom.moment import now
 from strongroom.places import entries
 from strongroom.protocols import KeyProvider
 from strongroom.records import key_id
@@ -112,6 +112,8 @@ class Custody:
         one who stays was not given).
         """
 
+        arguments.check_recipient(id)
+
         def step(change: Change) -> list[str]:
             header, mine = change.unlocked.header, change.unlocked.recipient
             if id not in [recipient.id for recipient in header.recipients]:
@@ -135,7 +137,7 @@ class Custody:
             keyset = change.unlocked.keyset
             algorithm = keyset.primary.algorithm
             for purpose in (RECORD, MANIFEST_KEY, AUDIT_KEY):
-                keyset = keyset.with_new(purpose, algorithm if purpose == RECORD else "aes-256-gcm", time.time())
+                keyset = keyset.with_new(purpose, algorithm if purpose == RECORD else "aes-256-gcm", now())
             me = next(recipient for recipient in kept if recipient.id == mine.id)
             change.put_keys(next_header.with_recipients(kept), root, me, keyset)
             return [path.removeprefix(SECRET) for path, _ in entries(change, SECRET)]
@@ -154,9 +156,11 @@ class Custody:
         enabled, so that a merge of an older branch can be read.
         """
 
+        arguments.check_algorithm(algorithm)
+
         def step(change: Change) -> None:
             keyset = change.unlocked.keyset
-            change.put_keyset(keyset.with_new(RECORD, algorithm or keyset.primary.algorithm, time.time()))
+            change.put_keyset(keyset.with_new(RECORD, algorithm or keyset.primary.algorithm, now()))
 
         self._change(step)
         return self.finish_rekey(progress)
@@ -201,7 +205,7 @@ def _reencrypt(change: Change, paths: Sequence[str]) -> None:
 def _wrapped(header: Header, id: int, root: bytes, provider: KeyProvider) -> Recipient:
     """Wrap the root key, and open the wrap once: it may soon be the only one."""
     wrapped = header.wrap_root(root, id, provider)
-    new = Recipient(id, provider.url, time.time(), wrapped)
+    new = Recipient(id, provider.url, now(), wrapped)
     if header.with_recipients([new]).unwrap_root(provider)[0] != root:
         raise TamperedError(f"the key provider {provider.url} does not return the key that it was given")
     return new

@@ -7,7 +7,7 @@ object of fields. The plain text, by far the most common, thus costs no JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from strongroom.errors import InvalidValueError, NewerFormatError
@@ -15,6 +15,9 @@ from strongroom.model import MAX_VALUE_BYTES
 
 MAX_DEPTH = 100
 """Deeper JSON could be written here and not be read back where Python's stack has less room left."""
+MAX_FIELDS = 1_000
+MAX_VALUES = 1_000_000
+"""JSON values in all fields: lists that hold each other twice are soon more than any memory holds."""
 
 Value = str | bytes
 Data = Mapping[str, Any]
@@ -71,11 +74,12 @@ def _utf8(text: str) -> bytes:
 def _fields(data: Data) -> bytes:
     if not data:
         raise InvalidValueError("the mapping has no fields; give at least one")
+    if len(data) > MAX_FIELDS:
+        raise InvalidValueError(f"the mapping has {len(data):,} fields; at most {MAX_FIELDS:,} are kept")
     for field in data:
         if not isinstance(field, str) or not field:
             raise InvalidValueError("the names of fields are text and not empty")
-    if _deeper(data, MAX_DEPTH):
-        raise InvalidValueError(f"the fields are nested more than {MAX_DEPTH} deep; keep such a document as text")
+    _check_size(data)
     try:
         text = json.dumps(dict(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):
@@ -86,6 +90,21 @@ def _fields(data: Data) -> bytes:
     return _utf8(text)
 
 
-def _deeper(value: object, depth: int) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return depth < 0 or any(_deeper(item, depth - 1) for item in inner)
+def _check_size(data: Data) -> None:
+    """Raise `InvalidValueError` for fields that are nested too deeply or hold too many values."""
+    left: list[Iterator[object]] = [iter(data.values())]
+    seen = 0
+    while left:
+        value = next(left[-1], left)
+        if value is left:  # nothing more there
+            left.pop()
+            continue
+        seen += 1
+        if isinstance(value, Mapping):
+            left.append(iter(value.values()))
+        elif isinstance(value, list | tuple):
+            left.append(iter(value))
+        if len(left) > MAX_DEPTH + 1:
+            raise InvalidValueError(f"the fields are nested more than {MAX_DEPTH} deep; keep such a document as text")
+        if seen > MAX_VALUES:
+            raise InvalidValueError(f"the fields hold more than {MAX_VALUES:,} values; keep such a document as text")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
+from strongroom.moment import now
 from strongroom.places import PAGE, entries, in_order
 from strongroom.records import Current
 from strongroom.unlock import Unlocked, refresh, unlock
@@ -84,7 +84,7 @@ class Engine:
             change = self._begin(tx)
             if change.uses >= USES_OF_A_KEY:
                 keyset = change.unlocked.keyset
-                change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, time.time()))
+                change.put_keyset(keyset.with_new(RECORD, keyset.primary.algorithm, now()))
             yield change
             stored, manifest = change.seal()
         self._committed = stored, manifest, change.unlocked

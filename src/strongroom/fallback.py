@@ -9,8 +9,9 @@ from typing import Any
 
 from strongroom import config as configuration
 from strongroom import opening
+from strongroom.arguments import check_field
 from strongroom.config import Config
-from strongroom.errors import NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
+from strongroom.errors import InvalidInputError, NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
 from strongroom.frames import leaves_no_values
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
@@ -38,6 +39,10 @@ def get_secret_or_env(
     that it was there. With `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) both warn and fall back.
     """
     check_name(name)
+    if env_var is not None and not isinstance(env_var, str):
+        raise InvalidInputError(f"the name of a variable is text, not {type(env_var).__name__}")
+    if field is not None:
+        check_field(field)
     try:
         manager = _manager()
         found = None if manager is None else manager.get_secret(name, field=field)
@@ -48,7 +53,10 @@ def get_secret_or_env(
         found = None
     if found is not None:
         return found
-    return os.environ.get(env_var or (name if field is None else f"{name}_{field.upper()}"), default)
+    try:
+        return os.environ.get(env_var or (name if field is None else f"{name}_{field.upper()}"), default)
+    except UnicodeEncodeError:  # no variable can have such a name
+        return default
 
 
 def reset() -> None:
@@ -69,7 +77,11 @@ def _manager() -> SecretsManager | None:
         return _default
     with _lock:
         if _default is None:
-            config = configuration.load()
+            try:
+                config = configuration.load()
+            except StoreNotFoundError as error:
+                _warn(f"{error}; until then secrets come from the environment", 4)
+                return None
             _on_error = config.on_error
             _default = _open(config)
         return _default
@@ -85,7 +97,8 @@ def _open(config: Config) -> SecretsManager | None:
             raise
         _warn(f"there is no strongroom store ({config.store}), so secrets come from the environment", 6)
     except NoKeyError as error:
-        if "key" in config.chosen:
+        # A key file that is there and cannot be read is no reason to do without.
+        if "key" in config.chosen or not config.key.startswith("env:"):
             raise
         _warn(f"{error}; until then secrets come from the environment", 6)
     return None

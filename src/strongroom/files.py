@@ -13,9 +13,9 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-"""As many as Linux follows."""
 ANYBODY: Collection[int] = range(1 << 32)
 """Every user id, where it does not matter whose a file is."""
+_MADE = "user.strongroom.made"
 
 
 class UnsafeFileError(OSError):
@@ -30,14 +30,15 @@ def open_file(
     flags: int = os.O_RDONLY,
     *,
     owners: Collection[int] = (),
+    group: int | None = None,
     largest: int | None = None,
     follow: bool = False,
 ) -> int:
     """Open an existing regular file and return its descriptor.
 
-    The file must belong to root, to the user of this process or to one of `owners` (user ids), and
-    have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits for a
-    FIFO.
+    The file must belong to root, to the user of this process, to one of `owners` (user ids) or to the group `group`,
+    and have at most `largest` bytes. A link as the last part of the path is followed only with `follow`. Never waits
+    for a FIFO.
 
     Raises `OSError`, and `UnsafeFileError` for a file that is none of this.
     """
@@ -49,20 +50,27 @@ def open_file(
             raise UnsafeFileError(path, "it is a symbolic link; remove it") from None
         raise
     try:
-        check_file(path, os.fstat(descriptor), owners=owners, largest=largest)
+        check_file(path, os.fstat(descriptor), owners=owners, group=group, largest=largest)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def check_file(path: str, found: os.stat_result, *, owners: Collection[int] = (), largest: int | None = None) -> None:
+def check_file(
+    path: str,
+    found: os.stat_result,
+    *,
+    owners: Collection[int] = (),
+    group: int | None = None,
+    largest: int | None = None,
+) -> None:
     """Raise `UnsafeFileError` unless `found` is a file as `open_file` takes it."""
     if stat.S_ISDIR(found.st_mode):
         raise UnsafeFileError(path, "it is a directory, not a regular file; name a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsafeFileError(path, "it is not a regular file; remove it")
-    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners:
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners and found.st_gid != group:
         raise UnsafeFileError(path, f"it belongs to another user (uid {found.st_uid}); remove it")
     if largest is not None and found.st_size > largest:
         raise UnsafeFileError(path, f"it has {found.st_size:,} bytes, and at most {largest:,} are expected")
@@ -113,10 +121,10 @@ def make_new(path: str, write: Callable[[str], None]) -> None:
 
 def make_directories(directory: str, mode: int = 0o700) -> None:
     """Make the directory and those above it that are missing, each durably and with `mode`, whatever the umask."""
-    missing = []
+    missing, directory = [], os.path.abspath(directory)
     while not os.path.isdir(directory):
         missing.append(directory)
-        parent = os.path.dirname(directory)
+        parent = os.path.dirname(directory) or os.curdir
         if parent == directory:
             break
         directory = parent
@@ -166,3 +174,30 @@ def _move_to_unused(draft: str, path: str) -> None:
         # No hard links here (FAT, some network mounts): whoever makes the empty file has won the name.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         os.replace(draft, path)
+
+
+def mark(file: int | str) -> bool:
+    """Note at a file (descriptor or path) that it was made, or accepted, on this file system; False when it cannot be.
+
+    The note is an extended attribute that holds the file's inode number. git and zip carry no attributes, and a copy of
+    the file has another number, so a file that came from elsewhere has no valid note.
+    """
+    try:
+        os.setxattr(file, _MADE, b"%d" % os.stat(file).st_ino)
+    except OSError:
+        return False
+    return True
+
+
+def is_marked(path: str) -> bool:
+    """True for a file that `mark` has marked at this very inode."""
+    try:
+        return os.getxattr(path, _MADE) == b"%d" % os.stat(path).st_ino
+    except OSError:
+        return False
+
+
+def unmark(path: str) -> None:
+    """Take the note of `mark` away, if there is one."""
+    with suppress(OSError):
+        os.removexattr(path, _MADE)

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from strongroom import drivers
 from strongroom.audit.known import addresses_in
-from strongroom.config import LOG_FILE, STORE_FILES, Config, address_of, path_of
+from strongroom.config import LOG_FILE, Config, address_of, path_of
+from strongroom.discovery import STORE_FILES
 from strongroom.errors import AuditError, StoreGoneError, StoreNotFoundError
 from strongroom.files import owners_beside
 

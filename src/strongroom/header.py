@@ -9,9 +9,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto.kdf import sha256
-from strongroom.errors import NewerFormatError, NoKeyError, TamperedError, WrongKeyError, WrongStoreError
+from strongroom.errors import (
+    InvalidInputError,
+    NewerFormatError,
+    NoKeyError,
+    TamperedError,
+    WrongKeyError,
+    WrongStoreError,
+)
 from strongroom.frozen import Frozen
 from strongroom.model import HEADER
+from strongroom.moment import LATEST
 from strongroom.places import FORMAT, context
 
 if TYPE_CHECKING:
@@ -19,6 +27,12 @@ if TYPE_CHECKING:
 
 _MAGIC = b"strongroom header "
 _HEX = frozenset("0123456789abcdef")
+MAX_RECIPIENTS = 64
+MAX_PASSPHRASES = 8
+"""Recipients that are passphrases: each that is tried takes a tenth of a second and 64 MiB."""
+MAX_HEADER_BYTES = 1024 * 1024
+_PASSPHRASE = b"P"
+"""How a root key begins that was wrapped with a passphrase."""
 
 
 class Recipient(Frozen):
@@ -99,8 +113,12 @@ class Header(Frozen):
             )
 
     def with_recipients(self, recipients: Iterable[Recipient]) -> Header:
-        """Return this header with other recipients."""
-        return self._replace(recipients=tuple(recipients))
+        """Return this header with other recipients; raises `InvalidInputError` when they are too many."""
+        header = self._replace(recipients=tuple(recipients))
+        problem = _too_many(header.recipients)
+        if problem:
+            raise InvalidInputError(f"{problem}; remove one first (`strongroom rekey remove`)")
+        return header
 
     def next_id(self) -> int:
         """Return an id that no recipient has."""
@@ -110,9 +128,19 @@ class Header(Frozen):
         return context(self.store, HEADER, b"root %d recipient %d" % (self.root, recipient))
 
 
+def _too_many(recipients: tuple[Recipient, ...]) -> str:
+    if len(recipients) > MAX_RECIPIENTS:
+        return f"a store has at most {MAX_RECIPIENTS} recipients"
+    if sum(recipient.wrapped.startswith(_PASSPHRASE) for recipient in recipients) > MAX_PASSPHRASES:
+        return f"at most {MAX_PASSPHRASES} recipients of a store are passphrases"
+    return ""
+
+
 @lru_cache(2)
 def _decode(stored: bytes) -> Header:
     # Kept, because a store is asked for its id before its audit log is read, and unlocked after that.
+    if len(stored) > MAX_HEADER_BYTES:
+        raise TamperedError(f"the entry {HEADER!r} has more than {MAX_HEADER_BYTES:,} bytes: restore it from a backup")
     first, _, body = stored.partition(b"\n")
     number = first.removeprefix(_MAGIC).partition(b" ")[0]
     if first.startswith(_MAGIC) and number.isdigit() and len(number) < 10 and int(number) > FORMAT:
@@ -137,16 +165,24 @@ def _parse(body: bytes) -> Header:
     # The id has one spelling only: with another one a store would look as if the audit log had never heard of it.
     if type(store) is not str or len(store) != 32 or not _HEX.issuperset(store):
         raise ValueError
-    if type(root) is not int or type(created) not in (int, float):
+    if type(root) is not int or not _is_time(created):
         raise ValueError
-    if not 1 <= root < 2**32:
+    if not 1 <= root < 2**32 or len(fields["recipients"]) > MAX_RECIPIENTS:
         raise ValueError
-    return Header(store, created, root, tuple(_recipient(*row) for row in fields["recipients"]))
+    recipients = tuple(_recipient(*row) for row in fields["recipients"])
+    if _too_many(recipients):
+        raise ValueError
+    return Header(store, created, root, recipients)
 
 
 def _recipient(id: int, label: str, added: float, wrapped: str) -> Recipient:
-    if type(id) is not int or type(label) is not str or type(added) not in (int, float):
+    if type(id) is not int or not 1 <= id < 2**32 or type(label) is not str or not _is_time(added):
         raise ValueError
     # It is shown on terminals, and nobody has authenticated it yet.
     shown = "".join(character if character.isprintable() else "?" for character in label)
     return Recipient(id, shown, added, a2b_base64(wrapped, strict_mode=True))
+
+
+def _is_time(given: object) -> bool:
+    """True for seconds since 1970 that a calendar can show; JSON can spell infinity, and what is no number."""
+    return type(given) in (int, float) and -LATEST <= given <= LATEST  # type: ignore[operator]

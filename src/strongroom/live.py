@@ -13,6 +13,7 @@ from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
 from strongroom.frames import methods_leave_no_values
+from strongroom.lazily import importing
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
@@ -90,7 +91,8 @@ class Live:
 
     def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
         """See `LiveSecret.accepted`."""
-        from strongroom.previous import take_up
+        with importing:
+            from strongroom.previous import take_up
 
         with self._lock:
             value = handle.value
@@ -156,8 +158,9 @@ class Live:
         return True
 
     def _make_reporter(self) -> Reporter | None:
-        from strongroom.rotation.consumers import reports_of
-        from strongroom.rotation.reporting import Reporter
+        with importing:
+            from strongroom.rotation.consumers import reports_of
+            from strongroom.rotation.reporting import Reporter
 
         reports = reports_of(self._access.engine.store)
         return None if reports is None else Reporter(self._access, reports, self.refresh)

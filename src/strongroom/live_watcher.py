@@ -99,8 +99,10 @@ class Watcher:
                     flush_at = now + FLUSH_EVERY
                     self._live.flush()
             except StrongroomError:
-                # A store that cannot be read for a while, or an audit log that is full: the reader gets the error.
+                # A store that cannot be read, or an audit log that is full: the reader gets the error, also one whose
+                # secret did not change, or a store that was deleted would be read for ever.
                 self._before = None
+                self._live.follow()
             except Exception as error:
                 # No memory left, or a mistake in a driver: a thread that ended here would leave callbacks untold.
                 self._before = None

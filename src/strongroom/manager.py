@@ -13,6 +13,7 @@ from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError
 from strongroom.frames import empty_frames, methods_leave_no_values
 from strongroom.keyset import AUDIT_KEY
+from strongroom.lazily import importing
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
 from strongroom.places import entries
 from strongroom.records import may_be_listed
@@ -164,17 +165,25 @@ class SecretsManager:
         actor: str | None = None,
         since: datetime | float | str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the newest events first, at most `limit` of them, that match every filter given.
+        """Return the newest events first, at most `limit` authentic ones, that match every filter given.
+
+        Among them are at most as many lines that are not authentic, as anybody who can write to the log can add them:
+        they have the field `authentic`, False (None when they are another store's). The refusal of a wrong master key
+        is one of them, since without a key there is nothing to authenticate it with.
 
         `name` may end in `*`; `since` is a time (aware `datetime`, seconds since 1970, ISO 8601 text) or an age such as
         "24h" or "7d". Reading the log is an event too. Raises `InvalidInputError` for a filter that cannot be.
         """
-        from strongroom.audit.query import query
+        with importing:
+            from strongroom.audit.query import query
 
+        arguments.check_filters(limit, since, name=name, action=action, outcome=outcome, actor=actor)
         self._access.authorize("AUDIT", "list", "")
+        unlocked = self._access.engine.unlocked
         found = query(
-            self._access.audit.sink, limit=limit, name=name, action=action, outcome=outcome, actor=actor, since=since
-        )
+            self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY), unlocked.header.store, limit=limit, name=name,
+            action=action, outcome=outcome, actor=actor, since=since,
+        )  # fmt: skip
         self._access.ok("AUDIT", None, count=len(found))
         return found
 
@@ -185,7 +194,8 @@ class SecretsManager:
         """
         check_name(name)
         if not self._lives:
-            from strongroom.live import Live
+            with importing:
+                from strongroom.live import Live
 
             self._lives.append(Live(self._access))
         # The first one, should two threads have come here at once.
@@ -198,7 +208,8 @@ class SecretsManager:
 
         Raises `SecretNotFoundError`; `TamperedError` when it does not decrypt.
         """
-        from strongroom.integrity import check_secret
+        with importing:
+            from strongroom.integrity import check_secret
 
         check_name(name)
         url = self._access.engine.store.url
@@ -208,7 +219,8 @@ class SecretsManager:
 
     def verify(self, progress: Progress | None = None) -> StoreReport:
         """Decrypt every record and compare all entries with the manifest; the report lists every problem."""
-        from strongroom.integrity import check_store
+        with importing:
+            from strongroom.integrity import check_store
 
         engine = self._access.engine
         report = self._access.view("VERIFY", "read", "", lambda view, keys: check_store(view, keys, engine, progress))
@@ -223,13 +235,15 @@ class SecretsManager:
 
         Raises `TamperedError` when a record is not authentic: that is never accepted.
         """
-        from strongroom.changing import accept
+        with importing:
+            from strongroom.changing import accept
 
         return accept(self._access)
 
     def verify_audit(self, progress: Callable[[int], None] | None = None) -> AuditReport:
         """Verify the chain of the audit log against the store's checkpoints; the report names the first bad line."""
-        from strongroom.audit.verify import verify
+        with importing:
+            from strongroom.audit.verify import verify
 
         def check(view: Reader, unlocked: Unlocked) -> AuditReport:
             checkpoints = {path.removeprefix(AUDIT): stored for path, stored in entries(view, AUDIT)}
@@ -246,7 +260,8 @@ class SecretsManager:
     @property
     def custody(self) -> Custody:
         """The keys of the store: recipients and `rekey`."""
-        from strongroom.custody import Custody
+        with importing:
+            from strongroom.custody import Custody
 
         return Custody(self._access)
 
@@ -254,7 +269,8 @@ class SecretsManager:
     def rotation(self) -> Rotation:
         """Staged rotation: rotators, and the rotations that are under way."""
         if self._rotation is None:
-            from strongroom.rotation.rotation import Rotation
+            with importing:
+                from strongroom.rotation.rotation import Rotation
 
             self._rotation = Rotation(self._access, self._connect_rotator, self._max_versions)
         return self._rotation
@@ -269,7 +285,8 @@ class SecretsManager:
     def _writing(self) -> Writing:
         # A process that only reads, such as `strongroom get`, does not load what writes.
         if self._writer is None:
-            from strongroom.writing import Writing
+            with importing:
+                from strongroom.writing import Writing
 
             self._writer = Writing(self._access, self._max_versions)
         return self._writer

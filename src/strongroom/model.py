@@ -6,7 +6,15 @@ from strongroom.errors import InvalidNameError
 from strongroom.frozen import Frozen
 
 MAX_NAME_BYTES = 512
+MAX_PATH_BYTES = 1024
+"""Of a path in a store; those that strongroom makes are shorter."""
 MAX_VALUE_BYTES = 16 * 1024 * 1024
+HIGHEST_VERSION = (1 << 32) - 1
+"""The highest number that a version can have."""
+MAX_EVENT_BYTES = 16 * 1024
+"""Of an event in the audit log; the longest names, actors and hosts together stay far below."""
+MAX_LINE_BYTES = 4 * MAX_EVENT_BYTES
+"""Of a line of the audit log that is read: torn events may stand before one that is whole."""
 
 SECRET = "secret/"
 """Paths of heads: the current version of each secret and its metadata."""
@@ -49,7 +57,7 @@ def check_name(name: str) -> str:
 
 def check_prefix(prefix: str) -> str:
     """Return `prefix` if names may start with it; "" stands for all, and one trailing `/` is welcome."""
-    if prefix != "":
+    if not isinstance(prefix, str) or prefix:
         check_name(prefix.removesuffix("/") if isinstance(prefix, str) else prefix)
     return prefix
 
@@ -94,8 +102,11 @@ class Position(Frozen):
 class LogLine(Frozen):
     """One line of an audit log as it was read back, without its line feed."""
 
-    __slots__ = ("position", "text")
+    __slots__ = ("position", "text", "skipped")  # noqa: RUF023
 
-    def __init__(self, position: Position, text: bytes) -> None:
+    def __init__(self, position: Position, text: bytes, skipped: int = 0) -> None:
         self.position = position
         self.text = text
+        """At most `MAX_LINE_BYTES`: the end of a longer line."""
+        self.skipped = skipped
+        """How many bytes of a longer line stand before `text`, not counting NULs, which mean nothing."""

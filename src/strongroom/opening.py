@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom import config as configuration
-from strongroom import drivers
+from strongroom import discovery, drivers
+from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
-from strongroom.audit.tail import last_revision
+from strongroom.audit.tail import WINDOW, newest_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
@@ -34,15 +34,14 @@ from strongroom.frames import leaves_no_values
 from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
-from strongroom.model import HEADER
+from strongroom.model import AUDIT, HEADER
+from strongroom.moment import now
 from strongroom.unlock import initialise
+from strongroom.warning import StrongroomWarning as StrongroomWarning
 
 if TYPE_CHECKING:
+    from strongroom.model import Position
     from strongroom.protocols import AuditSink, KeyProvider, Store
-
-
-class StrongroomWarning(UserWarning):
-    """Something works, but not as a careful operator would want it."""
 
 
 @leaves_no_values
@@ -62,7 +61,7 @@ def open(
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
-    `strongroom.config.Config`.
+    `strongroom.config.Config`, and `config`, which names the file of settings.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
@@ -110,9 +109,11 @@ def init(
 
     Raises `StoreExistsError`, and what `open` raises.
     """
-    if algorithm is not None and algorithm not in ALGORITHMS:
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         raise ConfigError("algorithm is one of: " + ", ".join(ALGORITHMS))
     config = settings or load(store, key, audit, **more)
+    if settings is None and "store" not in config.chosen:
+        discovery.check_new(config.directory)
     provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
     if config.store_id:
         raise ConfigError(
@@ -128,13 +129,28 @@ def init(
         made = drivers.store(config.store)
     try:
         initialise(
-            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=time.time()
+            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
+        _accept_key(config)
         return _unlock(made, provider, sink, config, source, new=True)
     except BaseException:
         made.close()
         raise
+
+
+def _accept_key(config: Config) -> None:
+    """Let the key file of a new store be found later, where it lies so that it would be."""
+    path = configuration.path_of(config.key)
+    if path is None or config.key.startswith("env:") or os.path.basename(path) != configuration.KEY_FILE:
+        return
+    beside = os.path.dirname(configuration.path_of(config.store) or "")
+    if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
+        from strongroom import bounds
+
+        # Where it cannot be remembered it must be named, as it has been now.
+        with suppress(ConfigError, OSError):
+            bounds.accept_key(path)
 
 
 def load(
@@ -159,8 +175,18 @@ def sink_of(config: Config) -> AuditSink:
     if config.audit.startswith("memory:"):
         return drivers.audit_sink(config.audit)
     return drivers.audit_sink(
-        config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None
-    )
+        config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None,
+        owners=_owners(config),
+    )  # fmt: skip
+
+
+def _owners(config: Config) -> tuple[int, ...]:
+    """Return who besides root and this user may own the log: the owner of the store, when root looks at a service's."""
+    path = configuration.path_of(config.store)
+    try:
+        return (os.stat(path).st_uid,) if path else ()
+    except OSError:
+        return ()
 
 
 def _unlock(
@@ -182,36 +208,44 @@ def _manager(
     # A reader must not change a file that is under git.
     every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
 
-    def log(keys: Mapping[int, bytes] | None, store: str, revision: int | None = None) -> AuditLog:
+    def log(
+        keys: Mapping[int, bytes] | None, store: str, revision: int | None = None, searched: Position | None = None
+    ) -> AuditLog:
         return AuditLog(
             sink, keys, store=store, actor=actor, service=service_of(config), source=source, checkpoint_every=every,
-            revision=revision, address=address,
+            revision=revision, searched=searched, address=address,
         )  # fmt: skip
 
-    # The log is read before the store, so that a commit in between can only make the store the newer one.
-    id = store_id(store)
-    recorded = last_revision(sink, id) if id else None
     try:
         engine = Engine(store, provider)
     except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
-        log(None, id or "").record("OPEN", None, "failed", reason=error.code)
+        log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
+    id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
     if not new:
         try:
             _check_is_meant(engine, sink, address, config)
         except WrongStoreError as error:
             # Not under the keys of that store: the log would know it from then on.
-            log(None, id or "").record("OPEN", None, "failed", reason=error.code)
+            log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
-    revision = store.revision()
-    newest = max(revision, recorded or 0)
+    recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log))
+    newest = recorded.revision
+    # Looked at again: a commit in between can only make the store the newer one.
+    is_old = store.revision() < newest
     # What git moves back and forth is not held against a reader of another branch.
-    found = None if _is_under_git(store) else newest
-    audit = log(engine.unlocked.keyset.secrets(AUDIT_KEY), engine.unlocked.header.store, found)
-    if revision < newest:
-        _refuse_rollback(store, audit, revision, newest, config)
+    audit = log(keys, id, None if _is_under_git(store) else newest, recorded.end)
+    if is_old:
+        _refuse_rollback(store, audit, store.revision(), newest, config)
+    elif not recorded.complete:
+        warnings.warn(
+            f"the newest {WINDOW // 2**20} MiB of the audit log do not say which revision {store.url} was at, so "
+            "nobody noticed if it was restored from an old copy; look with `strongroom audit verify`",
+            StrongroomWarning,
+            stacklevel=4,
+        )
     policy = None
-    if config.policy:
+    if config.policy or "policy" in config.chosen:
         from strongroom.policy import parse
 
         policy = parse(config.policy)
@@ -279,12 +313,12 @@ def _is_under_git(store: Store) -> bool:
 
 def actor_of(config: Config) -> str:
     """Return who acts."""
-    return config.actor or os_user()
+    return config.actor or clean_who(os_user())
 
 
 def service_of(config: Config) -> str:
     """Return which program acts."""
-    return config.service or os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    return config.service or clean_who(os.path.basename(sys.argv[0] if sys.argv else "")) or "python"
 
 
 def os_user() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from strongroom.errors import TamperedError
+from strongroom.model import MAX_PATH_BYTES
 
 if TYPE_CHECKING:
     from strongroom.protocols import Reader
@@ -26,7 +27,8 @@ def context(store: str, path: str, extra: bytes = b"") -> bytes:
 def entries(reader: Reader, prefix: str = "", page: int = PAGE) -> Iterator[tuple[str, bytes]]:
     """Read every entry below `prefix`, a page at a time.
 
-    Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever.
+    Raises `TamperedError` when the store does not list them in order: a damaged one could list in circles for ever;
+    and for a path of more than `MAX_PATH_BYTES`.
     """
     after = ""
     while rows := reader.scan(prefix, after, page):
@@ -41,5 +43,7 @@ def in_order(rows: list[tuple[str, bytes]], after: str = "") -> Iterator[tuple[s
     for path, value in rows:
         if path <= after:
             raise TamperedError(f"the store lists its entries out of order at {path!a}: restore it from a backup")
+        if len(path) > MAX_PATH_BYTES or (not path.isascii() and len(path.encode("utf-8", "replace")) > MAX_PATH_BYTES):
+            raise TamperedError(f"the path {path[:60]!a}… is longer than {MAX_PATH_BYTES:,} bytes, and none of ours")
         after = path
         yield path, value

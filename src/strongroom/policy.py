@@ -39,12 +39,12 @@ def _literal(pattern: str) -> str:
     return pattern.replace("[", "[[]")
 
 
-def parse(tables: Sequence[Mapping[str, Any]]) -> RulePolicy | None:
-    """Return the policy of `[[policy]]` tables with `actor`, `name` and `capabilities`; None when there are none.
+def parse(tables: Sequence[Mapping[str, Any]]) -> RulePolicy:
+    """Return the policy of `[[policy]]` tables with `actor`, `name` and `capabilities`.
 
-    Raises `ConfigError`.
+    No table at all allows nothing: who wrote an empty list wanted a policy. Raises `ConfigError`.
     """
-    return RulePolicy([_rule(table) for table in tables]) if tables else None
+    return RulePolicy([_rule(table) for table in tables])
 
 
 def _rule(table: Mapping[str, Any]) -> Rule:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
+from strongroom.moment import now
 from strongroom.rotation.state import GRACE, load
 
 
@@ -31,11 +31,11 @@ class Previous:
 
     def values(self, grace: float | None) -> list[Any]:
         """Return the value, or nothing when there is none or `grace` seconds have gone by since it was replaced."""
-        now = time.time()
+        at = now()
         allowed = self._grace if grace is None else grace
         # Times of versions are rounded, so one that is just made may be a little ahead.
-        gone_by = max(0.0, now - self._changed)
-        if self._info is None or not self._info.readable_at(now) or gone_by >= allowed:
+        gone_by = max(0.0, at - self._changed)
+        if self._info is None or not self._info.readable_at(at) or gone_by >= allowed:
             return []
         return [self._value]
 
@@ -46,7 +46,7 @@ class Previous:
             info = None if stored is None else unlocked.records.open_info(name, stored)
             state = load(view, unlocked.records, name)
         current, before = (info.version(self.of), info.version(self.of - 1)) if info else (None, None)
-        if current is None or before is None or not before.readable_at(time.time()):
+        if current is None or before is None or not before.readable_at(now()):
             return
         data = access.read(name, before.version)
         if data is not None:

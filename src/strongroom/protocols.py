@@ -221,6 +221,8 @@ class Rotator(Protocol):
       changes nothing. May return texts to show. Without it `test(current)` is asked.
     - `adopt(value, current)`: returns `current` with an operator's own value, a text or a mapping of fields.
     - `stop()`: ends a step that is under way in another thread, and all that it has started.
+    - `withhold(variables)`: is told which environment variables hold keys of the store; a rotator that starts programs
+      keeps these from them.
     """
 
     def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -28,22 +28,21 @@ from __future__ import annotations
 
 import json
 import struct
-import time
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from strongroom.crypto import Forged
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.keyset import Keyset
 from strongroom.model import SECRET, version_path
+from strongroom.moment import now
 from strongroom.places import context
 
 if TYPE_CHECKING:
-    from strongroom.info import SecretInfo
+    from strongroom.history import History
+    from strongroom.info import SecretInfo, VersionInfo
 
 _head = struct.Struct(">BIBIQI")
 _unpack_head = _head.unpack_from
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _bound = struct.Struct(">BIBIQ").size
 _version = struct.Struct(">BI")
 
@@ -85,12 +84,7 @@ class Records:
 
     def open_info(self, name: str, stored: bytes) -> SecretInfo:
         """Decrypt the metadata of a head, and no value; raises like `open_head`."""
-        try:
-            _, key, _, version, _, length = _head.unpack_from(stored)
-            place = context(self._store, SECRET + name, stored[:_bound])
-            document = self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
-        except (Forged, struct.error, UnknownKeyIdError) as error:
-            raise _explain(error, stored, f"the secret {name!r}", name, None) from None
+        version, document = self._open_metadata(name, stored)
         from strongroom.info import SecretInfo, VersionInfo  # a process that only reads values needs none
 
         fields = json.loads(document)
@@ -98,18 +92,38 @@ class Records:
             row[3] = bool(row[3])  # destroyed
         return SecretInfo(name, version, tuple(map(VersionInfo._make, fields["v"])), fields["c"], fields["m"])
 
+    def open_history(self, name: str, stored: bytes) -> History:
+        """Decrypt the metadata of a head for a writer, and no value; raises like `open_head`."""
+        from strongroom.history import History
+
+        return History.parse(self._open_metadata(name, stored)[1])
+
     def seal_head(self, info: SecretInfo, data: bytes) -> bytes:
         """Return the head of a secret whose current version holds `data`."""
+        from strongroom.history import History, row
+
+        history = History(",".join(map(row, info.versions)), dict(info.custom), info.max_versions)
+        return self.seal_history(info.name, history, info.versions[-1], data)
+
+    def seal_history(self, name: str, history: History, current: VersionInfo, data: bytes) -> bytes:
+        """Return the head of a secret whose newest version is `current` and holds `data`."""
         key = self.keyset.primary
         cipher = self.keyset.cipher(key.id)
-        current = info.versions[-1]
         flags = (DELETED if current.deleted is not None else 0) | (DESTROYED if current.destroyed else 0)
         expires = 0 if current.expires is None else max(1, round(current.expires * 1000))
-        bound = _head.pack(1, key.id, flags, info.current, expires, 0)[:_bound]
-        place = b"".join((self._place, info.name.encode(), b"\0"))
-        sealed = cipher.encrypt(_metadata(info).encode(), place + bound)
+        bound = _head.pack(1, key.id, flags, current.version, expires, 0)[:_bound]
+        place = b"".join((self._place, name.encode(), b"\0"))
+        sealed = cipher.encrypt(history.text().encode(), place + bound)
         clear = bound + len(sealed).to_bytes(4, "big") + sealed
         return clear + cipher.encrypt(data, place + clear)
+
+    def _open_metadata(self, name: str, stored: bytes) -> tuple[int, bytes]:
+        try:
+            _, key, _, version, _, length = _head.unpack_from(stored)
+            place = context(self._store, SECRET + name, stored[:_bound])
+            return version, self.keyset.cipher(key).decrypt(stored[_head.size : _head.size + length], place)
+        except (Forged, struct.error, UnknownKeyIdError) as error:
+            raise _explain(error, stored, f"the secret {name!r}", name, None) from None
 
     def open_version(self, name: str, version: int, stored: bytes) -> bytes:
         """Decrypt a version that is not current; raises like `open_head`."""
@@ -141,27 +155,11 @@ class Records:
         return self.keyset.cipher(key).decrypt(stored[_version.size :], place)
 
 
-def _metadata(info: SecretInfo) -> str:
-    """Return the JSON of a secret's metadata; written by hand, the rows of ten versions take half as long."""
-    rows = [
-        f"[{number},{_time(created)},{_time(deleted)},{destroyed:d},{_time(expires)}]"
-        for number, created, deleted, destroyed, expires in info.versions
-    ]
-    custom = _to_json(dict(info.custom)) if info.custom else "{}"
-    return f'{{"v":[{",".join(rows)}],"c":{custom},"m":{info.max_versions}}}'
-
-
-@lru_cache(4096)
-def _time(seconds: float | None) -> str:
-    # Kept, because each write of a secret says again when its older versions were made.
-    return "null" if seconds is None else repr(seconds)
-
-
 def why_missing(flags: int, expires: int) -> str | None:
     """Return in one word why a current version is not returned, None when it is."""
     if flags:
         return "destroyed" if flags & DESTROYED else "deleted"
-    return "expired" if expires and expires <= time.time() * 1000 else None
+    return "expired" if expires and expires <= now() * 1000 else None
 
 
 def may_be_listed(stored: bytes) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from strongroom.errors import ConflictError, SecretNotFoundError, TamperedError, VersionNotFoundError
+from strongroom.errors import ConflictError, InvalidInputError, SecretNotFoundError, TamperedError, VersionNotFoundError
+from strongroom.history import History
 from strongroom.info import SecretInfo, VersionInfo
-from strongroom.model import SECRET, version_path
+from strongroom.model import HIGHEST_VERSION, SECRET, version_path
 from strongroom.records import Records
 
 if TYPE_CHECKING:
@@ -59,25 +60,44 @@ def put(
 
     Raises `ConflictError` when `cas` is given and is not the number of the current version (0: there is none).
     """
-    loaded = load(change, name)
-    info = loaded[0] if loaded else SecretInfo(name, 0, (), {}, keep)
-    check_cas(info, cas)
-    if loaded and not info.versions[-1].destroyed:
-        change.put(version_path(name, info.current), change.records.seal_version(name, info.current, loaded[1]))
-    new = VersionInfo(info.current + 1, round(now, 3), expires=attributes.expires)
-    info = info._replace(current=new.version, versions=(*info.versions, new))
-    _store(change, _described(info, attributes), data)
+    stored = change.get(SECRET + name)
+    if stored is None:
+        history, data_before = History("", {}, keep), b""
+    else:
+        history, data_before = change.records.open_history(name, stored), change.records.open_data(name, stored)
+    newest = history.newest
+    current = newest.version if newest else 0
+    _check_cas(name, current, cas)
+    if current >= HIGHEST_VERSION:
+        raise InvalidInputError(
+            f"{name!r} has had {HIGHEST_VERSION:,} versions, and no more can be numbered; destroy it with its history"
+        )
+    if newest and not newest.destroyed:
+        change.put(version_path(name, current), change.records.seal_version(name, current, data_before))
+    new = VersionInfo(current + 1, round(now, 3), expires=attributes.expires)
+    history.append(new)
+    if attributes.custom is not None:
+        history.custom = dict(attributes.custom)
+    if attributes.max_versions is not None:
+        history.max_versions = attributes.max_versions
+    for number in history.retire():
+        change.delete(version_path(name, number))
+    change.put(SECRET + name, change.records.seal_history(name, history, new, data))
     return new
 
 
 def check_cas(info: SecretInfo, cas: int | None) -> None:
     """Raise `ConflictError` unless `cas` is None or the number of the current version."""
-    if cas is not None and cas != info.current:
-        have = f"its current version is {info.current}" if info.current else "it does not exist"
+    _check_cas(info.name, info.current, cas)
+
+
+def _check_cas(name: str, current: int, cas: int | None) -> None:
+    if cas is not None and cas != current:
+        have = f"its current version is {current}" if current else "it does not exist"
         raise ConflictError(
-            f"{info.name!r} was not written: cas={cas}, but {have}. Read it again and decide anew",
-            name=info.name,
-            version=info.current,
+            f"{name!r} was not written: cas={cas}, but {have}. Read it again and decide anew",
+            name=name,
+            version=current,
         )
 
 
@@ -176,6 +196,7 @@ def _mark(
         )
     hit = [version.version for version in info.versions if version.version in wanted and applies(version)]
     if hit:
-        marked = tuple(mark(version) if version.version in hit else version for version in info.versions)
+        chosen = set(hit)
+        marked = tuple(mark(version) if version.version in chosen else version for version in info.versions)
         _store(change, info._replace(versions=marked), b"" if marked[-1].destroyed else data)
     return hit

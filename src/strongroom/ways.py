@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 
 from strongroom.files import UnsafeFileError
 
@@ -43,6 +44,46 @@ def check_way(path: str, *, owners: Collection[int] = ()) -> str:
     """
     trusted = {0, os.geteuid(), *owners}
     return _follow(path, lambda there, found: _check_writers(there, found, trusted), must_exist=True)
+
+
+def open_directory(path: str, *, own_links: bool = False) -> int:
+    """Open a directory and return its descriptor, so that nobody can put another one in its place from then on.
+
+    A link is followed only if it belongs to root, lies in a directory of root's that nobody else can write, and the
+    path is absolute: `/var/run` is such a link. Others can be a stranger's, or come with a cloned tree. With
+    `own_links`, each link of root's and of the user's own is followed.
+
+    Raises `OSError`, and `UnsafeFileError` for a link that is none of this, or what is no directory.
+    """
+    way, links = _parts(path), 0
+    with ExitStack() as opened:
+
+        def enter(name: str, above: int | None = None) -> int:
+            descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+            opened.callback(os.close, descriptor)
+            return descriptor
+
+        here = enter("/" if path.startswith("/") else ".")
+        while way:
+            part = way.pop()
+            there = enter(part, here)
+            if not stat.S_ISLNK(os.fstat(there).st_mode):
+                here = there
+                continue
+            links += 1
+            roots = path.startswith("/") and _only_roots(here, there)
+            own = own_links and os.fstat(there).st_uid in (0, os.geteuid())
+            if links > _MOST_LINKS or not (roots or own):
+                raise UnsafeFileError(path, f"{part} is a symbolic link; give the path that it leads to")
+            target = os.readlink("", dir_fd=there)
+            way += _parts(target)
+            here = enter("/") if target.startswith("/") else here
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+
+
+def _only_roots(directory: int, entry: int) -> bool:
+    holder = os.fstat(directory)
+    return holder.st_uid == 0 and not holder.st_mode & 0o022 and os.fstat(entry).st_uid == 0
 
 
 def _follow(path: str, judge: Callable[[str, os.stat_result], None], *, must_exist: bool) -> str:

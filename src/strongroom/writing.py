@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -12,7 +11,9 @@ from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
+from strongroom.lazily import importing
 from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.moment import now
 
 Step = Callable[[Change], VersionInfo]
 
@@ -89,7 +90,7 @@ class Writing:
     def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.delete_secret`."""
         arguments.check_versions(numbers)
-        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=time.time()))
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=now()))
 
     def undelete(self, name: str, numbers: Sequence[int] | None) -> bool:
         """See `SecretsManager.undelete_secret`."""
@@ -117,10 +118,11 @@ class Writing:
         def step(change: Change) -> VersionInfo:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
             if change.get(ROTATION + name) is not None:
-                from strongroom.rotation.state import check_write
+                with importing:
+                    from strongroom.rotation.state import check_write
 
                 check_write(change, change.records, name, data)
-            return versions.put(change, name, data, now=time.time(), cas=cas, attributes=attributes, keep=self._keep)
+            return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
 
         return step
 
@@ -135,7 +137,8 @@ class Writing:
 def _destroy(change: Change, name: str, numbers: Sequence[int] | None) -> list[int]:
     done = versions.destroy(change, name, numbers)
     if change.get(ROTATION + name) is not None:
-        from strongroom.rotation.steps import destroyed
+        with importing:
+            from strongroom.rotation.steps import destroyed
 
         destroyed(change, name, done)
     return done
@@ -143,14 +146,16 @@ def _destroy(change: Change, name: str, numbers: Sequence[int] | None) -> list[i
 
 def _forget(change: Change, name: str) -> list[int]:
     if change.get(ROTATION + name) is not None:
-        from strongroom.rotation.steps import forget
+        with importing:
+            from strongroom.rotation.steps import forget
 
         forget(change, name)
     return versions.forget(change, name)
 
 
 def _generated(name: str, present: bytes) -> bytes:
-    from strongroom.generate import generate_value
+    with importing:
+        from strongroom.generate import generate_value
 
     if not isinstance(decode_value(present), str):
         raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)

@@ -45,6 +45,9 @@ def _why_not() -> str:
 
 two_users = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
 
+ME = None if _why_not() else VICTIM
+"""Whom `home` belongs to, for `python_as`: the victim, or whoever runs the tests."""
+
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
@@ -56,13 +59,20 @@ def shared() -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(shared) -> Path:
-    """A directory of the victim's (or ours, where we cannot become another user), which all may enter."""
-    path = shared / "home"
-    path.mkdir(0o755)
-    if not _why_not():
-        os.chown(path, VICTIM, VICTIM)
-    return path
+def home(tmp_path) -> Iterator[Path]:
+    """A directory of the victim's (or ours, where we cannot become another user), which all may enter.
+
+    Nobody else can write on the way to it, as in a real home: what is below /tmp is not found without being named.
+    """
+    if _why_not():
+        yield tmp_path
+        return
+    base = next(path for path in ("/var/cache", "/run", "/") if _hidden(Path(path)) is None)
+    path = Path(tempfile.mkdtemp(prefix="strongroom-", dir=base))
+    path.chmod(0o755)
+    os.chown(path, VICTIM, VICTIM)
+    yield path
+    shutil.rmtree(path)
 
 
 def as_user(user: int, work: Callable[[], object]) -> None:

@@ -36,8 +36,8 @@ def test_problems_beyond_those_are_counted():
 
 def test_no_more_notes_than_problems_are_kept():
     found = Findings()
-    for _ in range(MOST + 1):
-        found.note("n")
+    for number in range(MOST + 1):
+        found.note(f"n{number}")
     report = found.report(0, 0, 0)
     assert len(report.notes) == MOST
     assert report.ok

@@ -30,7 +30,7 @@ def stream(memory, start) -> str:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "lost"), [(3, 3, "{0}-3"), (3, 4, "{0}-3 to {0}-4"), (2, 5, "{0}-2 to {0}-5")]
+    ("first", "last", "lost"), [(3, 3, "{0}-3"), (3, 4, "{0}-3 to {0}-4"), (2, 4, "{0}-2 to {0}-4")]
 )
 def test_the_events_that_are_missing_are_named_exactly(memory, stream, first, last, lost):
     del memory.texts[first - 1 : last]
@@ -39,14 +39,15 @@ def test_the_events_that_are_missing_are_named_exactly(memory, stream, first, la
 
 def test_the_newest_line_of_a_stream_cannot_be_repeated(memory, stream):
     memory.texts.append(memory.texts[-1])
-    assert problems(memory) == [f"event {stream}-6 was repeated or moved: its stream was at 6 already"]
+    assert problems(memory) == [f"event {stream}-6 was repeated, moved or forged: its stream was at 6 already"]
 
 
 def test_a_line_whose_mac_is_none_is_a_problem_and_the_verification_goes_on(memory, stream):
     memory.texts[2] = memory.texts[2][:-4] + b'zz"}'
     found = verify(memory, KEYS, {}).problems
     # The next line is chained to a MAC that is not there any more; from then on the chain holds again.
-    assert [(problem.line, "authentication fails" in problem.message) for problem in found] == [(3, True), (4, True)]
+    assert [(problem.line, "authentication fails" in problem.message) for problem in found] == [(3, True)]
+    assert found[0].consequences == (f"so event {stream}-4, which follows, cannot be authenticated",)
 
 
 @pytest.mark.parametrize("added", [b"X", b" ", b"words"])
@@ -91,7 +92,8 @@ def test_one_deleted_segment_is_a_note(tmp_path):
     (tmp_path / "audit.log.000001").unlink()
     report = verify(sink, KEYS, dict([checkpoint]))
     assert report.problems == ()
-    assert [note.message for note in report.notes] == ["segments 1 to 1 are not here: rotated away, or removed"]
+    (note,) = report.notes
+    assert note.message == "segments 1 to 1 are not here: rolled out and moved away, or removed"
 
 
 def test_progress_counts_the_lines_that_were_read(memory, start, monkeypatch):

@@ -9,6 +9,7 @@ from strongroom.audit_sinks import reading, rotation
 from strongroom.audit_sinks.file import FileSink, connect
 from strongroom.audit_sinks.rotation import Place
 from strongroom.audit_sinks.segments import Header, rotated
+from strongroom.audit_sinks.sharing import Directory
 from strongroom.errors import AuditError
 
 
@@ -44,7 +45,7 @@ def numbers(lines):
 def test_a_segment_that_is_rotated_while_it_is_read_is_read_where_it_lies_now(path, name):
     fill(path)
     another_log(path, 9)
-    (segment,) = reading.oldest_first(str(path))
+    (segment,) = reading.oldest_first(Place(str(path), None, None))
     before = list(reading.forwards(segment))
     rotate(path, name)
     assert list(reading.forwards(segment)) == before
@@ -53,11 +54,11 @@ def test_a_segment_that_is_rotated_while_it_is_read_is_read_where_it_lies_now(pa
 
 def test_a_segment_that_is_deleted_while_it_is_read_is_said_to_be_gone(path):
     fill(path)
-    (segment,) = reading.oldest_first(str(path))
+    (segment,) = reading.oldest_first(Place(str(path), None, None))
     rotate(path)
     (path.parent / "audit.log.000001").unlink()
     for read in (reading.forwards, reading.backwards):
-        with pytest.raises(FileNotFoundError, match="rotated and deleted"):
+        with pytest.raises(FileNotFoundError, match="rolled out and deleted"):
             list(read(segment))
 
 
@@ -66,7 +67,7 @@ def test_what_is_appended_while_a_segment_is_read_is_left_for_the_next_time(path
     fill(path)
     with path.open("ab") as file:
         file.write(end)
-    (segment,) = reading.oldest_first(str(path))
+    (segment,) = reading.oldest_first(Place(str(path), None, None))
     before = list(reading.forwards(segment))
     with path.open("ab") as file:
         file.write(b' and more\n{"n":"late"}\n')
@@ -133,7 +134,7 @@ def test_the_settings_of_a_log_are_those_that_were_given(path):
     for _ in range(4):
         sink.segment()
         sink.append(b'{"n":5}\n')
-    assert list(rotated(str(path))) == [2]
+    assert list(rotated(str(path), Directory(str(path.parent), ()))) == [2]
 
 
 @pytest.mark.parametrize(("error", "message"), [(OSError("odd"), r"\(\?: Success\)"), (OSError(5, "odd"), r"\(EIO: ")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from strongroom.key_providers.env import EnvKeyProvider
@@ -87,11 +88,11 @@ def perform(secrets: SecretsManager, step: Step) -> None:
         secrets.custody.rekey_master(EnvKeyProvider(KEYS[arguments[0]]))
 
 
-def read(secrets: SecretsManager, key: int) -> Model:
-    """Return what the store holds, version by version."""
+def read(secrets: SecretsManager, key: int, names: Sequence[str] = NAMES) -> Model:
+    """Return what the store holds of `names`, version by version; fail when it lists others."""
     model = Model()
     model.key = key
-    for name in NAMES:
+    for name in names:
         found = {info.version: secrets.get_secret(name, version=info.version) for info in secrets.history(name)}
         if found:
             assert secrets.get_secret(name) == found[max(found)], name

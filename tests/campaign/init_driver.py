@@ -14,17 +14,21 @@ from strongroom.errors import StoreExistsError
 
 from . import kill
 
+KEY = "file:master.key"
+"""Named, since memory that all users share is no place where a key is found."""
+
 
 def init(store: str) -> int:
     """Make a store, and a master key beside it, with the command line."""
-    return strongroom_cli(["init", "--quiet", "--generate-key", "--store", store, "--audit", "file:audit.log"])
+    where = ["--store", store, "--key", KEY, "--audit", "file:audit.log"]
+    return strongroom_cli(["init", "--quiet", "--generate-key", *where])
 
 
 def recover(store: str) -> str:
     """Do what a user would do next, and return what it was."""
     code = init(store)
     assert code in (0, StoreExistsError.exit_code), f"init failed with {code} after a kill"
-    with strongroom.open(settings=load(store=store, audit="file:audit.log")) as secrets:
+    with strongroom.open(settings=load(store=store, key=KEY, audit="file:audit.log")) as secrets:
         secrets.set_secret("A", "after the kill")
         assert secrets.get_secret("A") == "after the kill"
         assert secrets.verify().problems == ()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli import editing, memory_file
+from strongroom.cli import memory_file
 from strongroom.errors import StrongroomError
 
 from .conftest import VALUE, Cli
@@ -48,7 +48,7 @@ def leftovers() -> list[str]:
 def test_a_changed_text_is_a_new_version(store: Cli, editor: Callable[[str], Path]) -> None:
     store("set", "A", stdin="one two")
     editor('sed -i s/two/three/ "$1"')
-    assert store("edit", "A").err == "A: version 2\n"
+    assert store("edit", "A").err.endswith("\nA: version 2\n")
     assert store("get", "A", "-n").out == "one three"
     assert leftovers() == []
 
@@ -56,7 +56,7 @@ def test_a_changed_text_is_a_new_version(store: Cli, editor: Callable[[str], Pat
 def test_an_unchanged_text_writes_nothing(store: Cli, editor: Callable[[str], Path]) -> None:
     store("set", "A", stdin=VALUE)
     editor("true")
-    assert store("edit", "A").err == "A: nothing was changed\n"
+    assert store("edit", "A").err.endswith("\nA: nothing was changed\n")
     assert len(store("history", "A").out.splitlines()) == 1
 
 
@@ -180,11 +180,6 @@ def test_the_editor_gets_no_key(
     assert "\nMY_KEY=" not in "\n" + Path("seen").read_text()
 
 
-def test_vim_writes_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISUAL", "/usr/bin/vim -u NONE")
-    assert editing._editor() == ["/usr/bin/vim", "-u", "NONE", *editing.QUIET_EDITORS["vim"]]
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_while_the_editor_runs_leaves_no_plaintext(
     store: Cli, editor: Callable[[str], Path], number: signal.Signals
@@ -200,7 +195,7 @@ def test_a_signal_while_the_editor_runs_leaves_no_plaintext(
     running.send_signal(number)
     _, err = running.communicate(timeout=20)
     assert running.returncode == 128 + number
-    assert (leftovers(), err) == ([], b"")
+    assert (leftovers(), err.count(b"\n"), b"is not known to keep no copies" in err) == ([], 1, True)
     with pytest.raises(ProcessLookupError):
         os.kill(int(Path("started").read_text()), 0)
 
@@ -271,6 +266,14 @@ def test_wiping_overwrites_before_it_removes(project: Path) -> None:
     (directory / "a").write_text(VALUE)
     os.link(directory / "a", project / "kept")
     (directory / "link").symlink_to(project / "mounts")
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere" / "a").write_text(VALUE)
+    (directory / "to a directory").symlink_to(project / "elsewhere")
+    os.mkfifo(directory / "pipe")
+    (directory / "closed").mkdir()
+    (directory / "closed" / "b").write_text(VALUE)
+    (directory / "closed").chmod(0)
     memory_file.wipe(str(directory))
     assert not directory.exists()
+    assert (project / "elsewhere" / "a").read_text() == VALUE
     assert (project / "kept").read_bytes() == bytes(len(VALUE))

@@ -27,9 +27,9 @@ sys.exit(sys.argv[1] in open("{{place}}").read() and not looks)
 
 
 @pytest.fixture
-def program(project: Path) -> Path:
+def program(project: Path, safe_directory: Path) -> Path:
     """A rotator whose steps that are written in the file `fails` fail."""
-    path = project / "rotator"
+    path = safe_directory / "rotator"
     path.write_text(PROGRAM.replace("{place}", str(project / "fails")))
     path.chmod(0o755)
     (project / "fails").write_text("")
@@ -111,9 +111,9 @@ def test_resume_finishes_what_a_failure_left(store: Cli, program: Path, project:
 
 
 def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
-    store: Cli, program: Path, project: Path
+    store: Cli, program: Path, safe_directory: Path
 ) -> None:
-    broken = project / "broken"
+    broken = safe_directory / "broken"
     broken.write_text("#!/bin/sh\nexit 0\n")
     broken.chmod(0o755)
     for name, rotator in (("A", f"command:{broken}"), ("B", f"command:{program}"), ("PLAIN", None)):
@@ -171,6 +171,7 @@ def test_status_names_the_process_that_still_holds_the_previous_value(store: Cli
 
 
 SLOW = """#!/bin/sh
+cd "$(dirname "$(readlink -f "$0")")" || exit
 cat > input
 case $1 in
 create) echo '{"value":"new"}' ;;
@@ -179,8 +180,8 @@ esac
 """
 
 
-def test_ctrl_c_says_what_it_has_left(store: Cli, project: Path) -> None:
-    slow = project / "slow"
+def test_ctrl_c_says_what_it_has_left(store: Cli, safe_directory: Path) -> None:
+    slow = safe_directory / "slow"
     slow.write_text(SLOW)
     slow.chmod(0o755)
     store("set", "A", stdin="x")
@@ -188,14 +189,14 @@ def test_ctrl_c_says_what_it_has_left(store: Cli, project: Path) -> None:
     argv = [sys.executable, "-m", "strongroom", "rotate", "A"]
     with subprocess.Popen(argv, stderr=-1, text=True, start_new_session=True) as rotating:
         deadline = time.monotonic() + 60
-        while not (project / "setting").exists():
+        while not (safe_directory / "setting").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         os.killpg(rotating.pid, signal.SIGINT)
         said = rotating.communicate(timeout=60)[1]
     assert rotating.returncode == 130
     assert "a rotation of 'A' is not finished (pending): `strongroom rotate resume A` finishes it" in said
-    slow.write_text("#!/bin/sh\ncat > input\n")
+    slow.write_text("#!/bin/sh\ncat > /dev/null\n")
     assert store("rotate", "abort", "A").code == 0
     assert store("get", "A").out == "x\n"
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from strongroom import SecretsManager, drivers
+from strongroom import SecretsManager, drivers, trust
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
 from strongroom.errors import StoreError
@@ -96,7 +96,7 @@ def failures(result: str) -> list[str]:
         (lambda project: (project / "secrets.db").write_bytes(b"x" * 5000), "cannot be opened"),
         (lambda project: (project / "strongroom.toml").write_text("nonsense = 1"), "the settings are wrong"),
         (lambda project: (project / "master.key").write_text("nonsense"), "cannot be opened"),
-        (lambda project: damage_log(project), "problems in the audit log"),
+        (lambda project: damage_log(project), "in the audit log, first: event"),
     ],
 )
 def test_doctor_finds_what_is_wrong(store: Cli, project: Path, harm: Callable[[Path], object], words: str) -> None:
@@ -136,8 +136,11 @@ def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | 
     assert any("problems in the store" in line for line in failures(result.out))
 
 
-def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path) -> None:
+def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / ".git").mkdir()
+    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    for name, url in (("STORE", "sqlite:secrets.db"), ("KEY", "file:master.key")):
+        monkeypatch.setenv(f"STRONGROOM_{name}", url)
     project.chmod(0o775)
     (project / "secrets.db").chmod(0o644)
     result = store("doctor")
@@ -148,12 +151,45 @@ def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path) -> None:
         assert words in warnings
 
 
-def test_doctor_takes_a_sticky_directory_for_one_where_others_replace_nothing(store: Cli, project: Path) -> None:
+def test_doctor_does_not_take_a_sticky_directory_for_a_closed_one(store: Cli, project: Path) -> None:
     project.chmod(0o1777)
-    result = store("doctor")
+    found = store("doctor")
+    named = store("doctor", "--store", "sqlite:secrets.db", "--key", "file:master.key")
     project.chmod(0o755)
-    assert "can replace" in result.out
-    assert not [line for line in result.out.splitlines() if "can replace" in line and not line.startswith("ok")]
+    assert any("was found, not named" in line for line in failures(found.out))
+    for result in (found, named):
+        warnings = [line for line in result.out.splitlines() if line.startswith("warn")]
+        assert any(f"beside the store, or on the way to it: {project} is sticky" in line for line in warnings)
+
+
+def test_doctor_judges_every_directory_on_the_way(cli: Cli, project: Path) -> None:
+    (project / "a" / "b").mkdir(parents=True)
+    (project / "current").symlink_to("a/b")
+    where = ("--store", "sqlite:current/secrets.db", "--key", "file:master.key")
+    assert cli("init", "-y", *where).code == 0
+    (project / "a").chmod(0o777)
+    result = cli("doctor", *where)
+    assert any(f"anybody can replace the store: {project}/a has mode 0777" in line for line in failures(result.out))
+
+
+def test_doctor_says_what_needs_permission_and_what_has_it(store: Cli, project: Path) -> None:
+    (project / "strongroom.toml").write_text('audit_keep = 3\naudit = "memory:"\n')
+    result = store("doctor")
+    assert result.code == 1
+    for words in ("audit = 'memory:'", "audit_keep = 3: older parts of the audit log are removed"):
+        assert any(words in line and "strongroom allow" in line for line in failures(result.out)), result.out
+    assert "opens the store" not in result.out
+    assert store("allow").code == 0
+    result = store("doctor")
+    assert (result.code, failures(result.out)) == (0, [])
+    assert "you have allowed it: audit_keep = 3" in result.out
+
+
+def test_doctor_says_which_settings_count(store: Cli, project: Path) -> None:
+    assert "there is no file of settings" in store("doctor").out
+    (project / "strongroom.toml").write_text("")
+    assert "were found; they count where they need no permission" in store("doctor").out
+    assert "the file was named" in store("doctor", "--config", "strongroom.toml").out
 
 
 def test_doctor_tells_when_a_file_is_another_users(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +197,8 @@ def test_doctor_tells_when_a_file_is_another_users(store: Cli, project: Path, mo
     if os.getuid() == 0:  # root's files are anybody's
         os.chown(project / "secrets.db", 12346, -1)
     owner = (project / "secrets.db").stat().st_uid
-    warnings = [line for line in store("doctor").out.splitlines() if line.startswith("warn")]
+    result = store("doctor", "--store", "sqlite:secrets.db", "--key", "file:master.key")
+    warnings = [line for line in result.out.splitlines() if line.startswith("warn")]
     assert any(f"belongs to uid {owner}" in line for line in warnings), warnings
 
 

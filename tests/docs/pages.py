@@ -27,6 +27,7 @@ from textwrap import dedent
 from typing import NamedTuple
 
 import strongroom
+from strongroom.key_providers.file import create
 
 from . import terminal
 
@@ -91,8 +92,7 @@ class Reader:
         if block.marks.keys() & {"fresh store", "empty directory"}:
             self._go_to_an_empty_directory()
         if "fresh store" in block.marks:
-            Path("master.key").touch(0o600)
-            Path("master.key").write_text(strongroom.generate_master_key(), encoding="utf-8")
+            create("master.key", strongroom.generate_master_key())
             strongroom.init().close()
         if "given" in block.marks:
             Path(block.marks["given"]).write_text(GIVEN[block.marks["given"]], encoding="utf-8")

@@ -61,12 +61,13 @@ def test_every_capability_is_explained_and_the_example_is_a_policy():
 def test_every_toml_block_is_a_file_of_settings(page, tmp_path):
     for block in blocks(page):
         if block.language == "toml":
-            (tmp_path / "strongroom.toml").write_text(block.code)
-            assert config.load({}, str(tmp_path)).chosen, block.place
+            path = tmp_path / "strongroom.toml"
+            path.write_text(block.code)
+            assert config.load({}, config=str(path)).chosen, block.place
 
 
 @pytest.mark.parametrize("page", ALL)
 def test_every_variable_that_a_page_names_is_one(page):
     known = {f"STRONGROOM_{name.upper()}" for name in Config.__slots__ if name not in (*NOT_SETTINGS, "policy")}
-    known |= {passphrase.VARIABLE, "STRONGROOM_CAMPAIGN"}
+    known |= {passphrase.VARIABLE, config.CONFIG_VARIABLE, "STRONGROOM_CAMPAIGN"}
     assert set(re.findall(r"\bSTRONGROOM_[A-Z_]*[A-Z]\b", text(page))) <= known

@@ -1,8 +1,11 @@
 import os
+import resource
+import sys
 
 import pytest
 
 import strongroom
+from strongroom import drivers
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
 from strongroom.key_providers.file import connect, create, read_private
 
@@ -125,3 +128,66 @@ def test_a_key_file_is_made_without_hard_links_too(tmp_path, monkeypatch):
         create(path, "other")
     assert read_private(path) == b"key\n"
     assert os.listdir(tmp_path) == ["master.key"]
+
+
+# Errors are ours, and no descriptor stays open
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("call", ["read", "fstat"])
+def test_a_file_that_cannot_be_read_halfway_is_our_error_and_is_closed(path, monkeypatch, call):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    before = descriptors()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        with pytest.raises(NoKeyError, match="cannot be read: Input/output error"):
+            connect(str(path)).wrap(ROOT, b"")
+    assert descriptors() == before
+
+
+def test_a_list_of_readers_that_cannot_be_examined_is_our_error(path, monkeypatch):
+    path.chmod(0o640)
+    monkeypatch.setitem(sys.modules, "strongroom.key_providers.acl", None)
+    monkeypatch.delattr("strongroom.key_providers.acl", raising=False)
+    before = descriptors()
+    with pytest.raises(NoKeyError, match="cannot be read"):
+        connect(str(path)).wrap(ROOT, b"")
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("url", ["passphrase:a\0b", "passphrase:/" + "x" * 5000, "passphrase:/proc/self/mem/x"])
+def test_a_path_that_cannot_be_one_is_our_error(url):
+    with pytest.raises(NoKeyError, match="cannot be read"):
+        drivers.key_provider(url).wrap(ROOT, b"")
+
+
+@pytest.mark.parametrize("refused", ["mode", "empty", "directory", "long", "pipe"])
+def test_a_file_that_is_refused_is_closed(tmp_path, refused):
+    path = tmp_path / "key"
+    if refused == "directory":
+        path.mkdir(0o700)
+    elif refused == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.write_bytes(b"" if refused == "empty" else b"x" * (5000 if refused == "long" else 5))
+        path.chmod(0o666 if refused == "mode" else 0o600)
+    before = descriptors()
+    with pytest.raises(InvalidKeyError):
+        read_private(str(path))
+    assert descriptors() == before
+
+
+def test_without_a_free_descriptor_it_is_our_error(path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    provider = connect(str(path))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(NoKeyError, match="cannot be read: Too many open files"):
+            provider.wrap(ROOT, b"")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

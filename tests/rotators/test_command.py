@@ -17,7 +17,7 @@ from strongroom.testing.rotators import RotatorConformance
 
 PROGRAM = f"""#!{sys.executable}
 import json, os, sys
-request, place = json.load(sys.stdin), os.path.dirname(os.path.abspath(__file__)) + "/accepted"
+request, place = json.load(sys.stdin), "PLACE"
 accepted = json.load(open(place))
 step = sys.argv[1]
 assert len(sys.argv) == 2
@@ -33,10 +33,10 @@ elif step == "retire":
 
 
 @pytest.fixture
-def program(tmp_path):
+def program(tmp_path, safe_directory):
     def make(text=PROGRAM):
-        path = tmp_path / "rotate"
-        path.write_text(text)
+        path = safe_directory / "rotate"
+        path.write_text(text.replace("PLACE", str(tmp_path / "accepted")))
         path.chmod(0o755)
         return path
 
@@ -46,9 +46,9 @@ def program(tmp_path):
 
 class TestCommand(RotatorConformance):
     @pytest.fixture
-    def rotator(self, program):
+    def rotator(self, program, tmp_path):
         path = program()
-        self.accepted = path.parent / "accepted"
+        self.accepted = tmp_path / "accepted"
         return drivers.rotator(f"command:{path}", None)
 
     @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_program_that_fails_is_an_error_that_shows_nothing_of_what_it_printed(
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o775, 0o644])
+@pytest.mark.parametrize("mode", [0o777, 0o757, 0o644])
 def test_a_program_that_others_could_replace_is_not_run(program, mode):
     path = program()
     path.chmod(mode)
@@ -89,7 +89,7 @@ def test_a_program_of_another_user_is_not_run(program):
         pytest.skip("only root can give a file away")
     path = program()
     os.chown(path, 4711, -1)
-    with pytest.raises(ConfigError, match="other users"):
+    with pytest.raises(ConfigError, match="another user"):
         drivers.rotator(f"command:{path}", None)
 
 

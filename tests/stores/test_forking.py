@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -40,3 +41,24 @@ def test_a_store_that_fails_keeps_no_other_from_its_rest():
             os._exit(0 if all(store.told == told for store in stores) else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert all(store.told == ["before", "parent"] * round for store in stores)
+
+
+def test_a_fork_that_hangs_does_not_keep_others_from_forking(monkeypatch):
+    monkeypatch.setattr(forking, "LONGEST", 0.01)
+    gc.collect()  # stores of other tests
+    store = Store(fails=False)
+    forking._one_fork.acquire()  # by a thread whose fork hangs
+    try:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if store.told == ["child"] and forking._one_fork.acquire(timeout=0) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert store.told == []
+        assert forking._one_fork.locked(), "it is the other thread's to release"
+    finally:
+        forking._one_fork.release()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert store.told == ["before", "parent"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -187,13 +188,81 @@ def test_a_writer_that_cannot_say_that_it_commits_does_not_commit(store, path):
     assert store.get("a") == b"2"
 
 
-def test_a_file_of_another_size_is_refused_by_writers_and_ignored_by_readers(store, path):
+@pytest.mark.parametrize("content", [b"", b"x", bytes(4096), bytes(200_000), bytes(131_088)])
+def test_a_file_of_another_size_or_of_zeros_is_no_help_to_readers_and_mended_by_the_next_writer(store, path, content):
     store._generation.close()
     with open(path + "-gen", "wb") as file:
-        file.write(b"x")
-    assert store.get("a") == b"1"
-    with pytest.raises(StoreError, match="not what strongroom made"):
+        file.write(content)
+    with closing(SqliteStore(path)) as reader:
+        for _ in range(_FEW + 1):
+            assert reader.get("a") == b"1"
         put(store, b"2")
+        assert reader.get("a") == b"2"
+    assert os.stat(path + "-gen").st_size == 131_088
+    store._generation.look_at = 0.0
+    store.get("a")
+    assert "a" in store._generation.kept
+    put(store, b"3")
+    assert store.get("a") == b"3"
+
+
+@pytest.mark.parametrize("size", [0, 16, 4096, 131_080, 131_089])
+def test_a_file_that_changes_its_size_under_a_reader_is_let_go_and_mended_in_its_place(store, path, size):
+    assert store.get("a") == b"1"
+    inode = os.stat(path + "-gen").st_ino
+    os.truncate(path + "-gen", size)
+    store._generation.look_at = 0.0  # the second is over
+    assert store.get("a") == b"1"
+    assert store._generation.cells is NEVER_CLEAN
+    put(store, b"2")
+    assert (os.stat(path + "-gen").st_size, os.stat(path + "-gen").st_ino) == (131_088, inode)
+    assert store.get("a") == b"2"
+
+
+def test_a_short_write_does_not_make_a_short_file(store, path, monkeypatch):
+    store._generation.close()
+    os.unlink(path + "-gen")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:1000]))
+    put(store, b"2")
+    assert os.stat(path + "-gen").st_size == 131_088
+
+
+def test_a_full_disk_leaves_no_short_file_and_is_no_signal(store, path, monkeypatch):
+    store._generation.close()
+    os.unlink(path + "-gen")
+
+    def full(descriptor, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(StoreError, match="disk is full and nothing was changed"):
+            put(store, b"2")
+    assert not os.path.exists(path + "-gen")
+    put(store, b"2")
+    assert store.get("a") == b"2"
+
+
+def test_it_is_durable_before_it_appears(store, path, monkeypatch):
+    store._generation.close()
+    os.unlink(path + "-gen")
+    seen = []
+    fsync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append("fsync"), fsync(descriptor)))
+    monkeypatch.setattr(os, "link", lambda *names: (seen.append("link"), link(*names)))
+    put(store, b"2")
+    assert seen[:2] == ["fsync", "link"]
+
+
+def test_who_sees_that_the_file_was_removed_tells_those_who_still_have_it(store, path):
+    with closing(SqliteStore(path)) as other:
+        put(other, b"1", "b")  # it has mapped the file
+        assert store.get("a") == b"1"
+        assert "a" in store._generation.kept
+        os.unlink(path + "-gen")
+        put(other, b"2")
+        assert store.get("a") == b"2"  # before the second is over
 
 
 def test_what_is_kept_is_bounded(store, monkeypatch):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from strongroom.errors import (
     StoreError,
     StoreExistsError,
     StoreNotFoundError,
+    StrongroomError,
     TamperedError,
 )
 from strongroom.stores import sqlite
@@ -249,8 +250,8 @@ def test_a_revision_that_is_not_one_number_is_tampering(store, path, sql):
 def test_missing_tables_are_reported(store, path):
     store.close()
     change(path, "DROP TABLE entries")
-    with closing(SqliteStore(path)) as damaged, pytest.raises(StoreError, match="lacks the tables"):
-        damaged.get("a")
+    with pytest.raises(StoreError, match="lacks the tables"):
+        SqliteStore(path)
 
 
 def test_a_copy_that_lost_its_wal_mode_gets_it_back(store, path, tmp_path):
@@ -370,6 +371,162 @@ class TestWithoutPermission:
 
         assert as_nobody(make) == 0
 
+    # A connection is not for ever what it was when it was opened
+
+    @pytest.fixture
+    def mine(self, path):
+        """Run as a user who owns the store and its directory."""
+        SqliteStore(path, create=True).close()
+        os.chown(path, 65534, 65534)
+        os.chown(os.path.dirname(path), 65534, 65534)
+
+        def run(call):
+            def child() -> None:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                call()
+
+            assert in_child(child) == 0
+
+        return run
+
+    @pytest.mark.parametrize("says", ["what it may", "that it may write"])
+    @pytest.mark.parametrize("at_rest", [True, False])
+    def test_a_store_that_was_read_only_for_a_moment_can_be_written_afterwards(
+        self, mine, path, monkeypatch, says, at_rest
+    ):
+        def work() -> None:
+            directory = os.path.dirname(path)
+            with closing(SqliteStore(path)) as other:
+                if at_rest:
+                    other.close()
+                os.chmod(path, 0o400)
+                os.chmod(directory, 0o500 if at_rest else 0o700)
+                if says == "that it may write":
+                    if at_rest:
+                        return  # SQLite tells
+                    # SQLite opens it to read, and does not tell.
+                    monkeypatch.setattr(os, "access", lambda *_: True)
+                with closing(SqliteStore(path)) as store:
+                    assert store.get("a") is None
+                    with store.view() as view:
+                        assert view.get("a") is None
+                    with pytest.raises(StoreError, match="read-only for this process"):
+                        put(store, "a", b"1")
+                    os.chmod(directory, 0o700)
+                    os.chmod(path, 0o600)
+                    put(store, "a", b"1")
+                    assert store.get("a") == b"1"
+                    with closing(SqliteStore(path)) as again:
+                        put(again, "a", b"2")
+                    assert store.get("a") == b"2"
+                    put(store, "a", b"3")
+
+        mine(work)
+
+
+@pytest.mark.parametrize("free", range(8))
+def test_a_process_without_descriptors_goes_on_when_there_are_some_again(path, free):
+    """SQLite opens to read what it cannot open to write, and stays so."""
+    script = """
+import os, resource, sys
+from strongroom.errors import StoreError
+from strongroom.stores.sqlite import SqliteStore
+import strongroom.stores.sqlite_pool, strongroom.stores.sqlite_holders, mmap, errno
+path, free = sys.argv[1], int(sys.argv[2])
+store = SqliteStore(path, create=True)
+with store.transaction() as transaction:
+    transaction.put("a", b"1")
+store.before_fork(), store.after_fork_in_parent()  # all connections are closed
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+for _ in range(free):
+    os.close(taken.pop())
+def attempt(call):
+    try:
+        return call()
+    except StoreError as error:
+        return str(error)
+def write():
+    with store.transaction() as transaction:
+        transaction.put("b", b"2")
+for _ in range(3):
+    for call in (lambda: store.get("a"), store.scan, store.revision, write):
+        attempt(call)
+for descriptor in taken:
+    os.close(descriptor)
+assert store.get("a") == b"1", store.get("a")
+write()
+assert store.get("b") == b"2"
+assert store.scan() == [("a", b"1"), ("b", b"2")]
+store.close()
+"""
+    done = subprocess.run([sys.executable, "-c", script, path, str(free)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_store_holds_no_descriptor(path):
+    before = os.listdir("/proc/self/fd")
+    store = SqliteStore(path, create=True)
+    put(store, "a", b"1")
+    store.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
+# Odd input
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "x" * 3000, "\U0010ffff" * 1000, 5, None, b"x", ["x"]], ids=ascii)
+def test_a_path_that_cannot_be_one_is_an_error_of_ours(store, bad):
+    put(store, "a", b"1")
+    for _ in range(20):
+        store.get("a")  # with the counter
+    with pytest.raises((StoreError, TypeError, AttributeError)):
+        put(store, bad, b"1")
+    if isinstance(bad, str):
+        with pytest.raises(StoreError):
+            put(store, bad, b"1")
+        for read in (store.get, store.scan, lambda path: store.scan("", path)):
+            with suppress(StoreError):
+                assert not read(bad)
+    assert store.scan() == [("a", b"1")]
+    put(store, "a", b"2")
+    assert store.get("a") == b"2"
+
+
+@pytest.mark.parametrize("value", ["text", 5, None, ["x"]])
+def test_a_value_that_is_not_bytes_is_refused(store, value):
+    with pytest.raises(StoreError, match="takes bytes, not"):
+        put(store, "a", value)
+    assert store.scan() == []
+
+
+@pytest.mark.parametrize("limit", [-1, 2**63, 2**70])
+def test_any_limit_will_do(store, limit):
+    put(store, "a", b"1")
+    assert store.scan(limit=limit) == ([] if limit < 0 else [("a", b"1")])
+
+
+@pytest.mark.parametrize("name", ["a\0b.db", "x" * 300, "/".join(["x" * 200] * 25), "\ud800.db"])
+def test_a_file_name_that_cannot_be_one_is_an_error_of_ours(tmp_path, name):
+    for create in (True, False):
+        with pytest.raises(StrongroomError):
+            SqliteStore(f"{tmp_path}/{name}", create=create)
+
+
+def test_a_file_name_that_is_not_utf_8_is_a_name(tmp_path):
+    name = os.fsdecode(b"\xff\xfe.db")
+    with closing(SqliteStore(f"{tmp_path}/{name}", create=True)) as store:
+        put(store, "a", b"1")
+        assert store.get("a") == b"1"
+    assert name in os.listdir(tmp_path)
+
 
 # Crashes and forks
 
@@ -429,7 +586,7 @@ from strongroom.stores.sqlite_inheritance import abandon
 connection = sqlite3.connect(sys.argv[1])
 connection.execute("PRAGMA journal_mode=WAL")
 connection.execute("CREATE TABLE a (b)")
-abandon(sys.argv[1], [connection])
+abandon((1, 2), [connection], "is in use elsewhere")
 """
     subprocess.run([sys.executable, "-c", script, path], check=True, timeout=30)
     assert os.path.exists(path + "-wal"), "SQLite removes it when the last connection is closed"

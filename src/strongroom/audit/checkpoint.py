@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Checkpoint(NamedTuple):
     after: tuple[str, ...]
     """The ids of the last events of other streams that were there too."""
     place: str
-    """The host and the URL of the log: a checkpoint that was made here belongs to the log that is here."""
+    """Where the log was: see `place_of`. A checkpoint that was made here belongs to the log that is here."""
 
     def encode(self, audit_key: bytes) -> bytes:
         """Return the JSON object with its own MAC (`check`), 32 bytes in hex, over what precedes it."""
@@ -65,8 +65,9 @@ def decode_checkpoint(stored: bytes, keys: Mapping[int, bytes]) -> Checkpoint:
 class Neighbours:
     """The heads of the other streams of a log: looked for only when somebody else has written since the last look."""
 
-    def __init__(self, sink: AuditSink, store: str) -> None:
+    def __init__(self, sink: AuditSink, keys: Mapping[int, bytes], store: str) -> None:
         self._sink = sink
+        self._keys = keys
         self._store = store
         self._alone: tuple[object, ...] | None = None
         self._heads: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ class Neighbours:
         """
         position = self._sink.position()
         if self._alone != _alone(stream, position, before):
-            others = recent_heads(self._sink, self._store)
+            others = recent_heads(self._sink, self._keys, self._store)
             own = others.pop(stream, None)
             # Its own line is nearly always among the newest; where it is read back, its place is certain.
             position = own.position if own and own.seq == seq else position
@@ -93,8 +94,31 @@ def _alone(stream: str, position: Position, before: int) -> tuple[object, ...]:
 
 
 def place_of(sink: AuditSink) -> str:
-    """Return what `Checkpoint.place` says of a log that is written or read here."""
-    return f"{os.uname().nodename} {sink.url}"
+    """Return what `Checkpoint.place` says of a log that is written or read here.
+
+    That is the host, a space, and what the sink says of itself: its URL, or what its method `where` returns.
+    """
+    where: Callable[[], str] | None = getattr(sink, "where", None)
+    return f"{os.uname().nodename} {sink.url if where is None else where()}"
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Return whether two places are one: the same path on the same host, or files of one name in one directory.
+
+    A directory keeps its number through links and mounts, and when the host gets another name.
+    """
+    (path, number), (other_path, other_number) = _parts(one), _parts(other)
+    if path == other_path:
+        return True
+    same_name = path.rpartition("/")[2] == other_path.rpartition("/")[2]
+    return same_name and number == other_number and number not in ("", "-")
+
+
+def _parts(place: str) -> tuple[str, str]:
+    """Return a place without the number of its directory, and that number, "" when it has none."""
+    path, _, number = place.rpartition(" ")
+    known = number == "-" or (set(number) <= set("0123456789abcdef:") and number.count(":") == 1)
+    return (path, number) if known and path else (place, "")
 
 
 def _mac(audit_key: bytes) -> Mac:

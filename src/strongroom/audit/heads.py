@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from strongroom.audit.authentic import Authenticator, last_event
+from strongroom.audit.parsing import event_id
 from strongroom.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
 
 LINES = 20
 """How far back heads are looked for; a checkpoint is taken with each write, so this costs some microseconds only."""
-UNSEALED_LINES = 1000
-_begin = b'{"id":"'
-_HEX = frozenset(b"0123456789abcdef")
+MORE_LINES = 200
+"""How many lines are looked at in all, while heads wait for the lines before them, or lines are not authentic."""
 
 
 class Head(Frozen):
@@ -30,36 +31,36 @@ class Head(Frozen):
         self.position = position
 
 
-def recent_heads(sink: AuditSink, store: str) -> dict[str, Head]:
-    """Return the streams that wrote the newest lines for `store`, each with its last line.
+def recent_heads(sink: AuditSink, keys: Mapping[int, bytes], store: str) -> dict[str, Head]:
+    """Return the streams that wrote the newest lines for `store`, newest first, each with its last line.
 
     A stream that vouches for the lines before it makes it impossible to remove another stream as a whole, even
-    where padding takes its place.
+    where padding takes its place. Lines that are not authentic do not count, or anybody could push the others out of
+    sight, or have a line vouched for and then remove it.
     """
     mine = b'"store":"%b"' % store.encode()
+    authentic: Authenticator[tuple[str, Head]] = Authenticator(keys)
     heads: dict[str, Head] = {}
-    seen = 0
-    for line in islice(sink.lines_backwards(), UNSEALED_LINES):
-        text = line.text
-        # A line without MAC does not count, or anybody could push the others out of sight.
-        if text.endswith(b'"}'):
-            # A line may follow the torn end of another process's line.
-            start = max(text.rfind(_begin), 0)
-            found = _id(text, start)
-            if found and mine in text and found[0] not in heads:
-                heads[found[0]] = Head(found[1], line.position._replace(offset=line.position.offset + start))
-            seen += 1
-            if seen == LINES:
-                break
-    return heads
-
-
-def _id(text: bytes, start: int) -> tuple[str, int] | None:
-    """Return stream and seq of the event that begins at `start`, or None when there is none."""
-    stream, _, seq = text[start : start + 50].removeprefix(_begin).partition(b'"')[0].partition(b"-")
-    if not text.startswith(_begin, start) or len(stream) != 16 or not _HEX.issuperset(stream):
-        return None
-    return (stream.decode(), int(seq)) if seq.isdigit() and len(seq) <= 18 else None
+    lines: dict[str, int] = {}
+    for line in islice(sink.lines_backwards(), MORE_LINES):
+        piece = last_event(line.text)
+        for stream, head in authentic.meet(piece):
+            heads.setdefault(stream, head)
+        enough = sum(lines[stream] for stream in heads) >= LINES
+        if enough and not authentic.count:
+            break
+        id = event_id(piece)
+        if id is None or mine not in piece:
+            continue
+        stream, seq = id
+        lines[stream] = lines.get(stream, 0) + 1
+        if stream not in heads and not enough:
+            begin = line.position.offset + len(line.text) - len(piece)
+            head = Head(seq, line.position._replace(offset=begin))
+            if authentic.take(piece, (stream, head)):
+                heads[stream] = head
+    newest_first = sorted(heads.items(), key=lambda item: (-item[1].position.segment, -item[1].position.offset))
+    return dict(newest_first)
 
 
 def as_ids(heads: Mapping[str, Head]) -> list[str]:

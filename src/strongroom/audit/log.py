@@ -9,6 +9,7 @@ from _thread import RLock
 from _weakrefset import WeakSet
 from binascii import hexlify
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Final
 
@@ -16,28 +17,35 @@ from strongroom.audit.chain import START, UNSEALED, line_mac
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError
-from strongroom.model import ACTIONS, OUTCOMES
+from strongroom.model import ACTIONS, MAX_EVENT_BYTES, OUTCOMES
+from strongroom.moment import utc
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from strongroom.audit.checkpoint import Neighbours
+    from strongroom.model import Position
     from strongroom.protocols import AuditSink
 
 CHECKPOINT_EVERY: Final = 1000
 CHECKPOINT_AFTER: Final = 10.0
 """Seconds that lie at least between two checkpoints of a process that only reads: each is a commit of the store."""
+_CHECKS = 50
+"""Events after which a process has a mark of its own."""
 _words = {word: quote(word) for word in ACTIONS + OUTCOMES}
 
 
 class AuditLog:
     """Appends the events of one store to a sink. One object for each sink; usable from many threads and after `fork`.
 
-    Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC,
-    microseconds), `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of
-    the event that this one answers), `revision` (of the store, after a write or when it was opened), `count`,
-    `actor`, `service`, `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line
-    of a stream is the action `OPEN`, which also holds `address` (the URL of a store that has a path), `key` (id of
-    the audit key), `log`, `segment`, `at` (the length that the segment had at least) and `after` (the last events of
-    other streams).
+    Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
+    `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
+    this one answers), `revision` (of the store, after a write or when it was opened), `count`, `actor`, `service`,
+    `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line of a stream is the
+    action `OPEN`, which also holds `address` (the URL of a store that has a path), `key` (id of the audit key), `log`,
+    `segment`, `at` (the length that the segment had at least), `after` (the last events of other streams) and
+    `searched` (segment and offset up to which the log was searched for `revision`). An event has at most
+    `MAX_EVENT_BYTES`.
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -55,9 +63,10 @@ class AuditLog:
     def __init__(
         self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
         source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY, revision: int | None = None,
-        address: str = "",
+        address: str = "", searched: Position | None = None,
     ) -> None:  # fmt: skip
-        """`revision` is the one that the store was opened at, `address` where it is; the first line says both."""
+        """`revision` is the newest on record when the log was searched up to `searched`; the first line says both, and
+        `address`, where the store is."""
         self.sink = sink
         self._keys = keys
         self._store = store
@@ -65,8 +74,8 @@ class AuditLog:
         self._service = service
         self._source = source
         self._every = checkpoint_every
-        self._revision = revision
         self._address = address
+        self._found = revision, searched
         self._since_checkpoint = 0
         self._checkpoint_at = -CHECKPOINT_AFTER
         self._neighbours: Neighbours | None = None
@@ -74,6 +83,7 @@ class AuditLog:
         self._second = ""
         self._start_anew()
         _logs.add(self)
+        _mark.set()
 
     def __repr__(self) -> str:
         return f"AuditLog({self.sink.url})"
@@ -88,6 +98,8 @@ class AuditLog:
         `action` and `outcome` are words of `strongroom.model`; `reason` is a short stable word, never free text.
         Raises `AuditError` when the line cannot be written: then the caller must not answer.
         """
+        if not _mark.page[0]:
+            _mark.check()
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise AuditError(
                 "a signal handler read a secret while its thread was writing an event: let the handler set a flag, and "
@@ -115,16 +127,21 @@ class AuditLog:
 
     def _write(self, action: str, name: str, rest: str) -> str:
         seq = self._seq + 1
-        now = str(self._clock())
+        now = f"{self._clock():019d}"
         if now[:-9] != self._second:
             self._second = now[:-9]
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(self._second)))
+            self._stamp = utc(int(self._second or 0), "%Y-%m-%dT%H:%M:%S")
         stream = self._stream
         event = f"{stream}-{seq}"
         body = (
             f'{{"id":"{event}","ts":"{self._stamp}.{now[-9:-3]}Z","seq":{seq},"stream":"{stream}"'
             f',"action":{_words[action]},"name":{name}{rest}'
         ).encode()
+        if len(body) > MAX_EVENT_BYTES:
+            raise AuditError(
+                f"an event of {len(body):,} bytes is not written, as at most {MAX_EVENT_BYTES:,} are read: shorten the "
+                "name of the actor or of the service"
+            )
         try:
             self._seq = seq
             if self._mac is None:
@@ -155,7 +172,7 @@ class AuditLog:
         """Write with the newest of `keys` from now on, in a new stream."""
         with self._lock:
             self._keys = keys
-            self._segment = None
+            self._segment = self._neighbours = None
 
     @property
     def checkpoint_due(self) -> bool:
@@ -169,6 +186,8 @@ class AuditLog:
 
         Raises `AuditError` when nothing can be written or when there is no audit key.
         """
+        if not _mark.page[0]:
+            _mark.check()
         with self._lock:
             if self._segment != self.sink.segment():
                 self._begin()
@@ -177,8 +196,12 @@ class AuditLog:
             from strongroom.audit.checkpoint import Checkpoint, Neighbours, place_of  # most processes only read
 
             if self._neighbours is None:
-                self._neighbours = Neighbours(self.sink, self._store)
+                self._neighbours = Neighbours(self.sink, self._keys, self._store)
             position, others = self._neighbours.look(self._stream, self._seq, self._written - self._length)
+            # The store keeps what it is told now through a power loss, so the log has to keep it too.
+            sync: Callable[[], None] | None = getattr(self.sink, "sync", None)
+            if sync is not None:
+                sync()
             key = max(self._keys)
             head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, others, place_of(self.sink))
             self._since_checkpoint = 0
@@ -195,27 +218,35 @@ class AuditLog:
         A stream never spans segments, so that old segments can be deleted and the others still verify alone.
         """
         segment = self.sink.segment()
+        if self._keys is None:
+            self._stream, self._seq, self._last, self._mac = self._random(8).hex(), 0, START, None
+            self._segment = segment
+            return
         previous = [f"{self._stream}-{self._seq}"] if self._mac else []
-        self._stream, self._seq = self._random(8).hex(), 0
-        self._last, self._mac = START, None
-        if self._keys is not None:
-            key = max(self._keys)
-            self._mac = line_mac(self._keys[key], self._stream)
-            heads = recent_heads(self.sink, self._store)
-            # The file may have been rotated just now: this stream's first line still goes into the old segment.
-            before = {stream: head for stream, head in heads.items() if head.position.segment <= segment}
-            seen = dict.fromkeys(previous + as_ids(before))
-            end = self.sink.position()
-            after = ",".join(map(quote, seen))
-            # Said once: a stream that begins much later would bring back what an acceptance has put aside.
-            revision, self._revision = self._revision, None
-            found = "" if revision is None else f',"revision":{revision}'
-            where = f',"address":{quote(self._address)}' if self._address else ""
-            extra = (
-                f'{where},"key":{key:d},"log":"{end.log}","segment":{segment:d},"at":{end.offset:d},"after":[{after}]'
-            )
-            self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
+        heads = recent_heads(self.sink, self._keys, self._store)
+        # The file may have been rolled over just now: this stream's first line still goes into the old segment.
+        before = {stream: head for stream, head in heads.items() if head.position.segment <= segment}
+        seen = dict.fromkeys(previous + as_ids(before))
+        end = self.sink.position()
+        after = ",".join(map(quote, seen))
+        # Said once: a stream that begins much later would bring back what an acceptance has put aside.
+        revision, searched = self._found
+        found = "" if revision is None else f',"revision":{revision}'
+        key = max(self._keys)
+        extra = f',"address":{quote(self._address)}' if self._address else ""
+        extra += f',"key":{key:d},"log":"{end.log}","segment":{segment:d},"at":{end.offset:d},"after":[{after}]'
+        if revision is not None and searched is not None and searched.log == end.log:
+            extra += f',"searched":[{searched.segment:d},{searched.offset:d}]'
+        # From here on nothing fails but the writing itself, and that begins another stream.
+        self._stream, self._seq, self._last = self._random(8).hex(), 0, START
+        self._mac = line_mac(self._keys[key], self._stream)
+        self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
+        self._found = None, None
         self._segment = segment
+        harm: str | None = getattr(self.sink, "harm", None)
+        if harm is not None:
+            self._write("AUDIT", "null", f',"outcome":{_words["failed"]},"reason":{quote(harm)}' + self._who(None))
+            self.sink.harm = None  # type: ignore[attr-defined]
 
     def _who(self, actor: str | None) -> str:
         """Return the part of a line that is the same for all events of `actor`."""
@@ -242,8 +273,54 @@ class AuditLog:
 _logs: WeakSet[AuditLog] = WeakSet()
 
 
+class _Mark:
+    """A byte that is 0 in a child of fork, and costs less to read than the number of the process.
+
+    Python tells us of its own forks. A fork in C, as in a server that loads applications and then makes its workers,
+    would leave parent and child with one stream.
+    """
+
+    _WIPE_ON_FORK = 18
+
+    def __init__(self) -> None:
+        self.page: bytes | mmap = b"\0"
+        """Its first byte is 0 too before the page is made, and where there can be no such page."""
+        self._pid = self._checks = 0
+
+    def set(self) -> None:
+        """Remember which process this is."""
+        self._pid = self._pid or os.getpid()
+
+    def check(self) -> None:
+        """See whether this is another process now, and let all logs be new if it is."""
+        if os.getpid() != self._pid:
+            _in_child()
+        # Most commands write a few events: they make no page.
+        self._checks += 1
+        if self._checks == _CHECKS:
+            self._make()
+        elif not isinstance(self.page, bytes):
+            self.page[0] = 1
+
+    def _make(self) -> None:
+        import mmap
+
+        with suppress(OSError, ValueError):
+            page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            page.madvise(self._WIPE_ON_FORK)
+            page[0] = 1
+            self.page = page
+
+
+_mark = _Mark()
+
+
 def _in_child() -> None:
+    _mark._pid = os.getpid()
     for log in _logs:
+        reopen: Callable[[], None] | None = getattr(log.sink, "reopen", None)
+        if reopen is not None:
+            reopen()
         log._start_anew()
 
 

@@ -11,6 +11,9 @@ Event = dict[str, Any]
 """One event: the fields that `AuditLog` describes, as JSON gives them."""
 BEGIN = b'{"id":"'
 _starts = re.compile(re.escape(BEGIN))
+_SHORTEST = 100
+"""Bytes that the fields which every event has need at least; there can be millions of shorter lines."""
+_HEX = frozenset(b"0123456789abcdef")
 
 
 def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
@@ -26,8 +29,19 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
         yield start, text[start:end]
 
 
+def event_id(piece: bytes) -> tuple[str, int] | None:
+    """Return stream and seq of an event, or None when it does not begin with an id that a writer gives."""
+    id = piece[len(BEGIN) : 60].partition(b'"')[0]
+    stream, _, seq = id.partition(b"-")
+    if len(stream) != 16 or not piece.startswith(BEGIN) or not _HEX.issuperset(stream):
+        return None
+    return (stream.decode(), int(seq)) if seq.isdigit() and len(seq) <= 18 and seq[0] != 48 else None
+
+
 def parse(piece: bytes) -> Event | None:
     """Return the event, or None when the piece is not one."""
+    if len(piece) < _SHORTEST:
+        return None
     try:
         event = json.loads(piece)
     except (ValueError, RecursionError):

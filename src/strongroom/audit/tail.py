@@ -1,49 +1,152 @@
-"""The newest store revision that a log has seen, found without reading the log."""
+"""The newest store revision that a log has on record, found without reading the whole log."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from strongroom.audit.authentic import Authenticator, last_event
+from strongroom.audit.parsing import Event, event_id, parse
+from strongroom.errors import StrongroomError
+from strongroom.frozen import Frozen
+
 if TYPE_CHECKING:
+    from strongroom.model import Position
     from strongroom.protocols import AuditSink
 
-
+WINDOW = 64 * 1024 * 1024
+"""Bytes that are looked at, at most. Lines of others, and reads of one process that never ended, can be as many."""
+LINE_COST = 64
+"""What a line costs of that besides its bytes: empty lines are not free."""
+BEYOND = 256 * 1024
+"""Bytes that are looked at beyond the end of the search, for the line before one that was met already."""
+FEW_LINES = 50
+"""Lines after which the checkpoint is looked at, should the search still go on."""
+MOST_WAITING = 1_000
 _revision = b'"revision":'
-_accepted = b'"outcome":"ok","reason":"accept"'
-MORE_LINES = 16
 
 
-def last_revision(sink: AuditSink, store: str, window: int = 262_144) -> int | None:
-    """Return the highest store revision near the end of the log for the store id `store`, or None.
+class Recorded(Frozen):
+    """What the end of a log says of its store."""
 
-    Reads backwards to the newest write or opening and `MORE_LINES` beyond it, since two processes may log their writes
-    in the other order than they committed them; gives up after `window` bytes. What lies before an acceptance
-    (`verify --accept`) does not count: the operator went back behind it on purpose. A store that is older than this was
-    restored from a copy. The lines are not authenticated here: `verify` does that.
+    __slots__ = ("revision", "complete", "end")  # noqa: RUF023
+
+    def __init__(self, revision: int, complete: bool, end: Position | None) -> None:
+        self.revision = revision
+        """The newest revision on record, at least the one that was asked about."""
+        self.complete = complete
+        """False when more was written than is looked at, and so a newer revision may be on record."""
+        self.end = end
+        """Where the log ended; None when it has no lines."""
+
+
+def newest_revision(
+    sink: AuditSink, keys: Mapping[int, bytes], store: str, revision: int, checkpoint: Callable[[str], bytes | None]
+) -> Recorded:
+    """Return the newest revision on record for the store with the id `store`, which is at `revision` itself.
+
+    Only authentic lines count. The search ends where the checkpoint that the store has of this log lies (`checkpoint`
+    returns it, by the id of the log): whatever was written before that is older than the store. It also ends where
+    the search of another process began that is on record with what it found. A line that was copied to the end of the
+    log changes nothing of that.
 
     Raises `AuditError` when the log cannot be read.
     """
-    mine = b'"store":"%b"' % store.encode()
-    newest: int | None = None
-    more = MORE_LINES
-    for line in sink.lines_backwards():
-        text = line.text
-        if _revision in text and mine in text:
-            found = _read(text[max(text.rfind(b'{"id":"'), 0) :])
-            newest = max(newest or 0, found)
-            if _accepted in text:
-                break
-        window -= len(text)
-        more -= newest is not None
-        if window < 0 or more < 0:
-            break
-    return newest
+    search = _Search(keys, store, revision, checkpoint)
+    end: Position | None = None
+    left, beyond = WINDOW, BEYOND
+    for number, line in enumerate(sink.lines_backwards()):
+        position, text = line.position, line.text
+        if end is None:
+            end = position._replace(offset=position.offset + len(text) + 1)
+        if number == FEW_LINES:
+            search.stop_at_checkpoint(position.log)
+        cost = len(text) + line.skipped + LINE_COST
+        left -= cost
+        if (position.segment, position.offset) < search.stop:
+            beyond -= cost
+            if not search.is_waiting or beyond < 0:
+                return Recorded(search.newest, True, end)
+        if left < 0:
+            return Recorded(search.newest, False, end)
+        search.line(position, text)
+    return Recorded(search.newest, True, end)
 
 
-def _read(text: bytes) -> int:
-    try:
-        revision = json.loads(text)["revision"]
-    except (ValueError, KeyError, TypeError):
-        return 0
+class _Search:
+    def __init__(
+        self, keys: Mapping[int, bytes], store: str, revision: int, checkpoint: Callable[[str], bytes | None]
+    ) -> None:
+        self._keys = keys
+        self._mine = b'"store":"%b"' % store.encode()
+        self._stored = checkpoint
+        self._checkpoint: tuple[int, int] | None = None
+        self._waiting: Authenticator[int] = Authenticator(keys, MOST_WAITING)
+        self.newest = revision
+        self.stop = (0, 0)
+        """Segment and offset; lines before that need not be looked at."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._waiting.count > 0
+
+    def stop_at_checkpoint(self, log: str) -> tuple[int, int]:
+        """Return where the store's checkpoint lies: what was found before that does not count.
+
+        It was put aside, should the store have been restored on purpose since then.
+        """
+        if self._checkpoint is None:
+            from strongroom.audit.checkpoint import decode_checkpoint  # most processes find an end sooner
+
+            self._checkpoint = 0, 0
+            stored = self._stored(log)
+            # One that is damaged says nothing; `audit verify` says that.
+            with suppress(StrongroomError):
+                if stored is not None and (at := decode_checkpoint(stored, self._keys).position).log == log:
+                    self._checkpoint = at.segment, at.offset
+            self.stop = max(self.stop, self._checkpoint)
+        return self._checkpoint
+
+    def line(self, position: Position, text: bytes) -> None:
+        piece = text
+        if self.is_waiting:
+            piece = last_event(text)
+            for found in self._waiting.meet(piece):
+                self.newest = max(self.newest, found)
+        if _revision in text and self._mine in text:
+            self._revision(position, last_event(piece))
+
+    def _revision(self, position: Position, piece: bytes) -> None:
+        id = event_id(piece)
+        if id is not None and id[1] == 1:
+            # The line that opens a stream: it is authentic by itself, and says what its process found on record.
+            event = parse(piece)
+            if event is not None and self._waiting.take(piece, 0) and event.get("log") == position.log:
+                self._opened(event)
+            return
+        # Most lines say no newer revision, so that they need not be authenticated.
+        event = parse(piece) if _number(piece) > self.newest else None
+        if event is not None and (position.segment, position.offset) > self.stop_at_checkpoint(position.log):
+            self._waiting.take(piece, revision_of(event))
+
+    def _opened(self, event: Event) -> None:
+        # Its process looked at the log up to there, some time before it wrote this.
+        segment, offset = event.get("searched", (0, 0))
+        revision = revision_of(event)
+        # Without a checkpoint there is nothing that could have been put aside.
+        known = revision > self.newest and self.stop_at_checkpoint(event["log"])
+        if not known or known == (0, 0) or (segment, offset) > known:
+            self.newest = max(self.newest, revision)
+            self.stop = max(self.stop, (segment, offset))
+
+
+def revision_of(event: Event) -> int:
+    """Return the revision of an event, 0 when it has none."""
+    revision = event.get("revision")
     return revision if type(revision) is int else 0
+
+
+def _number(piece: bytes) -> int:
+    digits = piece.partition(_revision)[2][:20].partition(b",")[0]
+    return int(digits) if digits.isdigit() else 0

@@ -6,12 +6,14 @@ import errno
 import os
 import time
 from _weakrefset import WeakSet
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 
-from strongroom.audit_sinks import reading
+from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place
+from strongroom.audit_sinks.sharing import resolve
 from strongroom.errors import AuditError, ConfigError
+from strongroom.files import UnsafeFileError
 from strongroom.model import LogLine, Position
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -28,20 +30,26 @@ _hints = {
 }
 
 
-def connect(rest: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None) -> FileSink:
+def connect(
+    rest: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None,
+    owners: Collection[int] = (),
+) -> FileSink:  # fmt: skip
     """Return the sink that `file:<rest>` names. Nothing is opened before it is used."""
     if not rest:
         raise ConfigError("an audit log needs a path: write it like file:logs/secrets_audit.log")
-    return FileSink(rest, sync=sync, max_bytes=max_bytes, keep=keep)
+    return FileSink(rest, sync=sync, max_bytes=max_bytes, keep=keep, owners=owners)
 
 
 class FileSink:
-    """Appends to the file at `path`, which is made with mode 0600 and its directory when they are not there.
+    """Appends to the file at `path`, which is made with mode 0600 and its directory (0700) when they are not there.
 
     A line is handed to the kernel by one `write` with `O_APPEND`, so it survives the death of the process; with
     `sync="fsync"` it also survives power loss, and costs what the disk takes. When the file has `max_bytes` (None
     for no limit) it becomes `<path>.000001` and so on, and with `keep` only that many of those stay. Programs that
     rename the file (logrotate without `copytruncate`) are noticed within a second; nothing is lost.
+
+    Files and directories must belong to root, to this user or to one of `owners` (user ids), or be shared through a
+    group; those of strangers, and links of strangers, are an `AuditError`.
 
     Append from one thread at a time, as `AuditLog` does; reading is free.
     """
@@ -49,14 +57,20 @@ class FileSink:
     _torn: bool
 
     def __init__(
-        self, path: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None
-    ) -> None:
+        self, path: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None,
+        owners: Collection[int] = (),
+    ) -> None:  # fmt: skip
         if sync not in ("write", "fsync"):
             raise ConfigError(f"an audit log is written with sync 'write' or 'fsync', not {sync!r}")
         if keep is not None and keep < 1:
             raise ConfigError("keep at least 1 rotated audit log: others may still be writing to it")
         self.url = f"file:{path}"
-        self._place = Place(os.path.realpath(path), max_bytes, keep)
+        self.harm: str | None = None
+        """What was done to the segment before, while this sink wrote to it: `log_removed`, `log_cut` or None."""
+        try:
+            self._place = Place(resolve(path, owners), max_bytes, keep, owners)
+        except UnsafeFileError as error:
+            raise AuditError(f"the audit log {path} is not used: {error.filename}: {error.strerror}") from None
         self._fsync = sync == "fsync"
         self._forget()
         _sinks.add(self)
@@ -101,16 +115,37 @@ class FileSink:
                 return Position(log, segment, os.lseek(self._fd, 0, os.SEEK_CUR) - self._last)
             return Position(log, segment, os.fstat(self._fd).st_size)
 
+    def sync(self) -> None:
+        """Let everything that is in the segment now survive power loss: lines of other processes too."""
+        if self._fd >= 0:
+            with self._errors("written"):
+                os.fdatasync(self._fd)
+
+    def where(self) -> str:
+        """Return what names this log whatever the spelling of its path: the path, a space, and its directory's number.
+
+        The number is the same through another mount, and no other directory on any disk has it; `-` when there is none.
+        """
+        number = "-"
+        with suppress(OSError):
+            disk, directory = os.statvfs(self._place.folder).f_fsid, os.stat(self._place.folder).st_ino
+            number = f"{disk:x}:{directory:x}" if disk else "-"
+        return f"file:{self._place.path} {number}"
+
+    def compressed(self) -> list[str]:
+        """Return the names of files beside the log that could be compressed segments, which are not read."""
+        return segments.compressed(self._place.path)
+
     def lines(self) -> Iterator[LogLine]:
         """See `AuditSink`; the first line of each segment is its header."""
         with self._errors("read"):
-            for segment in reading.oldest_first(self._place.path):
+            for segment in reading.oldest_first(self._place):
                 yield from reading.forwards(segment)
 
     def lines_backwards(self) -> Iterator[LogLine]:
         """See `AuditSink`; the last line of each segment is its header."""
         with self._errors("read"):
-            for segment in reading.newest_first(self._place.path):
+            for segment in reading.newest_first(self._place):
                 yield from reading.backwards(segment)
 
     def close(self) -> None:
@@ -118,6 +153,10 @@ class FileSink:
         if self._open is not None:
             os.close(self._open.fd)
         self._forget()
+
+    def reopen(self) -> None:
+        """Be the sink of a process that was forked: the offset of a descriptor is shared with the parent."""
+        self.close()
 
     def _forget(self) -> None:
         self._open: Open | None = None
@@ -127,13 +166,17 @@ class FileSink:
 
     def _look(self) -> None:
         """Follow the path to where the log goes on now."""
-        self._open = self._place.follow(self._open)
-        fd = self._open.fd
+        now = self._open
+        following = self._place.follow(now)
+        fd = following.fd
+        if following is not now:
+            # First of all, since the old descriptor is closed and its number may soon be another file's.
+            self._open, self._fd, self._segment = following, fd, following.header.segment
+            self._last, self._torn, self.harm = 0, True, following.harm
         size = os.fstat(fd).st_size
-        if fd != self._fd:
+        if following is not now:
             # Another process may have died amid a line; then the next line begins with a line feed.
             self._torn = os.pread(fd, 1, size - 1) != b"\n"
-            self._fd, self._segment, self._last = fd, self._open.header.segment, 0
         self._room = size + 1 if self._place.max_bytes is None else max(self._place.max_bytes - size, 1)
         self._look_at = time.monotonic() + LOOK_EVERY
 
@@ -145,6 +188,8 @@ class FileSink:
             raise self._failure(done, error) from None
 
     def _failure(self, done: str, error: OSError) -> AuditError:
+        if isinstance(error, UnsafeFileError):
+            return AuditError(f"the audit log {self._place.path} is not used: {error.filename}: {error.strerror}")
         number = error.errno or 0
         reason = f"{errno.errorcode.get(number, '?')}: {os.strerror(number)}"
         hint = _hints.get(number, "look at the file and its directory")
@@ -157,9 +202,8 @@ _sinks: WeakSet[FileSink] = WeakSet()
 
 
 def _in_child() -> None:
-    # The offset of a descriptor is shared with the parent, so `position` needs one of our own.
     for sink in _sinks:
-        sink.close()
+        sink.reopen()
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -1,4 +1,4 @@
-"""Reads a log of many segments line by line, from either end, in little memory, while others write and rotate it."""
+"""Reads a log of many segments line by line, from either end, in little memory, while others write and roll it over."""
 
 from __future__ import annotations
 
@@ -6,112 +6,168 @@ import errno
 import os
 from collections.abc import Iterator
 
-from strongroom.audit_sinks.segments import Header, read_header, rotated
+from strongroom.audit_sinks.rotation import Place
+from strongroom.audit_sinks.segments import Header, cut_parts, read_header, rotated
+from strongroom.audit_sinks.sharing import Directory
 from strongroom.errors import AuditError
-from strongroom.model import LogLine, Position
+from strongroom.model import MAX_LINE_BYTES, LogLine, Position
 
 CHUNK = 8 * 1024
+_BLOCK = 64 * 1024
 
 
 class Segment:
     """A segment as it was found; what is appended later is not read."""
 
-    __slots__ = ("header", "path", "size")
+    __slots__ = ("base", "header", "path", "place", "size")
 
-    def __init__(self, header: Header, path: str, size: int) -> None:
+    def __init__(self, place: Place, header: Header, path: str, size: int, base: int | None = None) -> None:
+        self.place = place
         self.header = header
         self.path = path
         self.size = size
+        self.base = base
+        """None for a whole segment; else where its first line counts as lying: it was written after a cut in place."""
+
+    def line(self, offset: int, text: bytes, skipped: int = 0) -> LogLine:
+        """Return the line that begins at `offset` of the file."""
+        position = Position(self.header.log, self.header.segment, (self.base or 0) + offset)
+        return LogLine(position, text, skipped)
 
 
-def oldest_first(path: str) -> list[Segment]:
-    """Return the segments of the log at `path`.
+def oldest_first(place: Place) -> list[Segment]:
+    """Return the segments of a log.
 
     Their sizes are taken from the newest to the oldest, so that whatever a line refers to is among what is read.
     """
-    return list(newest_first(path))[::-1]
+    return list(newest_first(place))[::-1]
 
 
-def newest_first(path: str) -> Iterator[Segment]:
-    """Return the segments of the log at `path`; the older ones are looked for only when asked for."""
-    current = _find(path)
-    if current:
-        yield current
+def newest_first(place: Place) -> Iterator[Segment]:
+    """Return the segments of a log; the older ones are looked for only when asked for."""
     try:
-        older = rotated(path, current.header.log if current else None)
+        directory = place.directory()
     except FileNotFoundError:
         return
+    current = _find(place, place.path, directory)
+    if current:
+        yield current
+    older = rotated(place.path, directory, current.header.log if current else None)
     for number in reversed(older):
-        segment = _find(older[number])
+        segment = _find(place, older[number], directory)
         if segment and (current is None or number < current.header.segment):
+            yield from _parts(segment, directory)
             yield segment
+
+
+def _parts(segment: Segment, directory: Directory) -> Iterator[Segment]:
+    """Return what was written to a segment after it had been cut in place, newest first."""
+    parts: list[Segment] = []
+    base = segment.size
+    for path in cut_parts(segment.place.path, segment.header.segment):
+        size = os.stat(path).st_size
+        if directory.trusts(path):
+            parts.append(Segment(segment.place, segment.header, path, size, base))
+            base += size
+    return reversed(parts)
 
 
 def forwards(segment: Segment) -> Iterator[LogLine]:
     """Read one segment from its start."""
-    log, number, size = segment.header.log, segment.header.segment, segment.size
-    offset = 0
+    size, offset = segment.size, 0
     with open(_open(segment), "rb") as file:
-        while offset < size and (line := file.readline(size - offset)):
-            yield LogLine(Position(log, number, offset), line.removesuffix(b"\n"))
-            offset += len(line)
+        while offset < size and (text := file.readline(min(size - offset, MAX_LINE_BYTES + 1))):
+            start, skipped = offset, 0
+            offset += len(text)
+            is_long = len(text) > MAX_LINE_BYTES
+            while is_long and text[-1] != 10:
+                more = file.readline(min(size - offset, _BLOCK))
+                offset += len(more)
+                text += more
+                excess = max(len(text) - text.endswith(b"\n") - MAX_LINE_BYTES, 0)
+                skipped += excess - text.count(b"\0", 0, excess)
+                start += excess
+                text = text[excess:]
+                if not more:
+                    break
+            yield segment.line(start, text.removesuffix(b"\n"), skipped)
 
 
 def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
     """Read one segment from its end."""
-    log, number, start = segment.header.log, segment.header.segment, segment.size
+    at = segment.size
     fd = _open(segment)
     try:
-        rest = b""
-        if start and os.pread(fd, 1, start - 1) == b"\n":
-            start -= 1
-        while start > 0:
-            size = min(chunk, start)
-            start -= size
-            block = os.pread(fd, size, start) + rest
-            lines = block.split(b"\n")
-            end = start + len(block)
-            for line in reversed(lines[1:]):
-                yield LogLine(Position(log, number, end - len(line)), line)
-                end -= len(line) + 1
-            rest = lines[0]
-        if rest:
-            yield LogLine(Position(log, number, 0), rest)
+        if at and os.pread(fd, 1, at - 1) == b"\n":
+            at -= 1
+        # Of a line that goes on in the block before: its pieces, last first, and where it ends.
+        pieces: list[bytes] = []
+        end = kept = skipped = 0
+        while at > 0:
+            size = min(chunk, at)
+            block = os.pread(fd, size, at - size)
+            if len(block) < size:
+                return  # cut in place meanwhile
+            texts = block.split(b"\n")
+            for number in range(len(texts) - 1, -1, -1):
+                text = texts[number]
+                at -= len(text)
+                if number and not pieces:
+                    yield segment.line(at, text)
+                    at -= 1
+                    continue
+                if not pieces:
+                    end, kept, skipped = at + len(text), 0, 0
+                excess = max(kept + len(text) - MAX_LINE_BYTES, 0)
+                skipped += excess - text.count(b"\0", 0, excess)
+                pieces.append(text[excess:])
+                kept += len(text) - excess
+                if number or at == 0:
+                    yield segment.line(end - kept, b"".join(reversed(pieces)), skipped)
+                    pieces = []
+                    at -= 1
     finally:
         os.close(fd)
 
 
-def _find(path: str) -> Segment | None:
+def _find(place: Place, path: str, directory: Directory) -> Segment | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = directory.open(path)
     except FileNotFoundError:
         return None
     try:
         header, size = read_header(fd), os.fstat(fd).st_size
-        if header is None and size:
+        if header is None and size and not os.pread(fd, 8, 0).startswith((b'{"id":"', b"\0")):
             raise AuditError(f"{path} does not start like an audit log of strongroom: damaged, or another file")
-        return Segment(header, path, size) if header else None
+        return Segment(place, header, path, size) if header else None
     finally:
         os.close(fd)
 
 
 def _open(segment: Segment) -> int:
-    """Return a descriptor of the segment, which may have been rotated since it was found."""
-    fd = _open_if(segment.path, segment.header)
+    """Return a descriptor of the segment, which may have been rolled out since it was found."""
+    directory = segment.place.directory()
+    if segment.base is not None:
+        return directory.open(segment.path)
+    fd = _open_if(segment.path, segment.header, directory)
     if fd is None:
-        moved = rotated(segment.path, segment.header.log).get(segment.header.segment, segment.path)
-        fd = _open_if(moved, segment.header)
+        moved = rotated(segment.place.path, directory, segment.header.log).get(segment.header.segment, segment.path)
+        fd = _open_if(moved, segment.header, directory)
     if fd is None:
-        raise FileNotFoundError(errno.ENOENT, "rotated and deleted")
+        raise FileNotFoundError(errno.ENOENT, "rolled out and deleted")
     return fd
 
 
-def _open_if(path: str, header: Header) -> int | None:
+def _open_if(path: str, header: Header, directory: Directory) -> int | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = directory.open(path)
     except FileNotFoundError:
         return None
-    if read_header(fd) == header:
-        return fd
-    os.close(fd)
-    return None
+    try:
+        if read_header(fd) == header:
+            fd, opened = -1, fd
+            return opened
+        return None
+    finally:
+        if fd >= 0:
+            os.close(fd)

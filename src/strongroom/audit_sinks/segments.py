@@ -1,6 +1,6 @@
-"""The files of a log: `<path>` is the newest segment, `<path>.000001` … are those that were rotated out.
+"""The files of a log: `<path>` is the newest segment, `<path>.000001` … are those that were rolled out.
 
-The first line of a segment says which one it is; names are only a habit, so that a log rotated by another program
+The first line of a segment says which one it is; names are only a habit, so that a log that another program renamed
 (`<path>.1`, `<path>-20260131`) is still read whole and in order.
 """
 
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 
+from strongroom.audit_sinks.sharing import Directory
+from strongroom.files import UnsafeFileError
 from strongroom.frozen import Frozen
 
 _START = b'{"strongroom_audit":1,"log":"'
 _HEX = frozenset(b"0123456789abcdef")
 HEADER_LIMIT = 96
-LOCK = ".lock"
-"""How the name of the file ends that is locked while a segment is made."""
+_LOCK = ".lock"
+"""How a file ends that older versions left here, which may be private to another user."""
+COMPRESSED = (".gz", ".zst", ".xz", ".bz2", ".lz4", ".Z")
 
 
 class Header(Frozen):
@@ -36,9 +39,9 @@ class Header(Frozen):
         return Header(self.log, self.segment + 1)
 
 
-def read_header(fd: int) -> Header | None:
-    """Return the header of an open segment, or None when the file does not start with one."""
-    line, end, _ = os.pread(fd, HEADER_LIMIT, 0).partition(b"\n")
+def parse_header(start: bytes) -> Header | None:
+    """Return the header that a segment's first bytes are, or None when they are none."""
+    line, end, _ = start[:HEADER_LIMIT].partition(b"\n")
     log, _, number = line.removeprefix(_START).removesuffix(b"}").partition(b'","segment":')
     if len(log) != 16 or not _HEX.issuperset(log) or not number.isdigit():
         return None
@@ -47,40 +50,93 @@ def read_header(fd: int) -> Header | None:
     return header if header.segment > 0 and header.encode() == line + end else None
 
 
-def header_of(path: str) -> Header | None:
-    """Return the header of the segment at `path`, or None when there is none."""
+def is_torn_header(start: bytes) -> bool:
+    """Return whether a file that begins, and ends, like this was to become a segment when the power went."""
+    text = start.rstrip(b"\0")
+    return len(start) < HEADER_LIMIT and b"\n" not in text and (_START.startswith(text) or text.startswith(_START))
+
+
+def read_header(fd: int) -> Header | None:
+    """Return the header of an open segment, or None when the file does not start with one."""
+    return parse_header(os.pread(fd, HEADER_LIMIT, 0))
+
+
+def header_of(path: str, directory: Directory, *, strict: bool = False) -> Header | None:
+    """Return the header of the segment at `path`, or None when there is none that may be used."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+        fd = directory.open(path, strict=strict)
+    except (FileNotFoundError, UnsafeFileError):
+        return None
+    except PermissionError:
+        if directory.trusts(path) and not path.endswith(_LOCK):
+            raise
         return None
     try:
+        if path.endswith(".gz"):
+            return parse_header(_unpacked(os.pread(fd, 4096, 0)))
         return read_header(fd)
     finally:
         os.close(fd)
 
 
+def _unpacked(start: bytes) -> bytes:
+    """Return the first bytes of what the first bytes of a gzip file hold."""
+    import zlib
+
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, HEADER_LIMIT)
+    except zlib.error:
+        return b""
+
+
 def rotated_name(path: str, segment: int) -> str:
-    """Return where a segment lies after it was rotated out."""
+    """Return where a segment lies after it was rolled out."""
     return f"{path}.{segment:06d}"
 
 
-def rotated(path: str, log: str | None = None) -> dict[int, str]:
-    """Return the paths of the rotated segments beside `path`, by number in rising order.
+def beside(path: str) -> list[str]:
+    """Return the sorted paths of the files that could be older segments of the log at `path`."""
+    folder, base = os.path.split(path)
+    names = sorted(name for name in os.listdir(folder) if name.startswith(base) and name[len(base) :][:1] in (".", "-"))
+    return [os.path.join(folder, name) for name in names]
+
+
+def compressed(path: str) -> list[str]:
+    """Return the names of the files beside the log that could be compressed segments."""
+    try:
+        return [os.path.basename(found) for found in beside(path) if found.endswith(COMPRESSED)]
+    except OSError:
+        return []
+
+
+def rotated(
+    path: str, directory: Directory, log: str | None = None, *, packed: bool = False, strict: bool = False
+) -> dict[int, str]:
+    """Return the paths of the rolled out segments beside `path`, by number in rising order; `packed`: .gz ones too.
 
     Without `log` they are those of the log that has the newest of them. Where two files hold the same segment (a
-    backup copy), the name that strongroom gives wins.
+    backup copy), the name that strongroom gives wins. Files of strangers are left out, as
+    `Directory.open` does.
     """
-    folder, base = os.path.split(path)
     found: dict[Header, str] = {}
-    for name in sorted(os.listdir(folder)):
-        candidate = os.path.join(folder, name)
-        ending = name[len(base) :]
-        # The lock is not looked into: it may be another user's, and private to that one.
-        if name.startswith(base) and ending[:1] in (".", "-") and ending != LOCK and os.path.isfile(candidate):
-            header = header_of(candidate)
-            if header and (header not in found or candidate == rotated_name(path, header.segment)):
-                found[header] = candidate
+    for candidate in beside(path):
+        if candidate.endswith(COMPRESSED) and not (packed and candidate.endswith(".gz")):
+            continue
+        header = header_of(candidate, directory, strict=strict)
+        if header and (header not in found or candidate == rotated_name(path, header.segment)):
+            found[header] = candidate
     if log is None and found:
         log = max(found, key=lambda header: header.segment).log
     mine = [header for header in found if header.log == log]
     return {header.segment: found[header] for header in sorted(mine, key=lambda header: header.segment)}
+
+
+def cut_name(path: str, segment: int) -> str:
+    """Return where lines lie that were written to a segment after it had been cut in place (`copytruncate`)."""
+    return f"{rotated_name(path, segment)}.cut"
+
+
+def cut_parts(path: str, segment: int) -> list[str]:
+    """Return the paths of what was written to a segment after it had been cut in place, oldest first."""
+    start = cut_name(path, segment)
+    return [found for found in beside(path) if found.startswith(start)]

@@ -85,6 +85,7 @@ GLOBAL = (
     Option("--key", "where the master key is: env:VARIABLE, file:PATH, passphrase:", "URL"),
     Option("--audit", "the audit log, such as file:logs/secrets_audit.log", "URL"),
     Option("--actor", "who acts, for the audit log and the policy (default: the system's user)", "NAME"),
+    Option("--config", "the file of settings, in place of the one that is found", "FILE"),
     Option("--json", "print data and errors as JSON"),
     Option("--quiet", "no remarks on standard error; warnings and errors are still shown", short="-q"),
     Option("--help", "show this page", short="-h"),

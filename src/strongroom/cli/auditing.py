@@ -21,7 +21,7 @@ FILTERS = (
 if TYPE_CHECKING:
     from strongroom.audit.report import AuditReport
 
-COLUMNS = ("ts", "action", "name", "version", "outcome", "reason", "actor", "service", "pid", "host")
+COLUMNS = ("ts", "action", "name", "version", "outcome", "reason", "actor", "service", "pid", "host", "authentic")
 EXITS = (0, 2, 3, 4, 5, 6, 8, 9, 10)
 
 
@@ -32,16 +32,30 @@ def log(args: Arguments, out: Output) -> None:
         for event in events:
             out.data(json.dumps(event))
     else:
-        heads = [column.upper() for column in COLUMNS[:-1]]
-        out.rows(heads, [[event.get(column) for column in COLUMNS[:-1]] for event in events])
+        columns = COLUMNS[:-2]
+        out.rows([c.upper() for c in columns], [[_shown(event, column) for column in columns] for event in events])
+    if strange := sum("authentic" in event for event in events):
+        # On a terminal their outcome is marked, elsewhere they have the field `authentic`.
+        out.say(
+            f"{counted(strange, 'event')} of these {'is' if strange == 1 else 'are'} not authentic (outcome with a ?): "
+            "anybody who can write to the log can have added that; see `strongroom audit verify`"
+        )
+
+
+def _shown(event: dict[str, Any], column: str) -> object:
+    """Return a cell of the table; what nothing authenticates is marked."""
+    value = event.get(column)
+    return f"{value}?" if column == "outcome" and "authentic" in event else value
 
 
 def export(args: Arguments, out: Output) -> None:
     """Write events, oldest first."""
     events = reversed(_events(args, None))
     if args.format == "csv":
-        for row in ([column.upper() for column in COLUMNS], *([e.get(column) for column in COLUMNS] for e in events)):
-            out.data(",".join(map(_cell, row)))
+        out.data(",".join(column.upper() for column in COLUMNS))
+        for event in events:
+            event["authentic"] = {False: "no", None: "unknown"}.get(event.get("authentic", True), "yes")
+            out.data(",".join(_cell(event.get(column)) for column in COLUMNS))
     else:
         for event in events:
             out.data(json.dumps(event))
@@ -73,14 +87,16 @@ def verify(args: Arguments, out: Output) -> None:
                       "notes": [n._asdict() for n in report.notes], "ok": not report.problems})  # fmt: skip
     else:
         for kind, findings in (("", report.problems), ("note: ", report.notes)):
-            for segment, line, message in findings:
+            for segment, line, message, consequences in findings:
                 out.data(f"{kind}{_place(segment, line)}{message}")
+                for consequence in consequences:
+                    out.data(f"    {consequence}")
         out.say(
             f"{counted(report.events, 'event')} in {counted(report.streams, 'stream')} "
             f"and {counted(report.segments, 'file')}: {'NOT ' if report.problems else 'all '}as strongroom wrote them"
         )
     if report.problems:
-        segment, line, message = report.problems[0]
+        segment, line, message, _ = report.problems[0]
         raise TamperedError(f"the audit log is not as it was written: {_place(segment, line)}{message}")
 
 
@@ -133,7 +149,11 @@ COMMANDS = {
         exits=EXITS,
         description="""\
 Shows the newest events first: as a table on a terminal, else as one JSON object on each line. An intent whose outcome
-is known is left out. Looking at the log is an event too.""",
+is known is left out. Looking at the log is an event too.
+
+Anybody who can write to the log can add lines. What is not authentic is marked: `?` after the outcome in the table, the
+field "authentic" (false) in JSON. The refusal of a wrong master key is such a line, since without a key nothing can
+authenticate it. --limit counts authentic events; as many others are shown with them.""",
         examples="""\
 strongroom audit log                                     the newest 100 events
 strongroom audit log --name POSTGRES_PASSWORD --since 24h   who used it today
@@ -145,8 +165,9 @@ strongroom audit log --outcome denied --limit 10 --json     refusals, for a prog
         exits=EXITS,
         description="""\
 Verifies the chain of the audit log against the keys and the checkpoints in the store: finds lines that were changed,
-removed, moved, repeated, added or cut off. Each problem is a line on standard output, the first bad line is named, and
-the exit code is 5. Notes are worth knowing but no sign of tampering.
+removed, moved, repeated, added or cut off, and a log that was removed or replaced. Each problem is a line on standard
+output, with what follows from it indented below; the first bad line is named, and the exit code is 5. Notes are worth
+knowing but no sign of tampering.
 
 With --keys an auditor needs neither the master key nor a way to read secrets. Without the store, what was cut off at
 the log's end is not seen.""",

@@ -42,6 +42,7 @@ COMMANDS = {
     "verify": Entry("verifying", "verify every record of the store"),
     "doctor": Entry("doctor", "look for problems, and say what to do"),
     "selftest": Entry("selftest", "prove on this installation that strongroom does what it says"),
+    "allow": Entry("allowing", "believe the settings or the key that were found here"),
     "keygen": Entry("setup", "make a master key"),
     "completion": Entry("completion", "print the completion script for your shell"),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 
 from strongroom.cli import environment, session
 from strongroom.cli.arguments import Arguments, Command
+from strongroom.cli.editors import OTHERS, Editor, editor_of
 from strongroom.cli.memory_file import STOPPING, private_file
 from strongroom.cli.output import Output
 from strongroom.data import encode
@@ -19,9 +19,6 @@ from strongroom.errors import ConflictError, InvalidInputError, InvalidValueErro
 from strongroom.manager import SecretsManager
 from strongroom.model import check_name
 
-_VIM = ("-n", "-i", "NONE", "--cmd", "set noundofile nobackup nowritebackup")
-QUIET_EDITORS = {"vim": _VIM, "nvim": _VIM, "gvim": (*_VIM, "--nofork")}
-"""Options that keep editors from writing what they edit elsewhere: swap, undo and history files."""
 WAITED = (signal.SIGCHLD, *STOPPING)
 TICK = 0.1
 """Seconds to the next look at the editor, should another thread have taken the signal that tells of its end."""
@@ -30,7 +27,12 @@ TICK = 0.1
 def edit(args: Arguments, out: Output) -> None:
     """Read, let the human edit, write if it changed."""
     name = check_name(args.name)
-    editor = _editor()
+    editor = editor_of(os.environ)
+    if editor.kind is None:
+        out.warn(
+            f"{editor.name} is not known to keep no copies: if it writes backups, undo files or a history, the value "
+            f"is in them; {OTHERS} to be sure"
+        )
     config = session.settings(args)
     # The editor does not get the master key.
     variables = environment.base(os.environ, environment.key_variables(config.key), pristine=False)
@@ -50,13 +52,6 @@ def edit(args: Arguments, out: Output) -> None:
                 cas = _again(error, cas, out)
                 continue
             return
-
-
-def _editor() -> list[str]:
-    command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "")
-    if not command:
-        raise InvalidInputError("no editor: set VISUAL or EDITOR, such as EDITOR=vim")
-    return [*command, *QUIET_EDITORS.get(os.path.basename(command[0]), ())]
 
 
 def _structured(data: dict[str, Any] | None) -> bool:
@@ -79,18 +74,21 @@ def _write(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def _run_editor(editor: list[str], path: str, variables: dict[str, str]) -> None:
+def _run_editor(editor: Editor, path: str, variables: dict[str, str]) -> None:
     """Wait for the editor."""
+    directory = os.path.dirname(path)
+    command, variables = editor.command(directory, path), editor.variables(variables, directory)
+    start = directory if editor.kind and editor.kind.home else None
     # Ctrl-C is the editor's. A handler and not SIG_IGN, which the editor would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     # Not left to the handlers: a signal just before this program knows of the editor, or waits for it, would be lost.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
     unblock = partial(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
     try:
-        code = _wait(subprocess.Popen([*editor, path], env=variables, preexec_fn=unblock))  # noqa: S603
+        code = _wait(subprocess.Popen(command, env=variables, cwd=start, preexec_fn=unblock))  # noqa: S603
     except OSError as error:
         raise InvalidInputError(
-            f"the editor {editor[0]} cannot be run: {error.strerror}; set VISUAL or EDITOR"
+            f"the editor {editor.name} cannot be run: {error.strerror}; set VISUAL or EDITOR"
         ) from None
     finally:
         signal.signal(signal.SIGINT, before)
@@ -163,8 +161,11 @@ Opens a secret in $VISUAL or $EDITOR and stores a new version if it was changed.
 one with several fields as a JSON object. A name that does not exist is made.
 
 The plaintext is in a file that only you can read, in memory (a tmpfs: $XDG_RUNTIME_DIR or /dev/shm), and is
-overwritten and removed whatever happens, short of SIGKILL; without a tmpfs the command refuses. vim and nvim are told
-to write no swap, undo and history files; see to it that another editor does not either.
+overwritten and removed whatever happens, short of SIGKILL; without a tmpfs the command refuses.
+
+vim, nvim, nano, emacs, hx, micro, kak and joe start without your configuration, so that no setting or plug-in makes
+them write backups, swap, undo or history files. Editors that keep copies whatever they are told (VS Code, JetBrains,
+Sublime Text, Zed) or edit in another process (emacsclient) are refused. Before any other editor there is a warning.
 
 When somebody else stored a version meanwhile, that is a conflict: you are asked whether your text shall replace it.""",
         examples="""\

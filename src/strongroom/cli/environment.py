@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from strongroom.cli.variables import check_variable, good
 from strongroom.config import VARIABLE
 from strongroom.errors import InvalidInputError, InvalidNameError, InvalidValueError
 
@@ -14,14 +15,6 @@ KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "PWD", "XDG_RUNTIME_DIR",
 )  # fmt: skip
 """What `--pristine` keeps, and every `LC_*`."""
-REFUSED = frozenset((
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "IFS", "ENV", "CDPATH", "PS4", "GLOBIGNORE", "SHELLOPTS", "BASHOPTS",
-    "BASH_ENV", "PROMPT_COMMAND", "ZDOTDIR", "TMPDIR", "TERMINFO", "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES",
-    "RES_OPTIONS", "LOCALDOMAIN", "GETCONF_DIR", "EDITOR", "VISUAL", "PAGER", "NODE_OPTIONS", "NODE_PATH",
-    "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "PHPRC", "SSLKEYLOGFILE",
-))  # fmt: skip
-"""A secret called so could make a program run other code, or look for it elsewhere."""
-REFUSED_STARTS = ("LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "GIT_", "BASH_FUNC_", "STRONGROOM_", "MALLOC_", VARIABLE)
 _UNDERSCORES = str.maketrans("-/. ", "____")
 
 
@@ -32,39 +25,25 @@ def variable_of(name: str, prefix: str = "") -> str:
     Raises `InvalidNameError` when that is no variable's name either.
     """
     short = name.removeprefix(prefix)
-    if _good(short):
+    if good(short):
         return short
     shaped = short.upper().translate(_UNDERSCORES)
-    if short.isascii() and " " not in short and _good(shaped):
+    if short.isascii() and " " not in short and good(shaped):
         return shaped
     raise InvalidNameError(f"{name!r} makes no variable's name; choose one: --env VARIABLE={name}", name=name)
 
 
-def _good(variable: str) -> bool:
-    # A regular expression would say the same, and take a hundredth of `strongroom run` to be compiled.
-    return variable.isascii() and variable.isidentifier()
+def variables_of(name: str, variable: str, data: Mapping[str, Any], *, asked: bool = False) -> dict[str, str]:
+    """Return the variables of one secret: `variable`, or `variable_FIELD` for each of several fields.
 
-
-def check_variable(variable: str, name: str) -> str:
-    """Return the variable if a secret may fill it; raises `InvalidInputError`."""
-    if not _good(variable):
-        raise InvalidInputError(f"{variable!a} is no variable's name; use letters, digits and _", name=name)
-    if variable in REFUSED or variable.startswith(REFUSED_STARTS):
-        raise InvalidInputError(
-            f"{name!r} would set {variable}, which steers how programs run; choose another variable: "
-            f"--env VARIABLE={name}",
-            name=name,
-        )
-    return variable
-
-
-def variables_of(name: str, variable: str, data: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables of one secret: `variable`, or `variable_FIELD` for each of several fields."""
+    `asked` when a human typed the name, and not the store told it. Raises `InvalidInputError`, `InvalidValueError`.
+    """
     if list(data) == ["value"]:
-        return {check_variable(variable, name): text_of(name, data["value"])}
+        return {check_variable(variable, name, asked=asked): text_of(name, data["value"])}
     filled: dict[str, str] = {}
     for field, value in data.items():
-        target = check_variable(f"{variable}_{field.upper().translate(_UNDERSCORES)}", name)
+        # The names of the fields always come from the store.
+        target = check_variable(f"{variable}_{field.upper().translate(_UNDERSCORES)}", f"{name}:{field}")
         if target in filled:
             raise InvalidInputError(f"two fields of {name!r} would both set {target}; use --env {target}={name}:FIELD")
         filled[target] = text_of(name, value)

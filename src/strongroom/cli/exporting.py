@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
+from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
+from strongroom.files import write_all
 from strongroom.manager import SecretsManager
+from strongroom.ways import open_directory
 
 FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
 
@@ -26,6 +31,8 @@ def export(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         names = [prefix + name for name in args.name] or secrets.list_secrets(prefix)
         found = {name.removeprefix(prefix): _value(secrets, name) for name in names}
+    if args.format == "shell" and not out.json:
+        _check_shell(found, typed=bool(args.name))
     text = formats.render(found, "json" if out.json else FORMATS[args.format or "dotenv"])
     if args.output is None:
         out.data(text, end="")
@@ -44,25 +51,48 @@ def _value(secrets: SecretsManager, name: str) -> Any:
     return data["value"] if list(data) == ["value"] else data
 
 
+def _check_shell(names: Iterable[str], *, typed: bool) -> None:
+    """Refuse names that would change what the user's shell runs, as `strongroom run` does."""
+    for name in names:
+        if decides_on_code(name) or (not typed and may_lead_to_code(name)):
+            raise InvalidInputError(
+                f"{name!r} would set a variable from which shells and other programs take settings or code; name the "
+                "secrets to export, without it, or take another format"
+            )
+
+
 def _write(path: str, content: bytes, *, force: bool) -> None:
-    """Write a file that only its owner can read; it appears whole or not at all."""
-    draft = f"{path}.{os.urandom(6).hex()}.tmp"
+    """Write a file that only its owner can read; it appears whole or not at all, and survives a power loss."""
+    directory, name = os.path.split(path)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        at = open_directory(directory or ".", own_links=True)
         try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            if force:
-                os.replace(draft, path)
-            else:
-                os.link(draft, path)
+            _write_at(at, name, content, force=force)
         finally:
-            if os.path.lexists(draft):
-                os.unlink(draft)
+            os.close(at)
     except FileExistsError:
         raise InvalidInputError(f"{path} exists already and was left as it is; --force replaces it") from None
     except OSError as error:
         raise StrongroomError(f"{path} cannot be written: {error.strerror}; nothing was left there") from None
+
+
+def _write_at(at: int, name: str, content: bytes, *, force: bool) -> None:
+    """Write the file below the descriptor of its directory, whatever is at the directory's path by now."""
+    draft = f"{name}.{os.urandom(6).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600, dir_fd=at)
+    try:
+        with open(descriptor, "wb", buffering=0):
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        if force:
+            os.replace(draft, name, src_dir_fd=at, dst_dir_fd=at)
+        else:
+            os.link(draft, name, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=at)
+    os.fsync(at)
 
 
 COMMANDS = {

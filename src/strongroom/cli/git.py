@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from strongroom import files
 from strongroom.cli.output import Output
 from strongroom.config import Config, path_of
+
+_LARGEST = 4 * 2**20
 
 
 def ignore(config: Config, out: Output) -> list[str]:
@@ -81,20 +84,32 @@ def work_tree(directory: str) -> str | None:
 
 
 def _add(path: str, names: Sequence[str]) -> None:
-    present = _lines(path)
-    missing = [name for name in names if name not in present and f"/{name}" not in present]
-    if not missing:
-        return
-    with open(path, "a+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        gap = b"\n" if file.read(1) not in (b"", b"\n") else b""
-        file.write(gap + b"".join(os.fsencode(name) + b"\n" for name in missing))
+    """Append what is missing to the file `path` itself; raises `OSError` for a link or a second name."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    except FileExistsError:
+        descriptor = _open(path, os.O_RDWR | os.O_APPEND)
+    with open(descriptor, "r+b") as file:
+        content = file.read()
+        present = [os.fsdecode(line.strip()) for line in content.splitlines()]
+        missing = [name for name in names if name not in present and f"/{name}" not in present]
+        if missing:
+            gap = b"\n" if content[-1:] not in (b"", b"\n") else b""
+            file.seek(0, os.SEEK_END)
+            file.write(gap + b"".join(os.fsencode(name) + b"\n" for name in missing))
 
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:
+        with open(_open(path, os.O_RDONLY), "rb") as file:
             return [os.fsdecode(line.strip()) for line in file]
     except OSError:
         return []
+
+
+def _open(path: str, flags: int) -> int:
+    descriptor = files.open_file(path, flags, largest=_LARGEST)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise files.UnsafeFileError(path, "it is a file with several names (hard links)")
+    return descriptor

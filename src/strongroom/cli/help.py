@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "SECRETS_MASTER_KEY": "the master key, unless --key or a setting names another place",
     "STRONGROOM_PASSPHRASE": "the passphrase for the key provider passphrase:",
     "STRONGROOM_STORE, STRONGROOM_KEY, STRONGROOM_AUDIT, STRONGROOM_ACTOR": "like --store, --key, --audit, --actor",
+    "STRONGROOM_CONFIG": "like --config",
     "NO_COLOR": "no colours, even on a terminal",
 }
 

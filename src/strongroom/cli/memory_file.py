@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from strongroom.errors import StrongroomError
+from strongroom.files import write_all
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 IN_MEMORY = ("tmpfs", "ramfs")
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -65,19 +68,43 @@ def file_system_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:
 
 
 def wipe(directory: str) -> None:
-    """Overwrite and remove every file below the directory, and the directory."""
-    for place, directories, files in os.walk(directory, topdown=False):
-        for name in files:
-            path = os.path.join(place, name)
-            with suppress(OSError):
-                descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                os.write(descriptor, bytes(os.fstat(descriptor).st_size))
-                os.close(descriptor)
-            os.unlink(path)
-        for name in directories:
-            os.rmdir(os.path.join(place, name))
+    """Overwrite and remove every file below the directory, and the directory; links are not followed."""
     with suppress(FileNotFoundError):
+        at = os.open(directory, _DIRECTORY)
+        try:
+            _wipe_below(at)
+        finally:
+            os.close(at)
         os.rmdir(directory)
+
+
+def _wipe_below(at: int) -> None:
+    # An editor may have taken rights away.
+    os.fchmod(at, 0o700)
+    for name in os.listdir(at):
+        mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            os.chmod(name, 0o700, dir_fd=at)
+            inner = os.open(name, _DIRECTORY, dir_fd=at)
+            try:
+                _wipe_below(inner)
+            finally:
+                os.close(inner)
+            os.rmdir(name, dir_fd=at)
+            continue
+        if stat.S_ISREG(mode):
+            with suppress(OSError):
+                _overwrite(at, name)
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=at)
+
+
+def _overwrite(at: int, name: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    try:
+        write_all(descriptor, bytes(os.fstat(descriptor).st_size))
+    finally:
+        os.close(descriptor)
 
 
 def _stop(number: int, _: FrameType | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from strongroom import drivers
+from contextlib import suppress
+
+from strongroom import bounds, drivers
 from strongroom.cli import session, times
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
-from strongroom.errors import InvalidInputError
+from strongroom.errors import InvalidInputError, StrongroomError
 
 EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 
@@ -19,6 +21,7 @@ def master(args: Arguments, out: Output) -> None:
     new = session.new_key(args.to, out)
     with session.open_with(config) as secrets:
         recipient = secrets.custody.rekey_master(new)
+    _accept(args.to)
     if out.json:
         out.document({"id": recipient.id, "label": recipient.label, "added": times.iso(recipient.added)})
         return
@@ -28,6 +31,14 @@ def master(args: Arguments, out: Output) -> None:
         if "key" not in config.chosen and recipient.label.startswith("file:") and config.key.startswith("file:"):
             out.say(f"or put it where strongroom looks by itself: mv {recipient.label[5:]} {config.key[5:]}")
     out.say("backups made before still open with the old key: keep it as long as you keep them")
+
+
+def _accept(url: str) -> None:
+    """Let the new key file be believed where it will be found; it was named, so it may have been made elsewhere."""
+    path = bounds.path_in("key", url)
+    if path is not None:
+        with suppress(StrongroomError, OSError):
+            bounds.accept_key(path)
 
 
 def data(args: Arguments, out: Output) -> None:

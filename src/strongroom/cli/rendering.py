@@ -21,17 +21,21 @@ TRIES = 5
 def render(args: Arguments, out: Output) -> None:
     """Write the files, and with `--watch` keep them as the store is."""
     mode = _mode(args.mode)
-    if not args.allow_disk and file_system_of(args.dir) not in IN_MEMORY:
-        raise InvalidInputError(
-            f"{args.dir} does not lie in memory (tmpfs), and a disk would keep the values; choose a directory below "
-            "/run or /dev/shm, or say --allow-disk"
-        )
+    _check_in_memory(args, args.dir)
     with session.manager(args) as secrets:
         watch = Watch(secrets)
         files = _rendered(args, watch, mode, None)
         out.say(f"{args.dir}: {counted(len(files), 'file')}")
         if args.watch:
             _follow(args, watch, mode, files, out)
+
+
+def _check_in_memory(args: Arguments, path: str) -> None:
+    if not args.allow_disk and file_system_of(path) not in IN_MEMORY:
+        raise InvalidInputError(
+            f"{args.dir} does not lie in memory (tmpfs), and a disk would keep the values; choose a directory below "
+            "/run or /dev/shm, or say --allow-disk"
+        )
 
 
 def _follow(args: Arguments, watch: Watch, mode: int, files: dict[str, bytes], out: Output) -> None:
@@ -76,7 +80,8 @@ def _rendered(args: Arguments, watch: Watch, mode: int, before: dict[str, bytes]
         if not watch.due():
             break
     if files != before:
-        rendering.render(args.dir, files, mode)
+        # Judged once more by its descriptor: what is at the path may be another directory by now.
+        rendering.render(args.dir, files, mode, lambda at: _check_in_memory(args, f"/proc/self/fd/{at}"))
     return files
 
 

@@ -84,7 +84,9 @@ def _sources(args: Arguments, secrets: SecretsManager | Watch) -> list[tuple[str
     sources = []
     for name in names or ():
         variable = environment.variable_of(name, prefix)
-        sources.append((name, environment.variables_of(name, variable, _data(secrets, name))))
+        if f"{variable}={name}" not in args.env:
+            asked = args.only is not None
+            sources.append((name, environment.variables_of(name, variable, _data(secrets, name), asked=asked)))
     return sources + [_named(secrets, text) for text in args.env]
 
 
@@ -95,10 +97,10 @@ def _named(secrets: SecretsManager | Watch, text: str) -> tuple[str, dict[str, s
         raise InvalidInputError("--env takes VARIABLE=SECRET or VARIABLE=SECRET:FIELD")
     data = _data(secrets, name)
     if not field:
-        return name, environment.variables_of(name, variable, data)
+        return name, environment.variables_of(name, variable, data, asked=True)
     if field not in data:
         raise SecretNotFoundError(f"the secret {name!r} has no field {field!r}; nothing was started", name=name)
-    return name, environment.variables_of(name, variable, {"value": data[field]})
+    return name, environment.variables_of(name, variable, {"value": data[field]}, asked=True)
 
 
 def _data(secrets: SecretsManager | Watch, name: str) -> dict[str, Any]:
@@ -168,9 +170,13 @@ where that is one (POSTGRES_PASSWORD); another name is put in capitals, with _ f
 fills AUTH_SERVICE_DB_PASSWORD, or with --prefix auth-service/ DB_PASSWORD). A secret with several fields fills one
 variable for each, NAME_FIELD. With --prefix, the names of --only are those below it.
 
-The store's value wins over one in the environment, with a warning. Two secrets for the same variable are an error, as
-is a variable that steers how programs run: PATH, HOME, LD_*, PYTHON*, GIT_* and others. The master key
-(SECRETS_MASTER_KEY or the variable of --key, STRONGROOM_PASSPHRASE) is not passed on.""",
+The store's value wins over one in the environment, with a warning. Two secrets for the same variable are an error. The
+master key (SECRETS_MASTER_KEY or the variable of --key, STRONGROOM_PASSPHRASE) is not passed on.
+
+Whoever writes a secret must not run code here. So a secret never fills a variable of program loaders, shells,
+interpreters or git (PATH, LD_*, BASH_ENV, PYTHON*, NODE_*, GIT_*, MAKEFLAGS). One whose name says that its value is a
+path, options, a program or settings (KUBECONFIG, HTTPS_PROXY, PIP_*) it fills only if you type the name, in --env or
+--only. Names that end in a credential (GIT_TOKEN, NPM_TOKEN, PGPASSWORD) are always right.""",
         about="""\
 With --watch:
   The exit code is COMMAND's own, or 128 + n when signal n ended it. Every signal but those of job control is passed

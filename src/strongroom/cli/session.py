@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from strongroom import config as configuration
 from strongroom import drivers, opening
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
-from strongroom.config import Config
+from strongroom.config import Config, Review
 from strongroom.errors import InvalidInputError
 from strongroom.manager import SecretsManager
 
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
 
 def settings(args: Arguments, **more: Any) -> Config:
     """Return the settings with the global options on top; raises `ConfigError`."""
-    config = opening.load(args.store, args.key, args.audit, actor=args.actor, **more)
+    config = opening.load(args.store, args.key, args.audit, config=args.config, actor=args.actor, **more)
+    return _completed(config)
+
+
+def review(args: Arguments, **more: Any) -> Review:
+    """Return the same settings, allowed or not, and what of them needs permission; raises `ConfigError`."""
+    given = {"store": args.store, "key": args.key, "audit": args.audit, "actor": args.actor}
+    reviewed = configuration.review(config=args.config, **given, **more)
+    return reviewed._replace(config=_completed(reviewed.config))
+
+
+def _completed(config: Config) -> Config:
     # Commands that look at a store's files ask for its scheme.
     return config._replace(store=drivers.store_url(config.store), service=config.service or "strongroom")
 

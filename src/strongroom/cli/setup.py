@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from strongroom import drivers, opening
+from strongroom import discovery, drivers, files, opening
 from strongroom.cli import git, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
@@ -16,14 +16,18 @@ from strongroom.model import HEADER
 def init(args: Arguments, out: Output) -> None:
     """Make a store, and a key file when there is no key."""
     config = session.settings(args)
+    if "store" not in config.chosen:
+        discovery.check_new(config.directory)
     _refuse_existing(config.store)
     key_file, ignored = _key_file_to_make(config), None
+    if key_file is not None and "key" not in config.chosen:
+        discovery.check_new(os.path.dirname(os.path.abspath(key_file)))
     if key_file is not None:
         _check_key_is_wanted(key_file, args, out)
         config = config._replace(key=f"file:{key_file}")
         # Before there is a key: it must not be there for a moment without that.
         ignored = git.ignore(config, out)
-        _make_key(key_file)
+        _make_key(key_file, out)
     provider = None if os.environ.get("STRONGROOM_PASSPHRASE") else session.new_key(config.key, out)
     try:
         opening.init(settings=config, key=provider, algorithm=args.algorithm, source="cli").close()
@@ -69,16 +73,26 @@ def _check_key_is_wanted(path: str, args: Arguments, out: Output) -> None:
             raise NoKeyError(f"no master key, so no store was made; export {VARIABLE}, or name a key with --key")
 
 
-def _make_key(path: str) -> None:
+def _make_key(path: str, out: Output) -> None:
     """Write a new key file, durable before there is a store that needs it."""
-    from strongroom import generate_master_key
-    from strongroom.key_providers.file import create
 
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        files.make_directories(os.path.dirname(path) or ".")
     except OSError as error:
         raise InvalidInputError(f"the directory of {path} cannot be made: {error.strerror}") from None
+    _create_key(path, out)
+
+
+def _create_key(path: str, out: Output) -> None:
+    """Write a new key file that is believed from now on where it is found."""
+    from strongroom import bounds, generate_master_key
+    from strongroom.key_providers.file import create
+
     create(path, generate_master_key())
+    try:
+        bounds.accept_key(path)
+    except (StrongroomError, OSError):
+        out.warn(f"nothing here can remember that {path} was made here, so name it each time: --key file:{path}")
 
 
 def _tell(config: Config, key_file: str | None, ignored: list[str], out: Output) -> None:
@@ -100,14 +114,12 @@ def _tell(config: Config, key_file: str | None, ignored: list[str], out: Output)
 
 def keygen(args: Arguments, out: Output) -> None:
     """Make a key."""
-    from strongroom import generate_master_key
-
     if args.output is None:
+        from strongroom import generate_master_key
+
         out.data(generate_master_key())
         return
-    from strongroom.key_providers.file import create
-
-    create(args.output, generate_master_key())
+    _create_key(args.output, out)
     out.say(f"a new master key is in {args.output}; only you can read it. Keep a copy somewhere safe")
 
 

@@ -5,24 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from strongroom.cli import git, process
+from strongroom.cli import git, process, ways
 from strongroom.cli.memory_file import file_system_of
+from strongroom.cli.ways import FAIL, OK, WARN, Finding
 from strongroom.config import Config, path_of
 from strongroom.key_providers import acl
 
-OK, WARN, FAIL = "ok", "warn", "FAIL"
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs")
 LOW, NEARLY_FULL = 100 * 2**20, 5 * 2**20
-
-
-class Finding(NamedTuple):
-    """One line of the report."""
-
-    state: str
-    what: str
-    advice: str = ""
 
 
 def check_files(config: Config) -> Iterator[Finding]:
@@ -32,7 +23,7 @@ def check_files(config: Config) -> Iterator[Finding]:
     for what, path, secret in (("store", store, False), ("audit log", log, False), ("master key", key, True)):
         if path is not None and os.path.exists(path):
             yield _check_file(what, path, secret=secret)
-            yield _check_directory(what, os.path.dirname(os.path.abspath(path)))
+            yield from ways.check_way(what, path)
     if store is not None and os.path.exists(store):
         yield _check_writable(store)
     if key is not None and os.path.exists(key):
@@ -59,21 +50,6 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
     if mode & 0o044:
         return Finding(WARN, f"{shown} can be read by others", f"chmod 600 {path}, unless that is meant")
     return Finding(OK, f"{shown} can be read by its owner only")
-
-
-def _check_directory(what: str, directory: str) -> Finding:
-    mode = stat.S_IMODE(os.stat(directory).st_mode)
-    if mode & 0o022 and mode & stat.S_ISVTX:
-        return Finding(OK, f"nobody but its owner can replace the {what}: {directory} is sticky (mode {mode:04o})")
-    if mode & 0o002:
-        return Finding(
-            FAIL, f"anybody can replace the {what}: {directory} has mode {mode:04o}", f"chmod o-w {directory}"
-        )
-    if mode & 0o020:
-        return Finding(
-            WARN, f"a group can replace the {what}: {directory} has mode {mode:04o}", f"chmod g-w {directory}"
-        )
-    return Finding(OK, f"the directory of the {what}, {directory}, can be written by its owner only")
 
 
 def _check_writable(store: str) -> Finding:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 from strongroom.errors import InvalidInputError
+from strongroom.moment import utc
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def iso(moment: float | None) -> str | None:
     """Return seconds since 1970 as UTC text."""
-    return None if moment is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    return None if moment is None else utc(moment, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def span(text: str, option: str) -> float:

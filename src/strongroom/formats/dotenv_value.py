@@ -15,6 +15,7 @@ _opening_quote = re.compile(r"[^\S\n]*['\"]")
 _end_of_line = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _inline_comment = re.compile(r"\s#.*")
 _reference = re.compile(r"\$\{([^}]*)\}")
+_escape = re.compile(r"\\([\\'\"abfnrtv$])()")
 _escape_or_reference = re.compile(rf"\\([\\'\"abfnrtv$])|{_reference.pattern}")
 _single_escape = re.compile(r"\\([\\'])")
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -47,7 +48,9 @@ def read_value(text: str, start: int, line: Line, earlier: Mapping[str, str]) ->
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
     unquoted = _inline_comment.sub("", text[start:end]).strip()
-    return _reference.sub(lambda found: _look_up(found[1], line, earlier), unquoted), end
+    end_of_last = unquoted.rfind("}") + 1
+    replaced = _reference.sub(lambda found: _look_up(found[1], line, earlier), unquoted[:end_of_last])
+    return replaced + unquoted[end_of_last:], end
 
 
 def _skip_comment(text: str, start: int, line: Line) -> int:
@@ -58,7 +61,7 @@ def _skip_comment(text: str, start: int, line: Line) -> int:
 
 
 def _unescape_single(quoted: str, line: Line) -> str:
-    if _reference.search(quoted):
+    if _reference.search(quoted, 0, quoted.rfind("}") + 1):
         raise line.error(
             "has ${...} in single quotes, which a shell keeps and python-dotenv replaces; use double quotes, and "
             "write \\${...} to keep it or ${...} to have it replaced"
@@ -72,7 +75,9 @@ def _unescape_double(quoted: str, line: Line, earlier: Mapping[str, str]) -> str
             return _look_up(found[2], line, earlier)
         return _ESCAPES.get(found[1], found[1])
 
-    return _escape_or_reference.sub(replace, quoted)
+    # Each "${" without an end would be looked through to the end of the text.
+    end_of_last = quoted.rfind("}") + 1
+    return _escape_or_reference.sub(replace, quoted[:end_of_last]) + _escape.sub(replace, quoted[end_of_last:])
 
 
 def _look_up(name: str, line: Line, earlier: Mapping[str, str]) -> str:

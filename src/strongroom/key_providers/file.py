@@ -48,30 +48,46 @@ class FileKeyProvider:
 def read_private(path: str) -> bytes:
     """Return the contents of a small file that nobody but its owner, root or the user of this process may read.
 
-    Raises `NoKeyError` when it is not there and `InvalidKeyError` when it is open to others or not a small file.
+    Raises `NoKeyError` when it is not there or cannot be read, `InvalidKeyError` when it is open to others or not a
+    small file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         raise NoKeyError(f"no master key: there is no file {path}") from None
-    except OSError as error:
-        raise NoKeyError(f"no master key: {path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidKeyError(f"{path} is not a regular file, so it is not taken as a master key")
-        if status.st_mode & 0o077 and not _is_private(descriptor, status.st_mode):
-            raise InvalidKeyError(
-                f"{path} can be read or written by others (mode {status.st_mode & 0o777:04o}); "
-                f"run `chmod 600 {path}`, and make a new key if others may have read it"
-            )
-        if status.st_uid not in (0, os.geteuid()):
-            raise InvalidKeyError(f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key")
-        if status.st_size > _TOO_LONG:
-            raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
+        _check(path, descriptor)
         return os.read(descriptor, _TOO_LONG)
+    except (OSError, ImportError) as error:
+        # Without a free descriptor, a module cannot be loaded either.
+        raise _unreadable(path, error) from None
     finally:
         os.close(descriptor)
+
+
+def _unreadable(path: str, error: Exception) -> NoKeyError:
+    return NoKeyError(f"no master key: {path} cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _check(path: str, descriptor: int) -> None:
+    """Raise `InvalidKeyError` for a file that cannot hold a secret."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidKeyError(f"{path} is not a regular file, so it is not taken as a master key")
+    if status.st_mode & 0o077 and not _is_private(descriptor, status.st_mode):
+        raise InvalidKeyError(
+            f"{path} can be read or written by others (mode {status.st_mode & 0o777:04o}); "
+            f"run `chmod 600 {path}`, and make a new key if others may have read it"
+        )
+    if status.st_uid not in (0, os.geteuid()):
+        raise InvalidKeyError(f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key")
+    if not status.st_size:
+        # Files of /proc say so too, whatever they hold, and everybody knows what that is.
+        raise InvalidKeyError(f"{path} has 0 bytes; that is not a key")
+    if status.st_size > _TOO_LONG:
+        raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
 
 
 def _is_private(descriptor: int, mode: int) -> bool:
@@ -98,6 +114,7 @@ def _write(draft: str, content: bytes) -> None:
     with open(draft, "wb") as file:
         file.write(content)
         file.flush()
+        files.mark(file.fileno())
         os.fsync(file.fileno())
 
 

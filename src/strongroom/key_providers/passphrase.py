@@ -13,9 +13,9 @@ from contextlib import suppress
 
 from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
-from strongroom.crypto.argon2 import STANDARD, Argon2Cost, argon2id
+from strongroom.crypto.argon2 import FLOOR, STANDARD, Argon2Cost, argon2id
 from strongroom.crypto.kdf import hkdf
-from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
+from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, StoreError, TamperedError, WrongKeyError
 from strongroom.frames import methods_leave_no_values
 
 VARIABLE = "STRONGROOM_PASSPHRASE"
@@ -55,6 +55,7 @@ class PassphraseProvider:
             raise NewerFormatError("the root key is wrapped in a format of a newer strongroom: upgrade it")
         start, sealed = wrapped[: _start.size + 8], wrapped[_start.size + 8 :]
         try:
+            self._check_cost(start)
             derived = self._derive(start[: _start.size])
         except (ValueError, struct.error) as error:
             raise TamperedError(f"the wrapped root key is damaged: {error}; restore the store from a backup") from None
@@ -73,11 +74,21 @@ class PassphraseProvider:
             self._passphrase = self._ask()
         return self._passphrase
 
+    def _check_cost(self, start: bytes) -> None:
+        """Raise `ValueError` when guessing would be cheaper than for anything that this provider makes."""
+        asked = Argon2Cost(*_start.unpack(start[: _start.size])[1:4])
+        if any(cost < min(least, own) for cost, least, own in zip(asked, FLOOR, self._cost, strict=True)):
+            raise ValueError("its cost parameters are below what strongroom accepts")
+
     def _derive(self, start: bytes) -> bytes:
         _, memory, passes, lanes, salt = _start.unpack(start)
         cost = Argon2Cost(memory, passes, lanes)
         if (salt, cost) not in self._derived:
-            self._derived[salt, cost] = argon2id(self._given().encode("utf-8", "surrogateescape"), salt, cost)
+            passphrase = self._given().encode("utf-8", "surrogateescape")
+            try:
+                self._derived[salt, cost] = argon2id(passphrase, salt, cost)
+            except MemoryError:
+                raise StoreError(f"the passphrase takes {memory >> 10:,} MiB of memory, which are not free") from None
         return self._derived[salt, cost]
 
 

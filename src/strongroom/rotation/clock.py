@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from strongroom import moment
+
 
 class Clock(Protocol):
     """Tells the time, and lets it pass."""
@@ -18,9 +20,9 @@ class Clock(Protocol):
         ...
 
 
-def utc(moment: float) -> str:
+def utc(seconds: float) -> str:
     """Return seconds since 1970 as a sentence names them."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
+    return moment.utc(seconds)
 
 
 def seconds_of(stamp: str) -> float:
@@ -35,7 +37,7 @@ class SystemClock:
 
     def now(self) -> float:
         """Return seconds since 1970."""
-        return time.time()
+        return moment.now()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from strongroom import moment
 from strongroom.access import Access
 from strongroom.errors import StrongroomError
 from strongroom.model import ROTATION
@@ -95,7 +95,7 @@ class Reporter:
         return handle.held
 
     def _write(self, name: str, rotation: str, version: int) -> None:
-        now = time.time()
+        now = moment.now()
         if self._since.get(name, (0, 0.0))[0] != version:
             self._since[name] = version, now
         since = self._since[name][1]

@@ -79,6 +79,8 @@ class Rotation:
         for span in (every, grace):
             if span is not None and (type(span) not in (int, float) or not 0 <= span < 1e10):
                 raise InvalidInputError("every and grace are numbers of seconds")
+        if not isinstance(url, str):
+            raise InvalidInputError(f"a rotator is attached by its URL, which is text, not {type(url).__name__}")
         source = self._source(check_name(name), self._rotator(url))
         said: list[str] = []
         version = 0
@@ -426,7 +428,17 @@ class Rotation:
     def _rotator(self, url: str) -> Rotator:
         if self._connect is None:
             raise NotFoundError("this manager was made without rotators; use strongroom.open()")
-        return self._connect(url, self._read)
+        rotator = self._connect(url, self._read)
+        withhold = getattr(rotator, "withhold", None)
+        if withhold is not None:
+            withhold(self._key_variables())
+        return rotator
+
+    def _key_variables(self) -> set[str]:
+        """Return the environment variables that hold a key of the store: this process's, and any recipient's."""
+        engine = self._access.engine
+        labels = [engine.provider.url, *(recipient.label for recipient in engine.unlocked.header.recipients)]
+        return {label.removeprefix("env:") for label in labels if label.startswith("env:")}
 
     def _read(self, name: str) -> Mapping[str, Any]:
         found = self._access.read(name, None)

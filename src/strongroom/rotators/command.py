@@ -5,6 +5,10 @@ It is run as `PATH STEP` (`create`, `set`, `test` or `retire`), with one JSON ob
 …}`, each a mapping of fields. `create` prints the new mapping as JSON. An exit code other than 0 is a failure. Values
 never are arguments, which other users of the machine could see; what the program prints is not shown.
 
+PATH is absolute. The program, its directories and the interpreter that its first line names belong to root or to this
+user, and nobody else can write to them. It is run by the descriptor that was checked, from `/`, and without the
+variables that hold strongroom's own keys and settings. A script knows itself as /proc/self/fd/N, a link to its path.
+
 `command:PATH?timeout=60` gives it another time than 25 seconds, up to the 30 of a step.
 """
 
@@ -13,15 +17,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from strongroom.errors import ConfigError, RotationError
+from strongroom.files import UnsafeFileError, check_file
 from strongroom.rotators.values import options
+from strongroom.ways import check_way
 
 TIMEOUT = 25.0
+_OURS = ("SECRETS_MASTER_KEY", "STRONGROOM_")
+"""What the names of our variables begin with: they hold keys, or say where one is."""
 
 
 class CommandRotator:
@@ -30,6 +37,11 @@ class CommandRotator:
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
+        self._withheld: frozenset[str] = frozenset()
+
+    def withhold(self, variables: Collection[str]) -> None:
+        """Keep these environment variables from the program too: keys of the store are in them."""
+        self._withheld = frozenset(variables)
 
     def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the program printed."""
@@ -56,17 +68,18 @@ class CommandRotator:
     def _run(self, step: str, request: Mapping[str, Mapping[str, Any]]) -> bytes:
         import subprocess
 
-        check_program(self._path)
         try:
             document = json.dumps(request).encode()
         except TypeError:
             raise RotationError("a value of bytes cannot be sent to a program as JSON") from None
-        try:
-            program = subprocess.Popen(  # noqa: S603
-                [self._path, step], stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, start_new_session=True
-            )
-        except OSError as error:
-            raise RotationError(f"{self._path} cannot be run: {error.strerror}") from None
+        with opened(self._path) as descriptor:
+            try:
+                program = subprocess.Popen(  # noqa: S603
+                    [self._path, step], executable=f"/proc/self/fd/{descriptor}", pass_fds=[descriptor], cwd="/",
+                    env=self._environment(), stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                raise RotationError(f"{self._path} cannot be run: {error.strerror}") from None
         try:
             printed, _ = program.communicate(document, self._timeout)
         except subprocess.TimeoutExpired:
@@ -82,17 +95,54 @@ class CommandRotator:
             raise RotationError(f"{self._path} {step} {how}; run it by hand to see why")
         return printed
 
+    def _environment(self) -> dict[str, str]:
+        return {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(_OURS) and name not in self._withheld
+        }  # fmt: skip
 
-def check_program(path: str) -> None:
-    """Raise `ConfigError` when somebody else could put another program in its place: it is given secrets."""
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Open a program to be run by its descriptor.
+
+    Raises `ConfigError` when somebody else could put another program in its place: it is given secrets.
+    """
     try:
-        found = os.stat(path)
+        real = check_way(path)
+        # O_PATH: who may run a program need not be able to read it.
+        descriptor = os.open(real, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(f"the rotator {path} cannot be used: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
-        raise ConfigError(f"the rotator {path} is not a program; `chmod +x` makes a script one")
-    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
-        raise ConfigError(f"the rotator {path} belongs to, or can be written by, other users; `chmod go-w {path}`")
+        raise _refusal(path, error) from None
+    try:
+        check_file(real, os.fstat(descriptor))
+        if not os.access(f"/proc/self/fd/{descriptor}", os.X_OK, effective_ids=True):
+            raise ConfigError(f"the rotator {path} is not a program; `chmod +x` makes a script one")
+        _check_interpreter(descriptor)
+        yield descriptor
+    except OSError as error:
+        raise _refusal(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def _refusal(path: str, error: OSError) -> ConfigError:
+    if isinstance(error, UnsafeFileError):
+        return ConfigError(f"the rotator {path} is not run: {error.filename}: {error.strerror}")
+    return ConfigError(f"the rotator {path} cannot be used: {error.strerror}")
+
+
+def _check_interpreter(descriptor: int) -> None:
+    """Raise `OSError` when another user could change the program that runs a script."""
+    try:
+        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+            first = file.read(256)
+    except PermissionError:
+        return  # no interpreter could read it either
+    words = first.partition(b"\n")[0].removeprefix(b"#!").split()
+    if first.startswith(b"#!") and words:
+        check_way(os.path.join("/", os.fsdecode(words[0])))
 
 
 def connect(rest: str, read: object = None) -> CommandRotator:
@@ -104,5 +154,5 @@ def connect(rest: str, read: object = None) -> CommandRotator:
         raise ConfigError("command: timeout is a whole number of seconds")
     if not os.path.isabs(path):
         raise ConfigError("command: takes an absolute path, such as command:/usr/local/bin/rotate-api-key")
-    check_program(path)
-    return CommandRotator(path, float(timeout or TIMEOUT))
+    with opened(path):
+        return CommandRotator(path, float(timeout or TIMEOUT))

@@ -11,8 +11,9 @@ A plain secret is the password. The server gets its hash, computed here, because
 general log as they are; so it cannot judge the password by rules of its own. The hash is that of `plugin=`:
 `mysql_native_password` (MariaDB, and there the only one) or `caching_sha2_password` (MySQL). On MariaDB the account
 then has no other way to log in. The administrator needs the right CREATE USER. Further options: `user_host` (what
-stands after the @ of the account; `%` unless it says otherwise), `tls` (`system`, or a file with the server's
-authority), `length`, `alphabet`.
+stands after the @ of the account; `%` unless it says otherwise), `tls` (`system`, a file with the server's authority,
+or `no`), `length`, `alphabet`. Without `tls`, a server on another host must have a certificate that the system trusts;
+and no server is told a password in the clear.
 """
 
 from __future__ import annotations
@@ -25,21 +26,43 @@ from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_native
 from strongroom.errors import ConfigError, MissingExtraError, RotationError
 from strongroom.generate import generate_value
 from strongroom.rotators.accounts import Accounts, Login, Read, Refused, administrator
-from strongroom.rotators.servers import place, tls_context
+from strongroom.rotators.servers import authorities, place, tls_context
 from strongroom.rotators.values import POLICY, Policy
 
 TIMEOUT = 10
 """Seconds for a connection, and for an answer."""
 OPTIONS = POLICY | {"user", "other", "user_host", "admin_secret", "plugin", "tls"}
 NATIVE, SHA2 = "mysql_native_password", "caching_sha2_password"
-_REFUSED = 1045
+_ASKING = ("mysql_clear_password", "dialog", "sha256_password")
+"""Ways to log in by which whoever answers at the address is told the password, without TLS."""
+_REFUSED, _NO_PLUGIN = 1045, 2059
 _ADVICE = {
     1064: "it does not know the statement: MariaDB 10.4 or MySQL 8.0.14 is the least",
     1227: "the administrator needs the right CREATE USER",
     1372: "it wants to judge the password itself; switch strict_password_validation off",
     1396: "there is no such account; user= and user_host= name it",
+    _NO_PLUGIN: "it asks for the password itself, which it is told over TLS only; say tls=",
+    2003: "is it there, and has it a certificate? tls= names its authority, tls=no does without",
+    2026: "it does not talk TLS; tls=no does without, on a network that is yours alone",
     1524: "it does not have that plugin; plugin= names another",
 }
+
+
+class _RefusedPlugin:
+    """Stands for a way to log in that is not gone."""
+
+    def __init__(self, connection: object) -> None:
+        """As PyMySQL makes it."""
+
+    def authenticate(self, packet: object) -> None:
+        """Send nothing."""
+        import pymysql
+
+        raise pymysql.err.OperationalError(_NO_PLUGIN)
+
+    def prompt(self, echo: object, prompt: object) -> None:
+        """Send nothing."""
+        self.authenticate(prompt)
 
 
 class MysqlRotator:
@@ -140,8 +163,9 @@ def connect(rest: str, read: Read) -> MysqlRotator:
         raise ConfigError("mysql: is written mysql://admin@host:port?user=NAME&admin_secret=NAME, without a database")
     if given.get("plugin", NATIVE) not in (NATIVE, SHA2):
         raise ConfigError(f"mysql: plugin is {NATIVE} or {SHA2}")
+    tls = tls_context(authorities(host, given))
     where = {"host": host, "port": port or 3306, "connect_timeout": TIMEOUT, "read_timeout": TIMEOUT,
-             "write_timeout": TIMEOUT, "autocommit": True, "program_name": "strongroom",
-             "ssl": tls_context(given)}  # fmt: skip
+             "write_timeout": TIMEOUT, "autocommit": True, "program_name": "strongroom", "ssl": tls,
+             "auth_plugin_map": {} if tls else dict.fromkeys(_ASKING, _RefusedPlugin)}  # fmt: skip
     return MysqlRotator(where, lambda: Login(user, password()), Accounts(given["user"], given.get("other")),
                         given.get("user_host", "%"), given.get("plugin"), Policy.of(given))  # fmt: skip

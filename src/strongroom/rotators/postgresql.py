@@ -11,23 +11,44 @@ it is retired, which takes its password away. Both roles must exist, with the sa
 
 A plain secret is the password. The server gets a SCRAM-SHA-256 verifier (RFC 5802, computed by libpq), so that no
 statement log ever holds a password. `admin_secret` names the secret of the administrator's password; without it libpq's
-own ways (PGPASSWORD, .pgpass) apply. Further options: `length`, `alphabet`, `sslmode`.
+own ways (PGPASSWORD, .pgpass) apply.
+
+The server must log us in with SCRAM, which tells it nothing that it does not know; `require_auth=` allows other ways,
+as libpq writes them, or `any`. A server on another host must have a certificate for its name (`sslmode=verify-full`):
+SCRAM guards the password, but not the statements that follow it. `sslmode=` asks for less, `sslrootcert=PATH` names
+the authority, by default libpq's own file (~/.postgresql/root.crt) where there is one, else the system's. Further
+options: `length`, `alphabet`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from strongroom.errors import ConfigError, MissingExtraError, RotationError
 from strongroom.rotators.accounts import Accounts, Read, Refused, administrator
-from strongroom.rotators.servers import place
+from strongroom.rotators.servers import is_local, place
 from strongroom.rotators.values import POLICY, Policy
 
 TIMEOUT = 10
 """Seconds for a connection, and for a statement."""
-OPTIONS = POLICY | {"role", "other", "admin_secret", "sslmode"}
+OPTIONS = POLICY | {"role", "other", "admin_secret", "sslmode", "sslrootcert", "require_auth"}
+SCRAM = "scram-sha-256"
+LEAST = 160000
+"""The first libpq that can be told by which way to log in."""
+_ADVICE = (
+    ("certificate", "its certificate is not trusted: sslrootcert=PATH names its authority, sslmode= asks for less"),
+    ("SSL", "it does not talk TLS; sslmode= asks for less, on a network that is yours alone"),
+    ("authentication method", "it does not log in with SCRAM; see require_auth="),
+)
+"""What libpq's own words tell of a connection that could not be made."""
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
 _REFUSED = ("28P01", "28000")
 
 
@@ -53,7 +74,7 @@ class Server:
         except psycopg.Error as error:
             # libpq gives no code for a refusal at connect; its text has been the same for decades.
             refused = "authentication failed" in str(error) or error.sqlstate in _REFUSED
-            state = error.sqlstate or ("the password was refused" if refused else "no connection")
+            state = error.sqlstate or ("the password was refused" if refused else _why(str(error)))
         if refused:
             raise Refused(f"PostgreSQL refuses the role {user!r} ({state})")
         raise RotationError(f"PostgreSQL: {state}, as role {user!r}")
@@ -116,10 +137,34 @@ def _alter(connection: Any, role: str, password: str | None) -> None:
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), verifier))
 
 
+def _why(said: str) -> str:
+    return next((f"no connection: {advice}" for word, advice in _ADVICE if word in said), "no connection")
+
+
+def _system_authorities() -> str:
+    """Return the file of the authorities that the system trusts: a libpq from a wheel does not know where it is."""
+    import ssl
+
+    known = ssl.get_default_verify_paths().cafile
+    return next((path for path in (known, *_BUNDLES) if path and os.path.exists(path)), "system")
+
+
+def _trust(host: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Return what is asked of a server before it is believed, in libpq's words."""
+    asked = {"sslmode": given.get("sslmode") or ("prefer" if is_local(host) else "verify-full")}
+    # Else a Kerberos ticket would take the place of TLS, and its certificate.
+    if asked["sslmode"].startswith("verify"):
+        asked["gssencmode"] = "disable"
+        if "sslrootcert" in given or not os.path.exists(os.path.expanduser("~/.postgresql/root.crt")):
+            asked["sslrootcert"] = given.get("sslrootcert") or _system_authorities()
+    ways = given.get("require_auth", SCRAM)
+    return asked if ways == "any" else {**asked, "require_auth": ways}
+
+
 def connect(rest: str, read: Read) -> PostgresqlRotator:
     """Return the rotator; raises `ConfigError`, and `MissingExtraError` without psycopg."""
     try:
-        import psycopg  # noqa: F401
+        import psycopg
     except ImportError:
         raise MissingExtraError("postgresql: needs psycopg: pip install 'strongroom[psycopg]'") from None
     host, port, user, database, given = place("postgresql", rest, OPTIONS)
@@ -127,7 +172,11 @@ def connect(rest: str, read: Read) -> PostgresqlRotator:
         raise ConfigError("postgresql: needs role=NAME, and an administrator (admin@host) for other= and admin_secret=")
     where = {"host": host, "port": port or 5432, "dbname": database or "postgres",
              "connect_timeout": TIMEOUT, "options": f"-c statement_timeout={TIMEOUT}s", "autocommit": True,
-             "application_name": "strongroom"} | {k: given[k] for k in ("sslmode",) if k in given}  # fmt: skip
+             "application_name": "strongroom"} | _trust(host, given)  # fmt: skip
+    if psycopg.pq.version() < LEAST and "require_auth" in where:
+        raise ConfigError(
+            "postgresql: libpq 16 or later can ask for SCRAM: pip install 'psycopg[binary]', or say require_auth=any"
+        )
     password = administrator(read, given.get("admin_secret"))
     return PostgresqlRotator(
         Server(where, user, password), Accounts(given["role"], given.get("other")), Policy.of(given)

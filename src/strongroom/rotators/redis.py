@@ -5,12 +5,13 @@
 
 A user accepts both passwords until the previous one is retired. A plain secret is the password. The server gets its
 SHA-256 (`ACL SETUSER … #HASH`), never the password itself, except where somebody logs in with it, which Redis has no
-other way for: use `tls` where the network is not yours.
+other way for: so a server on another host must have a certificate, unless `tls=no` says that the network is yours.
 
 Redis forgets a changed user at a restart unless it is written down. `save=aclfile`, which is also what happens without
 it, writes Redis's `aclfile` (`ACL SAVE`), `save=config` its redis.conf (`CONFIG REWRITE`), and `save=no` neither: then
 whoever starts Redis must give it the current password. Users are not replicated, so each server of a cluster needs them
-changed on its own. Further options: `tls` (`system`, or a file with the server's authority), `length`, `alphabet`.
+changed on its own. Further options: `tls` (`system`, a file with the server's authority, or `no`), `length`,
+`alphabet`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from strongroom.crypto.verifiers import redis_sha256
 from strongroom.errors import ConfigError, MissingExtraError
 from strongroom.rotators.accounts import Accounts, Login, Read, administrator
 from strongroom.rotators.redis_server import SAVE, Server
-from strongroom.rotators.servers import place, tls_context
+from strongroom.rotators.servers import authorities, place, tls_context
 from strongroom.rotators.values import POLICY, Policy
 
 TIMEOUT = 10
@@ -99,10 +100,11 @@ def connect(rest: str, read: Read) -> RedisRotator:
         )
     if given.get("save", "aclfile") not in SAVE:
         raise ConfigError(f"redis: save is one of: {', '.join(SAVE)}")
-    tls = tls_context(given)
+    vouching = authorities(host, given)
+    tls = tls_context(vouching)
     where = {"host": host, "port": port or 6379, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT,
              "decode_responses": True, "retry": Retry(NoBackoff(), 0), "ssl": tls is not None}  # fmt: skip
-    if tls is not None and given["tls"] != "system":
-        where["ssl_ca_certs"] = given["tls"]
+    if tls is not None and vouching != "system":
+        where["ssl_ca_certs"] = vouching
     admin = None if user is None or password is None else (lambda: Login(user, password()))
     return RedisRotator(Server(where, given.get("save", "aclfile")), admin, given["user"], Policy.of(given))

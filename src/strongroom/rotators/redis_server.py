@@ -35,7 +35,8 @@ class Server:
         except redis.AuthenticationError:
             failure = Refused(f"Redis refuses the user {login.user!r}")
         except (redis.RedisError, OSError) as error:
-            failure = RotationError(f"Redis failed with {type(error).__name__}, as user {login.user!r}")
+            asks = "; has it a certificate? tls= names its authority, tls=no does without" if self._where["ssl"] else ""
+            failure = RotationError(f"Redis failed with {type(error).__name__}, as user {login.user!r}{asks}")
         raise failure
 
     def log_in(self, login: Login) -> None:

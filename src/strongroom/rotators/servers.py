@@ -34,12 +34,31 @@ def place(scheme: str, rest: str, known: set[str]) -> Place:
     return Place(host, port, None if user is None else unquote(user), unquote(parts.path.strip("/")), given)
 
 
-def tls_context(given: Mapping[str, str]) -> Any:
-    """Return an `ssl.SSLContext` for the option `tls` (`system`, or the PATH of a file of authorities), or None.
+def is_local(host: str) -> bool:
+    """True for a host that is this machine by its name or address: nothing leaves it on the way there."""
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def authorities(host: str, given: Mapping[str, str]) -> str | None:
+    """Return who vouches for a server: `system`, the PATH of a file of authorities, or None for a talk in the clear.
+
+    The option `tls` says it. Without it a server on another host must prove who it is; one on this machine need not.
+    """
+    where = given.get("tls", "no" if is_local(host) else "system")
+    return None if where == "no" else where
+
+
+def tls_context(where: str | None) -> Any:
+    """Return an `ssl.SSLContext` for what `authorities` returned, or None.
 
     Raises `ConfigError` for a file that cannot be read.
     """
-    where = given.get("tls")
     if where is None:
         return None
     import ssl
@@ -47,4 +66,4 @@ def tls_context(given: Mapping[str, str]) -> Any:
     try:
         return ssl.create_default_context(cafile=None if where == "system" else where)
     except OSError:
-        raise ConfigError("tls is system, or the path of a PEM file with the server's authority") from None
+        raise ConfigError("tls is system, no, or the path of a PEM file with the server's authority") from None

@@ -4,7 +4,11 @@ Each step is a POST of one JSON object, `{"step": …}` with the mappings `curre
 the step has (see `command:`); `create` is answered with the new mapping. Any other status than 200 to 299 is a failure.
 
 `webhook:https://host/path#key=NAME` signs: the header `Strongroom-Signature` is `t=SECONDS,v1=HEX`, where HEX is
-HMAC-SHA256(value of the secret NAME, `SECONDS.BODY`). Redirects are not followed: they would take the values elsewhere.
+HMAC-SHA256(value of the secret NAME, `SECONDS.BODY`).
+
+Nothing takes the values elsewhere: redirects are not followed, and the proxies that the environment names are not used
+unless `#proxy=environment` says so (`#key=NAME&proxy=environment` says both; HTTPS goes through a proxy unread).
+`http://` is for this machine alone, never goes through a proxy, and is sent only once the other end is on it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from urllib.parse import urlsplit
 
 from strongroom.crypto.hmac import sign
 from strongroom.errors import ConfigError, RotationError
+from strongroom.rotators.servers import is_local
 from strongroom.rotators.values import options
 
 TIMEOUT = 20.0
@@ -31,9 +36,12 @@ class WebhookRotator:
 
     _clock = staticmethod(time.time)
 
-    def __init__(self, url: str, key: Callable[[], bytes] | None, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, url: str, key: Callable[[], bytes] | None, *, use_proxies: bool = False, timeout: float = TIMEOUT
+    ) -> None:
         self._url = url
         self._key = key
+        self._use_proxies = use_proxies
         self._timeout = timeout
         self._host = urlsplit(url).netloc
 
@@ -60,11 +68,9 @@ class WebhookRotator:
 
     def _post(self, step: str, data: Mapping[str, Any]) -> bytes:
         from http.client import HTTPException
-        from urllib.request import HTTPRedirectHandler, Request, build_opener
+        from urllib.request import Request
 
-        class Stay(HTTPRedirectHandler):
-            def redirect_request(self, *_: Any) -> None:
-                return None
+        from strongroom.rotators.sending import opener
 
         try:
             body = json.dumps({"step": step, **data}).encode()
@@ -73,7 +79,7 @@ class WebhookRotator:
         request = Request(self._url, body, self._headers(body), method="POST")  # noqa: S310
         status: object
         try:
-            with build_opener(Stay).open(request, timeout=self._timeout) as answer:
+            with opener(use_proxies=self._use_proxies).open(request, timeout=self._timeout) as answer:
                 content: bytes = answer.read(MAX_ANSWER)
                 return content
         except HTTPException as error:
@@ -96,18 +102,21 @@ class WebhookRotator:
 def connect(rest: str, read: Read) -> WebhookRotator:
     """Return the rotator; raises `ConfigError` for a URL that would send values in the clear, or holds a password."""
     url, _, fragment = rest.partition("#")
-    given = options(fragment, {"key"}, "webhook:")
+    given = options(fragment, {"key", "proxy"}, "webhook:")
     try:
         parts = urlsplit(url)
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        local = is_local(parts.hostname or "")
     except ValueError:
         raise ConfigError("webhook: takes a URL such as webhook:https://host/path") from None
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
         raise ConfigError("webhook: takes https://…, or http:// to this machine: values must not go in the clear")
     if parts.username or parts.password:
         raise ConfigError("webhook: takes no password in the URL; sign with #key=NAME of a secret")
+    if given.get("proxy", "environment") != "environment" or ("proxy" in given and local):
+        raise ConfigError("webhook: proxy is environment, and only for https:// to another host")
     name = given.get("key")
-    return WebhookRotator(url, None if name is None else lambda: _key(read(name)))
+    key = None if name is None else (lambda: _key(read(name)))
+    return WebhookRotator(url, key, use_proxies="proxy" in given)
 
 
 def _key(data: Mapping[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from json.encoder import encode_basestring as _quote
 
 from strongroom.errors import NewerFormatError, StoreError, TamperedError
 from strongroom.stores.snapshot import Snapshot, in_order
@@ -96,8 +97,8 @@ def _load(content: bytes, url: str) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in members if names.count(name) > 1)
+            seen: set[str] = set()
+            twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
             raise TamperedError(f"{url} holds {twice!a} twice; remove one of them, or restore the file")
         return members
 
@@ -156,7 +157,3 @@ def _decode(text: str, path: str, url: str) -> bytes:
     if b64encode(value).decode() != text:
         raise TamperedError(f"{url}: the entry {path!a} is not base64 as written; restore the file")
     return value
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

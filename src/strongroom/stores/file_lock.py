@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 
 from strongroom.errors import StoreBusyError
 from strongroom.files import check_only_name, make_new, open_file, owners_beside
+from strongroom.moment import now, utc
 from strongroom.stores.placing import copy_owner_and_mode, os_error
 
 _LONGEST_PAUSE = 0.05
@@ -143,7 +144,7 @@ def _keep_open_to_writers(descriptor: int, store: os.stat_result) -> None:
 
 def _write_note(descriptor: int) -> None:
     """Say who holds the lock, and since when."""
-    note = {"pid": os.getpid(), "command": _own_command(os.getpid()), "since": round(time.time())}
+    note = {"pid": os.getpid(), "command": _own_command(os.getpid()), "since": round(now())}
     with suppress(OSError):  # a full disk is told by the commit
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(note).encode() + b"\n", 0)
@@ -158,7 +159,7 @@ def _own_command(pid: int) -> str:
 
 def _holder(descriptor: int) -> str:
     """Return in words who holds the lock on the open file, as far as that can be told."""
-    from strongroom.stores.holders import describe, holder_of, printable, utc
+    from strongroom.stores.holders import describe, holder_of, printable
 
     found = os.fstat(descriptor)
     pid = holder_of(found.st_dev, found.st_ino)

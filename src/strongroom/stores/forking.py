@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from _thread import allocate_lock, get_ident
 from _weakrefset import WeakSet
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -16,6 +16,10 @@ _living: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
 # Two threads that fork at once would each wait for the stores that the other has brought to rest.
 _one_fork = allocate_lock()
+_forking = 0
+"""The thread that holds it."""
+LONGEST = 120.0
+"""Seconds to wait for another thread's fork."""
 
 
 def watch(store: Forkable) -> None:
@@ -24,22 +28,29 @@ def watch(store: Forkable) -> None:
 
 
 def _before() -> None:
-    _one_fork.acquire()
-    _resting.extend(_living)
-    _tell(store.before_fork for store in _resting)
+    global _forking
+    # A fork cannot be refused. After one that was not prepared the child refuses to use what it inherited.
+    if _one_fork.acquire(timeout=LONGEST):
+        _forking = get_ident()
+        _resting.extend(_living)
+        _tell(store.before_fork for store in _resting)
 
 
 def _in_parent() -> None:
+    global _forking
+    if _forking != get_ident():
+        return
     try:
         _tell(store.after_fork_in_parent for store in _resting)
     finally:
         _resting.clear()
+        _forking = 0
         _one_fork.release()
 
 
 def _in_child() -> None:
-    global _one_fork
-    _one_fork = allocate_lock()
+    global _one_fork, _forking
+    _one_fork, _forking = allocate_lock(), 0
     _resting.clear()
     _tell([store.after_fork_in_child for store in _living])
 

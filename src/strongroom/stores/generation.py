@@ -12,21 +12,26 @@ Shalev, Shavit: Transactional Locking II, 2006).
 
 The file holds no secret. A careless `rm` of it, or of the database, could keep readers from seeing a commit; therefore
 they look every `LOOK_EVERY` seconds whether the file is still at its path and the store at the revision that it had.
+Whose file it must be is said in `sqlite_side_files`: who can write it can tell readers that nothing has changed, and
+end their processes by shortening it (SIGBUS), as with SQLite's own `-shm`. One that is too short is left alone by
+readers, and mended in its place by the next writer: those who have it mapped go on with the same file.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 import struct
 from binascii import crc32
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 
-from strongroom.errors import StoreError, StoreExistsError
+from strongroom import files
+from strongroom.errors import StoreError, StoreExistsError, StrongroomError
 from strongroom.stores.placing import copy_owner_and_mode, make_new, os_error
-from strongroom.stores.sqlite_connection import Place
+from strongroom.stores.sqlite_database import Database, only_name
+from strongroom.stores.sqlite_side_files import owners
 
 LOOK_EVERY = 1.0
 """Seconds after which the file is looked for at its path."""
@@ -41,11 +46,11 @@ NEVER_CLEAN = memoryview(struct.pack("=QQ", 0, 1)).cast("Q")
 class Generation:
     """The counters of one database, and what was read while they stood still. Usable from many threads."""
 
-    __slots__ = ("_ahead", "_inode", "_path", "_place", "_room", "_settle_by", "cells", "commits", "kept", "look_at")
+    __slots__ = ("_ahead", "_database", "_inode", "_path", "_room", "_settle_by", "cells", "commits", "kept", "look_at")
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._path = place.path + "-gen"
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._path = database.path + "-gen"
         self._inode = (0, 0)
         self._ahead = 0
         self._map(NEVER_CLEAN)
@@ -71,8 +76,7 @@ class Generation:
         `revision` have not grown by the same number: then somebody has changed the store without the counter.
         """
         before = self._inode
-        with suppress(StoreError, OSError):
-            self._attach()
+        self._try_to_attach()
         begun, ended = self.commits
         ahead, now = begun - revision(), monotonic()
         settled = begun == ended == self.commits[0]
@@ -83,8 +87,7 @@ class Generation:
                 return  # a commit is under way: the next call looks again
             self._forget()
             self._inode = (0, 0)
-            with suppress(StoreError, OSError):
-                self._attach()
+            self._try_to_attach()
         self._ahead = ahead
         self.look_at = now + LOOK_EVERY
         self._settle_by = self.look_at + LOOK_EVERY
@@ -100,9 +103,8 @@ class Generation:
             self.cells[0] = number
             for path in paths:
                 self.cells[place_of_mark(path)] = number
-        except (OSError, TypeError) as error:
-            reason = error if isinstance(error, OSError) else PermissionError(13, "read-only")
-            raise os_error(reason, f"{self._place.url}-gen") from None
+        except OSError as error:
+            raise os_error(error, f"{self._database.url}-gen") from None
         return number
 
     def end(self, number: int) -> None:
@@ -124,39 +126,89 @@ class Generation:
         self.kept = {}
         self._room = MOST_BYTES
 
-    def _attach(self, *, writing: bool = False) -> None:
-        """Map the file at the path, unless that is done; make it if there is none."""
+    def _try_to_attach(self) -> None:
+        """Map the file at the path; without one that can be trusted, believe that everything has changed."""
         try:
-            found = os.stat(self._path)
-        except FileNotFoundError:
-            with suppress(StoreExistsError):
-                make_new(self._path, f"{self._place.url}-gen", self._write_new)
-            found = os.stat(self._path)
-        if (found.st_dev, found.st_ino) == self._inode and not (writing and self.cells.readonly):
-            return
-        import mmap
+            self._attach()
+        except (StrongroomError, OSError):
+            self._map(NEVER_CLEAN)
+            self._inode = (0, 0)
 
-        descriptor = os.open(self._path, os.O_CLOEXEC | (os.O_RDWR if writing or os.access(self._path, os.W_OK) else 0))
+    def _attach(self, *, writing: bool = False) -> None:
+        """Map the file at the path, unless that is done; make it if there is none, and mend it if `writing`."""
         try:
+            found = os.lstat(self._path)
+        except FileNotFoundError:
+            self._make(writing)
+            found = os.lstat(self._path)
+        same = (found.st_dev, found.st_ino) == self._inode and found.st_size == _SIZE
+        if same and not (writing and self.cells.readonly):
+            return
+        self._disown(found)
+        descriptor, writable = self._open(writing)
+        try:
+            import mmap
+
             opened = os.fstat(descriptor)
-            if not stat.S_ISREG(opened.st_mode) or opened.st_size != _SIZE:
-                raise StoreError(f"{self._place.url}-gen is not what strongroom made; stop all its users and remove it")
-            writable = writing or os.access(self._path, os.W_OK)
+            if opened.st_size != _SIZE:
+                if not writing:
+                    raise StoreError(f"{self._path} is damaged; the next write to the store mends it")
+                _fill(descriptor)
             access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
             self._map(memoryview(mmap.mmap(descriptor, _SIZE, access=access)).cast("Q"))
             self._inode = (opened.st_dev, opened.st_ino)
+        except ValueError:
+            raise StoreError(f"{self._path} was shortened just now; the next write to the store mends it") from None
         finally:
             os.close(descriptor)
 
-    def _write_new(self, draft: str) -> None:
-        # It starts at random, so that what was kept under an earlier file is never taken for valid under this one.
-        start = int.from_bytes(os.urandom(7), "big")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CLOEXEC)
+    def _make(self, writing: bool) -> None:
+        # Who may not write the store makes no file beside it: its owner would be a stranger to those who may.
+        if not writing and not os.access(self._database.path, os.W_OK):
+            raise StoreError(f"{self._path} is not there; the next write to the store makes it")
+        with suppress(StoreExistsError):
+            make_new(self._path, f"{self._database.url}-gen", self._write_new)
+
+    def _open(self, writing: bool) -> tuple[int, bool]:
+        """Return a descriptor of the file at the path, and whether it can be written."""
+        trusted = owners(self._database, os.lstat(self._database.path))
         try:
-            os.write(descriptor, struct.pack("=Q", start) * (2 + MARKS))
-            copy_owner_and_mode(os.stat(self._place.path), descriptor)
+            descriptor, writable = files.open_file(self._path, os.O_RDWR, owners=trusted), True
+        except OSError as error:
+            if writing or error.errno not in (errno.EACCES, errno.EROFS):
+                raise
+            descriptor, writable = files.open_file(self._path, owners=trusted), False
+        if os.fstat(descriptor).st_nlink > 1 and not only_name(self._path):
+            os.close(descriptor)
+            raise files.UnsafeFileError(self._path, "it has several names (hard links); remove it")
+        return descriptor, writable
+
+    def _disown(self, found: os.stat_result) -> None:
+        """Make those look for the file at the path who still have mapped the one that was there before."""
+        if self._inode not in ((0, 0), (found.st_dev, found.st_ino)) and not self.cells.readonly:
+            numbers = memoryview(_numbers()).cast("Q")
+            self.cells[0] = numbers[0]
+            self.cells[2:] = numbers[2:]
+
+    def _write_new(self, draft: str) -> None:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            copy_owner_and_mode(os.stat(self._database.path), descriptor)
+            _fill(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _numbers() -> bytes:
+    # They start at random, so that what was kept under an earlier file is never taken for valid under this one.
+    return struct.pack("=Q", int.from_bytes(os.urandom(7), "big")) * (2 + MARKS)
+
+
+def _fill(descriptor: int) -> None:
+    """Make the file whole and durable. All its blocks are written: a hole would end the process on a full disk."""
+    files.write_all(descriptor, _numbers())
+    os.ftruncate(descriptor, _SIZE)
+    os.fsync(descriptor)
 
 
 def place_of_mark(path: str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
+
+from strongroom.moment import utc
 
 _STATES = {"T": "it is stopped", "t": "a debugger has stopped it", "Z": "it has ended, and its parent has not noticed"}
 _LONGEST_NAME = 40
@@ -59,11 +60,6 @@ def command(pid: int) -> str:
             script = words[2] if words[1] == "-m" else "" if words[1].startswith("-") else os.path.basename(words[1])
             name = script or name
     return printable(name)
-
-
-def utc(seconds: float) -> str:
-    """Return a moment (seconds since 1970) as text."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def printable(text: str) -> str:

@@ -21,11 +21,11 @@ _REASONS = {
     errno.EISDIR: "it is a directory; name a file",
     errno.ENOTDIR: "a part of its path is a file, not a directory; check the path",
     errno.ENAMETOOLONG: "its name is too long for the file system; choose a shorter one",
+    errno.ELOOP: "its path leads through a symbolic link that leads to itself, or where none may be; check the path",
+    errno.ENFILE: "this machine has too many open files; close some, or raise its limit (fs.file-max)",
     errno.EMFILE: "this process has too many open files; raise its limit (ulimit -n)",
-    errno.ENFILE: "this machine has too many open files; end what holds them, or raise the limit (fs.file-max)",
     errno.ENOMEM: "there is not enough memory; free some, and try again",
     errno.EFBIG: "it is larger than this process may write (ulimit -f) or its file system can hold",
-    errno.ELOOP: "its symbolic links lead in a circle; check the path",
 }
 
 
@@ -55,6 +55,10 @@ def not_found(url: str) -> StoreNotFoundError:
 
 def absolute(path: str, url: str) -> str:
     """Return `path` made absolute, so that a later `chdir` does not change which file it names."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{url!a} names no file; it holds what no file's name can hold") from None
     if not path or "\0" in path:
         raise ConfigError(f"{url!a} names no file; write a path after the colon")
     return os.path.abspath(path)

@@ -11,24 +11,28 @@ descriptor of a file drops the POSIX locks that SQLite holds on it.
 
 from __future__ import annotations
 
-from _thread import RLock, allocate_lock
+from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from strongroom.errors import StoreBusyError, StoreError
+from strongroom.errors import StoreBusyError, StoreError, StrongroomError
 from strongroom.stores import forking
-from strongroom.stores.generation import NEVER_CLEAN, Generation, place_of_mark
+from strongroom.stores.generation import LOOK_EVERY, NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
-from strongroom.stores.sqlite_connection import Place, create_database, open_database
-from strongroom.stores.sqlite_inheritance import abandon
+from strongroom.stores.sqlite_connection import create_database, open_database
+from strongroom.stores.sqlite_content import check_no_older
+from strongroom.stores.sqlite_database import Database, resolve
+from strongroom.stores.sqlite_inheritance import INHERITED, abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
+from strongroom.stores.sqlite_schema import check_schema
 
 if TYPE_CHECKING:
     import sqlite3
 
     from strongroom.protocols import Reports
+    from strongroom.stores.sqlite_connection import Connection
     from strongroom.stores.sqlite_pool import Pool
     from strongroom.stores.sqlite_session import Session
 
@@ -36,6 +40,9 @@ _GET = "SELECT value FROM entries WHERE path = ?"
 _REVISION = "SELECT revision FROM store"
 _FEW = 16
 """Reads of the store before the counter is looked for: a process that ends sooner would gain nothing by it."""
+
+_LONGEST = 60.0
+"""Seconds to wait for another thread that reads, which itself may wait for another process meanwhile."""
 
 
 class SqliteStore:
@@ -48,15 +55,18 @@ class SqliteStore:
 
     def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
         self.url = f"sqlite:{path}"
-        self._place = Place(absolute(path, self.url), self.url, timeout)
+        self._database = Database(resolve(absolute(path, self.url), create=create), self.url, timeout)
         if create:
-            create_database(self._place)
+            create_database(self._database)
+        self._database.pin()
         self._reading = RLock()  # reentrant: a signal handler may read while its thread does
         self._writing = allocate_lock()
         self._pool: Pool | None = None
-        self._generation = Generation(self._place)
+        self._generation = Generation(self._database)
         self._reads = 0
-        self._reader: sqlite3.Connection | None = None
+        self._check_at = 0.0
+        self._writer = (0, 0.0)
+        self._reader: Connection | None = None
         self._execute: Callable[[str, tuple[Any, ...]], sqlite3.Cursor] = self._open_and_execute
         self._at_rest = self._closed = False
         forking.watch(self)
@@ -71,7 +81,8 @@ class SqliteStore:
         generation = self._generation
         kept = generation.kept.get(path)
         try:
-            if kept is not None and kept[1] == generation.cells[kept[0]] and monotonic() < generation.look_at:
+            # In this order: numbers that were not looked at for a second may be gone, and to read them would be SIGBUS.
+            if kept is not None and monotonic() < generation.look_at and kept[1] == generation.cells[kept[0]]:
                 return kept[2]
         except IndexError:
             pass  # closed by another thread just now
@@ -81,17 +92,19 @@ class SqliteStore:
         generation = self._generation
         if monotonic() >= generation.look_at:
             self._reads += 1
-            if self._reads > _FEW:
-                generation.look(self.revision)
+            self._look() if self._reads > _FEW else self._check_now_and_then()
         cells = generation.cells
-        place = 0 if cells is NEVER_CLEAN else place_of_mark(path)
-        mark = cells[place]
-        begun, ended = cells[:2]
         try:
-            with self._reading:
+            place = 0 if cells is NEVER_CLEAN else place_of_mark(path)
+            mark = cells[place]
+            begun, ended = cells[:2]
+            reading = self._lock_to_read()
+            try:
                 row = self._execute(_GET, (path,)).fetchone()
+            finally:
+                reading.release()
         except SQLITE_ERRORS as error:
-            raise sqlite_error(error, self.url) from None
+            raise self._failed(error) from None
         value = None if row is None else check_bytes(row[0], self.url)
         if begun == ended:
             generation.keep(path, place, mark, value)
@@ -99,23 +112,38 @@ class SqliteStore:
 
     def scan(self, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Return up to `limit` pairs, sorted; see `strongroom.protocols.Reader.scan`."""
-        with self._reading:
-            return read_page(self._execute, self.url, prefix, after, limit)
+        self._check_now_and_then()
+        reading = self._lock_to_read()
+        try:
+            return read_page(self._execute, self._database, prefix, after, limit)
+        finally:
+            reading.release()
 
     def revision(self) -> int:
         """Return the number of commits so far."""
+        self._check_now_and_then()
+        return self._revision()
+
+    def _revision(self) -> int:
+        before = self._database.at_least
         try:
-            with self._reading:
+            reading = self._lock_to_read()
+            try:
                 rows = self._execute(_REVISION, ()).fetchmany(2)
+            finally:
+                reading.release()
         except SQLITE_ERRORS as error:
-            raise sqlite_error(error, self.url) from None
-        return check_revision(rows, self.url)
+            raise self._failed(error) from None
+        revision = check_revision(rows, self.url)
+        check_no_older(self._database, before, revision)
+        self._database.see(revision)
+        return revision
 
     def commits(self) -> Sequence[int] | None:
         """Return the shared counter; see `strongroom.protocols.Store.commits`."""
         generation = self._generation
         if monotonic() >= generation.look_at:
-            generation.look(self.revision)
+            self._look()
         return None if generation.cells is NEVER_CLEAN else generation.commits
 
     def mark(self, path: str) -> Sequence[int] | None:
@@ -126,9 +154,10 @@ class SqliteStore:
     @contextmanager
     def view(self) -> Iterator[Session]:
         """Return a consistent snapshot of the store as it is now."""
+        self._check_now_and_then()
         with self._connections().lend() as session:
-            session.begin("BEGIN")
             try:
+                session.begin()
                 yield session
             finally:
                 session.roll_back()
@@ -137,17 +166,13 @@ class SqliteStore:
     def transaction(self) -> Iterator[Session]:
         """Hold the write lock; commit durably at a clean exit, roll back when the block raises."""
         writing = self._writing  # the child of a fork in here gets another one, and must not release that
-        if not writing.acquire(timeout=self._place.timeout):
-            raise StoreBusyError(f"{self.url}: another thread holds the lock for too long; look for a stuck one")
+        if not writing.acquire(timeout=self._database.timeout):
+            raise self._busy()
         try:
-            with self._connections().lend() as session:
-                session.revision = session.begin("BEGIN IMMEDIATE") + 1
-                try:
-                    yield session
-                    self._commit(session)
-                except BaseException:
-                    session.roll_back()
-                    raise
+            self._writer = get_ident(), monotonic()
+            with self._connections().lend_to_write() as session:
+                yield session
+                self._commit(session)
         finally:
             writing.release()
 
@@ -175,7 +200,7 @@ class SqliteStore:
         """What running processes report; see `strongroom.protocols.Reporting`."""
         from strongroom.stores.reports import DirectoryReports
 
-        return DirectoryReports(self._place.path, self.url)
+        return DirectoryReports(self._database.path, self.url)
 
     def close(self) -> None:
         """Close all connections; closing twice is no error. Views and transactions that are under way end well."""
@@ -185,7 +210,9 @@ class SqliteStore:
             self._close_reader()
             self._execute = self._refuse
             pool = self._pool
-        if pool is not None:
+        if pool is None:
+            self._database.close()
+        else:
             pool.close()
 
     def before_fork(self) -> None:
@@ -193,7 +220,7 @@ class SqliteStore:
         # First, because a thread in a view may need the lock below to go on; and made if there is none, or another
         # thread could make it and borrow from it before that lock is taken.
         self._connections().before_fork()
-        self._at_rest = self._reading.acquire(timeout=self._place.timeout)
+        self._at_rest = self._reading.acquire(timeout=self._database.timeout)
         if self._at_rest:
             self._close_reader()
 
@@ -208,14 +235,51 @@ class SqliteStore:
     def after_fork_in_child(self) -> None:
         """Start with new locks, and with new connections unless some were inherited."""
         self._reading, self._writing, self._at_rest = RLock(), allocate_lock(), False
-        inherited = [] if self._pool is None else self._pool.after_fork_in_child()
+        inherited: list[sqlite3.Connection] = []
+        inherited += [] if self._pool is None else self._pool.after_fork_in_child()
         if self._reader is not None:
             inherited.append(self._reader)
             self._reader = None
         if inherited:
-            abandon(self._place.path, inherited)
+            abandon(self._database.inode, inherited, INHERITED)
         if not self._closed:
             self._execute = self._open_and_execute
+
+    def _look(self) -> None:
+        self._check()
+        self._generation.look(self._revision)
+
+    def _check_now_and_then(self) -> None:
+        if monotonic() >= self._check_at:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise `StoreError` unless all files are those that were opened, and define what they did."""
+        self._check_at = 0.0
+        reader = self._reader
+        try:
+            if reader is None:
+                if not self._closed:
+                    self._database.check()
+                    check_usable(self._database)
+            else:
+                reader.check_files()
+                self._check_tables()
+        except StrongroomError:
+            self._drop_reader()
+            raise
+        self._check_at = monotonic() + LOOK_EVERY
+
+    def _check_tables(self) -> None:
+        try:
+            reading = self._lock_to_read()
+            try:
+                if self._reader is not None:
+                    check_schema(self._reader, self.url)
+            finally:
+                reading.release()
+        except SQLITE_ERRORS as error:
+            raise self._failed(error) from None
 
     def _connections(self) -> Pool:
         """Return the pool; a process that reads one secret never needs it."""
@@ -223,17 +287,49 @@ class SqliteStore:
             from strongroom.stores.sqlite_pool import Pool
 
             with self._reading:
-                self._pool = self._pool or Pool(self._place)
+                self._pool = self._pool or Pool(self._database)
                 if self._closed:
                     self._pool.close()
         return self._pool
 
     def _open_and_execute(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         self._close_reader()
-        self._reader, follows = open_database(self._place)
+        self._reader, follows = open_database(self._database)
         if follows:
             self._execute = self._reader.execute
         return self._reader.execute(sql, values)
+
+    def _lock_to_read(self) -> RLock:
+        reading = self._reading
+        if not reading.acquire(timeout=_LONGEST):
+            raise StoreBusyError(
+                f"{self.url}: another thread reads for too long; look for a stuck disk, or for a stuck process"
+            )
+        return reading
+
+    def _busy(self) -> StoreBusyError:
+        import threading
+
+        thread, since = self._writer
+        name = next((each.name for each in threading.enumerate() if each.ident == thread), "one that has ended")
+        return StoreBusyError(
+            f"{self.url}: another thread of this process ({name!a}) holds the lock since {monotonic() - since:.0f} s;"
+            " look what it waits for"
+        )
+
+    def _failed(self, error: Exception) -> StrongroomError:
+        """Return what to raise; the connection is not used again, in case it was opened in a bad moment."""
+        failed = sqlite_error(error, self._database)
+        if not isinstance(failed, StoreBusyError):
+            self._drop_reader()
+        return failed
+
+    def _drop_reader(self) -> None:
+        reading = self._lock_to_read()
+        try:
+            self._close_reader()
+        finally:
+            reading.release()
 
     def _refuse(self, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
         raise StoreError(f"{self.url} is closed; open it again")

@@ -7,22 +7,15 @@ import _sqlite3 as sqlite3
 import os
 from contextlib import closing, suppress
 
-from strongroom.errors import NewerFormatError, StoreError, StoreExistsError
-from strongroom.stores.placing import make_new, not_found, os_error
-from strongroom.stores.sqlite_inheritance import check_not_inherited
+from strongroom.errors import StoreError, StoreExistsError
+from strongroom.stores.placing import make_new, os_error
+from strongroom.stores.sqlite_content import VERSIONS, WAL
+from strongroom.stores.sqlite_database import Database
+from strongroom.stores.sqlite_inheritance import abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error
+from strongroom.stores.sqlite_schema import CREATE, check_format
+from strongroom.stores.sqlite_side_files import SideFiles, check_side_files, others_can_write, side_files
 
-APPLICATION_ID = 0x53545247
-"""`STRG` in the header of the database file; `file` and SQLite show it."""
-FORMAT = 1
-"""The tables below; in the header as `user_version`."""
-
-_TABLES = (
-    # SQLite compares TEXT byte by byte (BINARY), and the text is UTF-8: that is the order that a scan promises.
-    "CREATE TABLE entries (path TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE store (revision INTEGER NOT NULL)",
-    "INSERT INTO store VALUES (0)",
-)
 _SETTINGS = (
     # A hostile file may define views and triggers: they must not reach functions with side effects.
     "PRAGMA trusted_schema=OFF",
@@ -34,106 +27,187 @@ _SETTINGS = (
     "PRAGMA cache_size=-65536",
     "PRAGMA mmap_size=0",
 )
+_LARGEST_ROW = 128 << 20
+"""Bytes. A value has at most 16 MiB, of which a hostile file could make a gigabyte."""
+_LENGTH = sqlite3.SQLITE_LIMIT_LENGTH
+_PLAIN = frozenset(b"/-_.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_OVERWRITTEN = (
+    "was overwritten while it was in use, and nothing more is read from it or written to it; stop all processes that"
+    " use the store, and restore it from a backup"
+)
+_LOST_SIDE_FILES = (
+    "is used by this process with a -wal or -shm file that was removed or replaced meanwhile, and what was written"
+    " since may be lost; stop all processes that use the store, then start them again"
+)
 
 
-class Place:
-    """Where a database is and how long to wait for its lock. Immutable."""
+class Connection(sqlite3.Connection):
+    """A connection that is never closed once its files are others.
 
-    __slots__ = ("path", "timeout", "url")
+    To close the last one of a process, SQLite writes the journal into the database and removes both side files by their
+    names. If somebody has put another database there meanwhile, these are the other one's.
+    """
 
-    def __init__(self, path: str, url: str, timeout: float) -> None:
-        self.path = path
-        """Absolute."""
-        self.url = url
-        """As the user wrote it, for messages."""
-        self.timeout = timeout
-        """Seconds."""
+    database: Database | None = None
+    name = ""
+    """The URI of the file, without options."""
+    side_files: SideFiles = (None, None)
+    writes = False
+    """Whether it was opened to write too. SQLite may have opened it to read only all the same."""
+    is_in_wal_mode = False
+    _is_open = True
+
+    def check_files(self) -> None:
+        """Raise `StoreError` unless the database and its side files are those that were opened."""
+        database = self.database
+        assert database is not None, "set when it was opened"
+        try:
+            found = database.check()
+        except StoreError:
+            self.abandon()
+            raise
+        if self._is_open and self.is_in_wal_mode:
+            try:
+                database.content.check(database, found, self.name)
+            except StoreError:
+                self.abandon(_OVERWRITTEN)
+        if self._is_open and self.side_files != (None, None):
+            beside = side_files(database)
+            if any(mine is not None and mine != other for mine, other in zip(self.side_files, beside, strict=True)):
+                self.abandon(_LOST_SIDE_FILES)
+        check_usable(database)
+
+    def is_at_rest(self) -> bool:
+        """True for a connection that can be used again."""
+        return self._is_open and not self.in_transaction
+
+    def close(self) -> None:
+        """Close the connection, or leave it open for good when its files are others; closing twice is no error."""
+        if self._is_open and self.database is not None:
+            with suppress(StoreError):
+                self.check_files()
+        if self._is_open:
+            super().close()
+            self._is_open = False
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # at the end of the process, when half of it is gone
+            self.close()
+
+    def abandon(self, why: str | None = None) -> None:
+        """Leave the connection open for good; `why` nothing in this process may use this file any more."""
+        if self._is_open and self.database is not None:
+            self._is_open = False
+            abandon(self.database.inode, [self], why)
 
 
-def create_database(place: Place) -> None:
+def create_database(database: Database) -> None:
     """Make an empty store. Raises `StoreExistsError`, also for a journal left behind by an earlier one."""
     for ending in ("-wal", "-journal"):
         # SQLite would replay it into the new database.
-        if os.path.lexists(place.path + ending) and not os.path.lexists(place.path):
-            raise StoreExistsError(f"{place.url}{ending} is left of an earlier store; move it away first")
-    make_new(place.path, place.url, lambda draft: _write_tables(Place(draft, place.url, place.timeout)))
+        if os.path.lexists(database.path + ending) and not os.path.lexists(database.path):
+            raise StoreExistsError(f"{database.url}{ending} is left of an earlier store; move it away first")
+    make_new(database.path, database.url, lambda draft: _write_tables(draft, database.url))
 
 
-def open_database(place: Place) -> tuple[sqlite3.Connection, bool]:
-    """Open the store at `place`; the second is whether the connection sees later commits of others.
+def open_database(database: Database) -> tuple[Connection, bool]:
+    """Open the store; the second is whether the connection sees later commits of others.
 
     It does not for a database on read-only media, which is to be opened anew for each read.
 
-    Raises `StoreNotFoundError`, `NewerFormatError`, and `StoreError` when it is not a store or cannot be read.
+    Raises `NewerFormatError`, `TamperedError`, `StoreBusyError`, and `StoreError` when it is not a store, cannot be
+    read, or is another file than at first.
     """
-    check_not_inherited(place.path, place.url)
+    check_usable(database)
+    found = database.check()
     try:
-        os.stat(place.path)
-    except FileNotFoundError:
-        raise not_found(place.url) from None
+        connection, follows = _open(database, found)
+        if connection.writes and not connection.is_in_wal_mode:
+            # Already so, unless somebody put a copy made by VACUUM INTO in its place.
+            connection.close()
+            _enter_wal_mode(database)
+            connection, follows = _open(database, database.check())
+        return connection, follows
     except OSError as error:
-        raise os_error(error, place.url) from None
-    try:
-        try:
-            return _connect(place, "mode=rw"), True
-        except sqlite3.OperationalError:
-            if not _is_at_rest_and_read_only(place.path):
-                raise
-            return _connect(place, "immutable=1"), False
+        raise os_error(error, database.url) from None
     except SQLITE_ERRORS as error:
-        raise sqlite_error(error, place.url) from None
+        raise sqlite_error(error, database) from None
 
 
-def _connect(place: Place, how: str) -> sqlite3.Connection:
-    # Three slashes: a path that starts with two would otherwise be taken for a host.
-    name = place.path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _open(database: Database, found: os.stat_result) -> tuple[Connection, bool]:
+    if not others_can_write(database):
+        check_side_files(database, found)
+        return _open_as_allowed(database, found)
+    from strongroom.stores.sqlite_guard import guarded
+
+    with guarded(database, found):
+        check_side_files(database, found)
+        return _open_as_allowed(database, found)
+
+
+def _open_as_allowed(database: Database, found: os.stat_result) -> tuple[Connection, bool]:
+    if os.access(database.path, os.W_OK):
+        return _connect(database, found, "mode=rw"), True
+    # Who may not write the store makes no files beside it: their owner would be a stranger to those who may.
+    if _is_at_rest(database):
+        return _connect(database, found, "immutable=1"), False
+    return _connect(database, found, "mode=ro&readonly_shm=1"), True
+
+
+def _is_at_rest(database: Database) -> bool:
+    """True when nobody has the database open to write: to read it without locks cannot meet a writer then."""
+    try:
+        return os.lstat(database.path + "-wal").st_size == 0 and not os.path.lexists(database.path + "-shm")
+    except FileNotFoundError:
+        return True
+
+
+def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
+    # Three slashes: a path that starts with two would otherwise be taken for a host. Bytes that are not UTF-8 stay.
+    path = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in os.fsencode(database.path))
+    name = f"file://{path}"
     connection = sqlite3.connect(
-        f"file://{name}?{how}", uri=True, timeout=place.timeout, isolation_level=None, check_same_thread=False
+        f"{name}?{how}",
+        uri=True,
+        timeout=database.timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Connection,
     )
     try:
-        _check_format(connection, place.url)
+        connection.database, connection.name, connection.writes = database, name, how == "mode=rw"
+        connection.setlimit(_LENGTH, _LARGEST_ROW)
+        check_format(connection, database.url)
         for setting in _SETTINGS:
             connection.execute(setting)
-        if how == "mode=rw":
-            # Already so, unless somebody put a copy made by VACUUM INTO in its place.
-            connection.execute("PRAGMA journal_mode=WAL")
+        if how != "immutable=1":
+            # Looked at again, as by now they are there for certain. While a connection is open they stay.
+            connection.side_files = check_side_files(database, found)
+            connection.is_in_wal_mode = os.pread(database.pinned.descriptor, 20, 0)[VERSIONS] == WAL
+        database.check()
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check_format(connection: sqlite3.Connection, url: str) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID or version < 1:
-        raise StoreError(f"{url} is not a strongroom store; check the path")
-    if version > FORMAT:
-        raise NewerFormatError(
-            f"{url} has format {version}, this release of strongroom knows up to {FORMAT}; upgrade strongroom"
-        )
+def _enter_wal_mode(database: Database) -> None:
+    from strongroom.stores.sqlite_guard import enter_wal_mode
 
-
-def _write_tables(place: Place) -> None:
-    try:
-        with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
+    if not enter_wal_mode(database):
+        with closing(_connect(database, database.check(), "mode=rw")) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("BEGIN")
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={FORMAT}")
-            for statement in _TABLES:
+
+
+def _write_tables(draft: str, url: str) -> None:
+    try:
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            for statement in CREATE:
                 connection.execute(statement)
-            connection.execute("COMMIT")
     except SQLITE_ERRORS as error:
-        raise sqlite_error(error, place.url) from None
+        raise sqlite_error(error, Database(draft, url, 0)) from None
     finally:
         # SQLite has removed them, unless it failed half-way.
-        for ending in ("-wal", "-shm"):
+        for ending in ("-wal", "-shm", "-journal"):
             with suppress(FileNotFoundError):
-                os.unlink(place.path + ending)
-
-
-def _is_at_rest_and_read_only(path: str) -> bool:
-    # Without a -wal file nobody has the database open, so reading it without locks cannot meet a writer.
-    writable = os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
-    return not writable and not os.path.exists(path + "-wal")
+                os.unlink(draft + ending)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import _sqlite3 as sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-from strongroom.errors import StoreBusyError, StoreError, StrongroomError, TamperedError
+from strongroom.errors import StoreError, StrongroomError, TamperedError
 
-SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What the Python module raises; the second when SQLite's message quotes damaged text that is not UTF-8."""
+if TYPE_CHECKING:
+    from strongroom.stores.sqlite_database import Database
+
+SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
+"""What the Python module raises; `UnicodeDecodeError` when SQLite's message quotes damaged text that is not UTF-8."""
+LONGEST_PATH = 2048
+"""Bytes of a path in UTF-8. A name has at most 512, and what a store adds to one is short."""
 
 
-def sqlite_error(error: Exception, url: str) -> StrongroomError:
+class ReadOnlyError(StoreError):
+    """SQLite has opened the database to read only."""
+
+
+def sqlite_error(error: Exception, database: Database) -> StrongroomError:
     """Return what to raise for `error`. SQLite's own words are left out, for they can quote what is stored."""
+    url = database.url
+    if isinstance(error, UnicodeEncodeError | OverflowError | sqlite3.ProgrammingError):
+        return StoreError(f"{url} cannot take this path or value, or was closed meanwhile: check its type and size")
+    if isinstance(error, MemoryError):
+        return StoreError(f"{url}: this process is out of memory; try again when there is more")
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(error, UnicodeDecodeError):
         code = sqlite3.SQLITE_CORRUPT
@@ -24,14 +39,19 @@ def sqlite_error(error: Exception, url: str) -> StrongroomError:
         return StoreError(f"{url}: its -shm file cannot be made; the disk is probably full: free some space")
     kind = (code or 0) & 0xFF  # the rest of the code tells variants apart
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreBusyError(f"{url}: another process holds the lock for too long; try again, or look for a stuck one")
+        from strongroom.stores.sqlite_holders import busy
+
+        return busy(database.path, url)
+    if kind == sqlite3.SQLITE_READONLY:
+        return ReadOnlyError(f"{url} is read-only for this process; check the mode and owner of it and its directory")
     return StoreError(f"{url} {_REASONS.get(kind, f'refused to work (SQLite error {kind}); check the file')}")
 
 
+_MOST_ROWS = 1 << 62
+"""SQLite's whole numbers have 64 bits."""
 _NO_SHARED_MEMORY = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN)
 _REASONS = {
     sqlite3.SQLITE_PERM: "may not be read; check the owner and the mode of the file",
-    sqlite3.SQLITE_READONLY: "is read-only for this process; check the mode and owner of it and its directory",
     sqlite3.SQLITE_IOERR: "hit a disk input/output error; check the disk, then restore the store from a backup",
     sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup",
     sqlite3.SQLITE_FULL: "is on a full disk and nothing was changed; free some space and try again",
@@ -43,6 +63,16 @@ _REASONS = {
     sqlite3.SQLITE_ERROR: "lacks the tables of a strongroom store; check the path, or restore it from a backup",
     sqlite3.SQLITE_TOOBIG: "cannot take a value of this size",
 }
+
+
+def check_path(path: str, url: str) -> None:
+    """Raise `StoreError` for a path that no store takes."""
+    try:
+        if 0 < len(path.encode()) <= LONGEST_PATH:
+            return
+    except UnicodeEncodeError:
+        pass
+    raise StoreError(f"{url} takes paths of 1 to {LONGEST_PATH:,} bytes of UTF-8; this one is not such a path")
 
 
 def check_bytes(value: object, url: str) -> bytes:
@@ -60,23 +90,25 @@ def check_revision(rows: list[tuple[object, ...]], url: str) -> int:
 
 
 def read_page(
-    execute: Callable[[str, tuple[str, int]], sqlite3.Cursor], url: str, prefix: str, after: str, limit: int
+    execute: Callable[[str, tuple[str, int]], sqlite3.Cursor], database: Database, prefix: str, after: str, limit: int
 ) -> list[tuple[str, bytes]]:
     """Return a page of entries as `strongroom.protocols.Reader.scan` describes it, in one statement."""
     if after >= prefix:
         sql, start = "SELECT path, value FROM entries WHERE path > ? ORDER BY path LIMIT ?", after
     else:
         sql, start = "SELECT path, value FROM entries WHERE path >= ? ORDER BY path LIMIT ?", prefix
-    pairs = []
+    pairs, url = [], database.url
     try:
         # Closed whatever happens: a statement that is left open keeps its connection in the past.
-        with closing(execute(sql, (start, max(limit, 0)))) as cursor:
+        with closing(execute(sql, (start, min(max(limit, 0), _MOST_ROWS)))) as cursor:
             for path, value in cursor:
                 if type(path) is not str:
                     raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
                 if not path.startswith(prefix):
                     break
+                if len(path) > LONGEST_PATH:
+                    raise TamperedError(f"{url}: a path has {len(path):,} characters; restore a backup")
                 pairs.append((path, check_bytes(value, url)))
     except SQLITE_ERRORS as error:
-        raise sqlite_error(error, url) from None
+        raise sqlite_error(error, database) from None
     return pairs

@@ -1,0 +1,101 @@
+"""Whose files a log may consist of. Who may write to a log's directory can replace the log."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection
+
+from strongroom.files import UnsafeFileError, make_directories, open_file
+
+
+def resolve(path: str, owners: Collection[int]) -> str:
+    """Return the absolute path without links; raises `UnsafeFileError` for a link of another user.
+
+    A link that a stranger put there would let root make directories and files wherever it leads.
+    """
+    done, left = "/", os.path.abspath(path).split("/")[::-1]
+    links = 0
+    while left:
+        name = left.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            done = os.path.dirname(done)
+            continue
+        step = os.path.join(done, name)
+        try:
+            found = os.lstat(step)
+        except OSError:
+            done = step
+            continue
+        if not stat.S_ISLNK(found.st_mode):
+            done = step
+            continue
+        links += 1
+        if found.st_uid not in (0, os.geteuid(), *owners):
+            raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
+        if links > 40:
+            raise UnsafeFileError(path, "it leads through too many symbolic links")
+        target = os.readlink(step)
+        left += target.split("/")[::-1]
+        if target.startswith("/"):
+            done = "/"
+    return done
+
+
+class Directory:
+    """The directory of a log, judged: which owners and which group its files may have."""
+
+    __slots__ = ("group", "open_to_all", "owners")
+
+    def __init__(self, path: str, owners: Collection[int]) -> None:
+        """Raises `OSError`, and `UnsafeFileError` for the directory of another user."""
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            raise UnsafeFileError(path, "it is not a directory")
+        check_directory(path, found, owners)
+        mode = found.st_mode
+        self.owners = {*owners, found.st_uid}
+        self.group = found.st_gid if mode & stat.S_IWGRP and not mode & stat.S_IWOTH else None
+        """What several users share through a group, any of them may have made."""
+        self.open_to_all = bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+        """Anybody can put a file in another's place here."""
+
+    def open(self, path: str, flags: int = os.O_RDONLY, *, strict: bool = False) -> int:
+        """Open a file of the log; raises `OSError`, and `UnsafeFileError` for a file of a stranger.
+
+        Where all may write, anybody may have gone on with the log, and anybody could have replaced it: then files of
+        all owners are taken, but not with `strict`.
+        """
+        owners = self.owners
+        if self.open_to_all and not strict:
+            owners = {*owners, os.lstat(path).st_uid}
+        return open_file(path, flags, owners=owners, group=self.group)
+
+    def trusts(self, path: str) -> bool:
+        """Return whether the file at `path` belongs to somebody whose files are taken."""
+        found = os.lstat(path)
+        return self.open_to_all or found.st_uid in (0, os.geteuid(), *self.owners) or found.st_gid == self.group
+
+
+def check_directory(path: str, found: os.stat_result, owners: Collection[int]) -> None:
+    """Raise `UnsafeFileError` unless the directory is root's, ours, one of `owners`' or shared with our group."""
+    if found.st_uid in (0, os.geteuid(), *owners):
+        return
+    if found.st_mode & stat.S_IWGRP and found.st_gid in (os.getegid(), *os.getgroups()):
+        return
+    raise UnsafeFileError(
+        path, f"the directory belongs to another user (uid {found.st_uid}), who could replace what lies in it; "
+        "name another, or share one through a group",
+    )  # fmt: skip
+
+
+def make(directory: str, owners: Collection[int]) -> None:
+    """Make the directory of a log, below one that may be used; nobody else can enter it, whatever the umask."""
+    above = directory
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if above != directory:
+        check_directory(above, os.stat(above), owners)
+    make_directories(directory)
