@@ -59,8 +59,8 @@ class Rotator:
 class Setting:
     """A store in memory with the canary in it, and the needles of all that must not be seen."""
 
-    def __init__(self, key: str, audit: Any = "memory:") -> None:
-        self.secrets = strongroom.init("memory:", "env:SECRETS_MASTER_KEY", audit, actor="alice")
+    def __init__(self, key: str, audit: Any = "memory:", store: str = "memory:") -> None:
+        self.secrets = strongroom.init(store, "env:SECRETS_MASTER_KEY", audit, actor="alice")
         self.secrets.set_secrets({"A": CANARY, "F": {"user": "u", "password": CANARY}})
         self.secrets.set_secret("A", CANARY + "1")
         engine = self.secrets._access.engine

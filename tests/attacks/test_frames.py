@@ -6,8 +6,11 @@ leaves the public interface, and neither does an exception behind it.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,60 +79,91 @@ CALLS = {
 }
 
 
-def lines_of(call, secrets) -> list[tuple[str, int]]:
-    """Return each line of strongroom's that a call comes by, once, in order."""
-    came: dict[tuple[str, int], None] = {}
+@pytest.fixture
+def place():
+    """A directory in memory where there is one: what is not synced is not tested here."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="strongroom-", dir=memory) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def traced(on_line):
+    """Call `on_line(file, line)` before each line of strongroom's, and let what it raises be raised there."""
 
     def trace(frame, event, _):
         if not frame.f_code.co_filename.startswith(ROOT):
             return None
         if event == "line":
-            came[frame.f_code.co_filename, frame.f_lineno] = None
+            on_line((frame.f_code.co_filename, frame.f_lineno))
         return trace
 
+    before = sys.gettrace()  # of a run under coverage
     sys.settrace(trace)
     try:
-        call(secrets)
+        yield
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
+
+
+def lines_of(call, secrets) -> list[tuple[str, int]]:
+    """Return each line of strongroom's that a call comes by, once, in order."""
+    came: dict[tuple[str, int], None] = {}
+    with traced(lambda line: came.setdefault(line)):
+        call(secrets)
     return [line for line in came if line not in own_lines()]
 
 
 def own_lines() -> set[tuple[str, int]]:
     """Return the lines where the interface begins: an interrupt there finds what the caller has just passed."""
+    source, first = inspect.getsourcelines(strongroom.SecretsManager.get_secret)
+    begin = next(at for at, line in enumerate(source) if line.strip() == "try:")
     lines = {(frames.__file__, number) for number in range(1, 500)}
-    code = strongroom.SecretsManager.get_secret.__code__
-    return lines | {(code.co_filename, code.co_firstlineno + at) for at in range(-1, 40)}
+    return lines | {(strongroom.manager.__file__, first + at) for at in range(begin + 1)}
+
+
+def interrupt(setting, call, target, error) -> bool:
+    """Raise `error` at a line; True when it was reached."""
+
+    def on_line(line):
+        if line == target:
+            raise error
+
+    caught = None
+    try:
+        with traced(on_line):
+            call(setting.secrets)
+    except (error, StrongroomError) as raised:
+        caught = raised
+        setting.check(caught)
+    with contextlib.suppress(StrongroomError):
+        setting.secrets.close()
+    return caught is not None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError], ids=lambda error: error.__name__)
 @pytest.mark.parametrize("name", CALLS)
 def test_an_interrupt_on_any_line_shows_nothing(master_key, name, error):
-    call = CALLS[name]
-    setting = Setting(master_key)
-    lines = lines_of(call, setting.secrets)
+    lines = lines_of(CALLS[name], Setting(master_key).secrets)
     assert len(lines) > 20
+    # Each fifth line with each of the two errors, from another one on.
+    raised = sum(
+        interrupt(Setting(master_key), CALLS[name], line, error) for line in lines[error is MemoryError :: 5]
+    )  # fmt: skip
+    assert raised > 5
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+@pytest.mark.parametrize("name", ["get_secret", "set_secret", "secret", "rotate"])
+def test_an_interrupt_in_a_store_on_disk_shows_nothing(master_key, place, kind, name):
+    def make(number):
+        return Setting(master_key, f"file:{place}/{number}.log", f"{kind}:{place}/{number}")
+
+    lines = lines_of(CALLS[name], make("first").secrets)
     raised = 0
-    # Each fourth line with each of the two errors, from another one on.
-    for target in lines[error is MemoryError :: 4]:
-        setting = Setting(master_key)
-
-        def trace(frame, event, _, target=target):
-            if not frame.f_code.co_filename.startswith(ROOT):
-                return None
-            if event == "line" and (frame.f_code.co_filename, frame.f_lineno) == target:
-                raise error
-            return trace
-
-        sys.settrace(trace)
-        try:
-            call(setting.secrets)
-        except (error, StrongroomError) as caught:
-            sys.settrace(None)
-            raised += 1
-            setting.check(caught)
-        finally:
-            sys.settrace(None)
+    for number, line in enumerate(lines[:: max(1, len(lines) // 15)]):
+        setting = make(number)
+        raised += interrupt(setting, CALLS[name], line, KeyboardInterrupt)
     assert raised > 5
 
 

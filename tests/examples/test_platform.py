@@ -67,7 +67,7 @@ def test_the_platform_ends_as_it_is_told(scratch):
     assert done.stderr == ""
     assert re.search(r"[1-9][0-9]* requests in [0-9]+ s, 0 failed, no service restarted", done.stdout)
     assert "PostgreSQL refuses version 1" in done.stdout
-    assert re.search(r"still held by diagram-service \(pid [0-9]+\)", done.stdout)
+    assert re.search(r"still held by diagram-service \(pid [0-9]+, stopped, version [0-9]+ since 20", done.stdout)
     assert "the chain verifies" in done.stdout
     assert "POSTGRES_PASSWORD, 6 times: pending, set, tested, promoted, retired" in done.stdout
     assert list(scratch.iterdir()) == []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from strongroom.access import Access
 from strongroom.audit.parsing import Event
-from strongroom.audit.query import query_events
+from strongroom.audit.query import events_of
 from strongroom.errors import StrongroomError
 from strongroom.rotation.clock import utc
 from strongroom.rotation.owner import started_at
@@ -59,7 +59,7 @@ def readers(access: Access, name: str, before: int, after: int, since: float) ->
     ends = monotonic() + LOOK
     complete = True
     try:
-        for event in query_events(access.audit.sink, name, since):
+        for event in events_of(access.audit.sink, name, since):
             if monotonic() > ends:
                 complete = False
                 break
