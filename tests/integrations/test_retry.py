@@ -159,6 +159,21 @@ def test_the_pending_value_of_an_unfinished_rotation_is_tried_last_and_is_on_rec
     assert (newest["stage"], newest["outcome"]) == ("pending", "ok")
 
 
+@pytest.mark.parametrize("promotions", [1, 2, 3])
+def test_a_promotion_between_two_attempts_refuses_nobody(secrets, call, promotions, monkeypatch):
+    accepted = []
+
+    def promoted_meanwhile(name):
+        if len(accepted) < promotions:
+            accepted.append(f"new {len(accepted)}")
+            secrets.set_secret(name, accepted[-1])
+
+    monkeypatch.setattr(secrets.rotation, "pending", promoted_meanwhile)
+    attempt, tried = service(f"new {promotions - 1}")
+    assert call(secrets, "DB", attempt) == "connected"
+    assert len(tried) == len(set(tried))
+
+
 def test_where_no_rotation_is_unfinished_there_is_no_pending_value_and_no_event(secrets):
     assert secrets.rotation.pending("DB") is None
     assert [event for event in secrets.get_audit_logs(None, name="DB") if event.get("stage")] == []

@@ -126,10 +126,10 @@ def command_lines():
 
 
 @pytest.fixture
-def manager(program, make_manager):
+def manager(program, make_manager, tmp_path):
     """A manager whose secret `A` a program rotates that fails as the file `fails` says."""
     place = program(PROGRAM.replace("step = sys.argv[1]\n", FAULTY))
-    place.with_name("fails").write_text("")
+    (tmp_path / "fails").write_text("")
     manager = make_manager()
     manager.set_secret("A", "first")
     manager.rotation.attach("A", f"command:{place}?timeout=1", grace=0)
