@@ -13,6 +13,7 @@ import pytest
 from strongroom import fallback
 
 from .pages import PORT, Block, Reader, blocks, promised, text
+from .servers import Servers
 
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
@@ -39,7 +40,9 @@ def reader(safe_directory, monkeypatch) -> Iterator[Reader]:
     scratch.mkdir()
     monkeypatch.chdir(scratch)
     fallback.reset()
-    yield Reader(scratch, environ)
+    servers = Servers(tmp_path)
+    yield Reader(scratch, environ, servers)
+    servers.stop()
     fallback.reset()
 
 

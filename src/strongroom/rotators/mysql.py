@@ -95,8 +95,6 @@ class MysqlRotator:
         """Log in, and ask for the accounts, what they log in with, and the administrator's right to change them."""
         self._accounts.pending(current, self._policy)
         login = self._accounts.login(current)
-        with self._connected(login) as server:
-            self._check_is_meant(server, login.user)
         with self._connected(self._admin()) as server:
             if _row(server, "SELECT @@read_only")[0]:
                 raise SourceRefusedError(f"{self._name} is read-only, as a replica is: name the primary in the URL")
@@ -106,6 +104,9 @@ class MysqlRotator:
             grants = " ".join(row[0] for row in _rows(server, "SHOW GRANTS"))
             if not any(right in grants for right in ("CREATE USER", "ALL PRIVILEGES ON *.*", "UPDATE ON `mysql`")):
                 raise SourceRefusedError(f"{self._name}: {_ADVICE[1227]}: GRANT CREATE USER ON *.* TO it")
+        # After the accounts' methods were looked at, some of which this client does not know.
+        with self._connected(login) as server:
+            self._check_is_meant(server, login.user)
 
     def create(self, current: Mapping[str, Any]) -> dict[str, Any]:
         """Return a new password, and of two accounts the one whose turn it is."""
