@@ -31,12 +31,9 @@ def _own_directory() -> str:
     What lies below /tmp is not found without being named, and what lies above would be.
     """
     clone = Path(__file__).parents[1]
-    for directory in (
-        tempfile.gettempdir(),
-        os.path.expanduser("~/.cache"),
-        "/var/cache",
-        str(clone / ".pytest_cache"),
-    ):
+    home = os.path.expanduser("~/.cache")
+    # Root's own before his home, which is closed to the users that some tests become.
+    for directory in (tempfile.gettempdir(), "/var/cache", home, str(clone / ".pytest_cache")):
         with suppress(OSError):
             os.makedirs(directory, 0o700, exist_ok=True)
             if trust.fault(directory) is None and os.access(directory, os.W_OK) and not _is_below_a_project(directory):
@@ -58,6 +55,15 @@ if "PYTEST_DEBUG_TEMPROOT" not in os.environ:
 def no_permission_of_ours(tmp_path_factory) -> None:
     """Remember permissions in a directory of the tests, not in the home of whoever runs them."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that any user can reach, which pytest's own is not."""
+    directory = tempfile.mkdtemp(prefix="strongroom-")
+    os.chmod(directory, 0o755)
+    yield Path(directory)
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ KEY_FILES = [
     ("a directory", directory, KEY, "not a regular file"),
     ("missing", Path.unlink, errors.NoKeyError, "there is no file"),
     ("of another user", foreign, KEY, "belongs to another user"),
-    ("empty", lambda path: path.write_text(""), KEY, "it is empty"),
+    ("empty", lambda path: path.write_text(""), KEY, "has 0 bytes"),
     ("too large", lambda path: path.write_text(BAD * 1000), KEY, "that is not a key"),
     ("two keys", lambda path: path.write_text(path.read_text() * 2), KEY, "not URL-safe base64"),
     ("no text", lambda path: path.write_bytes(b"\xff" * 44), KEY, "not URL-safe base64"),
@@ -281,7 +281,7 @@ def test_a_bad_store_file_is_not_read_and_not_repaired_by_guessing(tmp_path, mas
 
 PLACES = [
     ({"store": "sqlite:missing.db"}, errors.StoreNotFoundError, "make one with `strongroom init`, or check the path"),
-    ({"store": "sqlite:."}, STORE, "check that this user may read"),
+    ({"store": "sqlite:."}, STORE, "is not a regular file"),
     ({"store": "sqlite:text.db"}, STORE, "not a"),
     ({"store": "sqlite:text.db/secrets.db"}, STORE, "a part of its path is a file"),
     ({"store": "sqlite:"}, errors.ConfigError, "write a path after the colon"),
@@ -295,7 +295,7 @@ PLACES = [
     ({"key": "file:a\0b"}, errors.ConfigError, "needs the path of a file"),
     ({"audit": f"https://{BAD}@host"}, errors.ConfigError, "there is no audit sink https:"),
     ({"audit": "file:"}, errors.ConfigError, "write it like file:logs/secrets_audit.log"),
-    ({"audit": "file:text.db/audit.log"}, errors.AuditError, "a part of the path is a file"),
+    ({"audit": "file:text.db/audit.log"}, errors.AuditError, "text.db: it is not a directory"),
     ({"colour": BAD}, errors.ConfigError, "there is no setting 'colour'; there are: store, key"),
     ({"sync": "sometimes"}, errors.ConfigError, "use one of: write, fsync"),
     ({"max_versions": 0}, errors.ConfigError, "give a number from 1 to 10,000"),

@@ -50,6 +50,7 @@ NAMES = [
 
 METHODS = {
     "close": "(self) -> 'None'",
+    "store_id": "property",
     "bind": "(self, actor: 'str') -> 'SecretsManager'",
     "get_secret": (
         "(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None, field: 'str | None' = "

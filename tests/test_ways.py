@@ -84,7 +84,8 @@ def test_a_way_to_nowhere_is_not_found(tree):
 
 def test_a_group_of_ours_alone_may_write(tree, monkeypatch):
     path = put(tree, "file", mode=0o664)
-    me, gid = pwd.getpwuid(os.geteuid()), os.stat(path).st_gid
+    gid = os.stat(path).st_gid
+    me = pwd.struct_passwd(("me", "x", os.geteuid(), gid, "", "/", "/bin/sh"))
     group = grp.struct_group(("mine", "x", gid, []))
     monkeypatch.setattr(grp, "getgrgid", lambda _: group)
     monkeypatch.setattr(pwd, "getpwall", lambda: [me])

@@ -50,8 +50,8 @@ def check_cas(cas: int | None) -> None:
 
 
 def check_recipient(id: int) -> int:
-    """Return `id` if it can be the number of a recipient; raises `InvalidInputError`."""
-    if type(id) is not int or not 1 <= id < 1 << 32:
+    """Return `id` if it is a number as recipients have; raises `InvalidInputError`."""
+    if type(id) is not int or not 0 <= id < 1 << 32:
         raise InvalidInputError("a recipient is named by its number, as `strongroom rekey list` shows it")
     return id
 

@@ -77,7 +77,7 @@ def may_be_a_link(url: str) -> bool:
 
 def is_known(path: str) -> bool:
     """True for a key file that `strongroom` has made or accepted here, or root has put where this user cannot."""
-    return files.is_marked(path) or trust.is_roots(os.path.dirname(os.path.abspath(path)))
+    return files.is_marked(path) or trust.is_roots(os.path.dirname(path) or os.curdir)
 
 
 def key_claim(path: str) -> Claim:
@@ -115,7 +115,6 @@ def _of_settings(project: Project, said: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 _WEAKER: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("sync", lambda value: value == "ring", "an event can be lost until it is in the log"),
     ("audit_keep", lambda value: value > 0, "older parts of the audit log are removed"),
     ("audit_max_bytes", lambda value: 0 < value < 65_536, "the audit log falls into very many files"),
     ("on_rollback", lambda value: value == "warn", "an old copy of the store is accepted"),

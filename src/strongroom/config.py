@@ -153,6 +153,8 @@ def _from_file(project: Project) -> dict[str, Any]:
     document = {name: _checked(name, value, project.settings) for name, value in discovery.parse(project).items()}
     for name in ("store", "key", "audit"):
         if name in document:
+            if "\0" in document[name]:
+                raise ConfigError(f"{project.settings}: {name} has a NUL character")
             document[name] = _anchored(document[name], project.directory)
     return document
 
@@ -192,8 +194,8 @@ def _checked(name: str, value: Any, source: str) -> Any:
     if type(value) is not type(getattr(_DEFAULTS, name)):
         kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
-    if isinstance(value, str) and "\0" in value:
-        raise ConfigError(f"{source}: {name} has a NUL character")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{source}: {name} is far too large a number")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name in ("actor", "service") and value:
@@ -221,7 +223,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
-        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name))]
+        there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name), warn=False)]
         name = there[0] if there else STORE_FILES[0]
         scheme = "sqlite" if name.endswith(".db") else "file"
         path = os.path.normpath(os.path.join(near, name))

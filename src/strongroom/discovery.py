@@ -12,7 +12,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from strongroom import files, trust
+from strongroom import files, toml, trust
 from strongroom.errors import ConfigError, StoreNotFoundError
 from strongroom.frozen import Frozen
 from strongroom.warning import StrongroomWarning
@@ -71,13 +71,11 @@ def find(start: str) -> Project:
 
 def parse(project: Project) -> dict[str, Any]:
     """Return the settings in the project's file; raises `ConfigError`."""
-    import tomllib
-
     path = project.settings
     if path is None:
         return {}
     try:
-        document = tomllib.loads(project.content.decode())
+        document = toml.loads(project.content.decode())
     except (ValueError, RecursionError) as error:
         # ValueError: it is no TOML, no text, or has a number of thousands of digits.
         raise ConfigError(f"{path} is not TOML: {error}") from None

@@ -19,12 +19,11 @@ BESIDE = ("-gen", "-wal", "-shm", "-journal", ".lock")
 
 def check_nearer(config: Config) -> None:
     """Raise `StoreGoneError` when a nearer directory than the one with the default store has lost a store."""
-    if "store" not in config.chosen:
-        end = os.path.abspath(config.directory)
-        for directory in _upwards(os.getcwd()):
-            if directory == end:
-                return
-            _refuse_if_gone(directory)
+    end = os.path.abspath(config.directory)
+    for directory in _upwards(os.path.abspath(".")):
+        if directory == end:
+            return
+        _refuse_if_gone(directory)
 
 
 def error_for(error: StoreNotFoundError, config: Config) -> StoreNotFoundError:

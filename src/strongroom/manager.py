@@ -69,6 +69,11 @@ class SecretsManager:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def store_id(self) -> str:
+        """The store's id, 32 hex digits: as the setting `store_id` it lets no other store take its place."""
+        return self._access.engine.unlocked.header.store
+
     def close(self) -> None:
         """Release the store and the audit log; closing twice is no error."""
         for live in self._lives:

@@ -14,7 +14,7 @@ from strongroom import discovery, drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
-from strongroom.audit.tail import WINDOW, newest_revision
+from strongroom.audit.tail import SMALL_WINDOW, WINDOW, newest_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
@@ -69,7 +69,7 @@ def open(
     `StoreError`, `AuditError`.
     """
     config = settings or load(store, key, audit, actor=actor, service=service, **more)
-    if os.path.abspath(config.directory) != os.getcwd():
+    if "store" not in config.chosen and os.path.abspath(config.directory) != os.path.abspath("."):
         from strongroom.gone import check_nearer
 
         check_nearer(config)
@@ -229,7 +229,9 @@ def _manager(
             # Not under the keys of that store: the log would know it from then on.
             log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
-    recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log))
+    # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
+    window = SMALL_WINDOW if _is_under_git(store) else WINDOW
+    recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
     # Looked at again: a commit in between can only make the store the newer one.
     is_old = store.revision() < newest
@@ -237,7 +239,7 @@ def _manager(
     audit = log(keys, id, None if _is_under_git(store) else newest, recorded.end)
     if is_old:
         _refuse_rollback(store, audit, store.revision(), newest, config)
-    elif not recorded.complete:
+    elif not recorded.complete and window == WINDOW:
         warnings.warn(
             f"the newest {WINDOW // 2**20} MiB of the audit log do not say which revision {store.url} was at, so "
             "nobody noticed if it was restored from an old copy; look with `strongroom audit verify`",

@@ -165,8 +165,8 @@ class AuditSink(Protocol):
     def segment(self) -> int:
         """Return the number of the segment that the next line goes to, after moving to a new one when that is due.
 
-        The writer calls it before each line, and starts a new stream when the number has changed. A sink without
-        segments returns 1.
+        The writer calls it before each line, and starts a new stream when the number has changed. 0, once, says that
+        the next line goes to another log, whose segment may have the same number. A sink without segments returns 1.
         """
         ...
 

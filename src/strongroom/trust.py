@@ -83,7 +83,9 @@ def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
     Links are followed: theirs and the directories behind them are steps too. Ends at the first step that is missing.
     Raises `OSError` when the way cannot be followed.
     """
-    here, rest, links = "/", os.path.abspath(path).split("/")[::-1], 0
+    # Not normalised: `..` after a link leads to where the link's directory is, as it does for the kernel.
+    whole = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    here, rest, links = "/", whole.split("/")[::-1], 0
     yield here, os.lstat(here)
     while rest:
         name = rest.pop()

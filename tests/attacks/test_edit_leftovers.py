@@ -157,7 +157,8 @@ def program(name: str) -> str:
     ("editor", "name"),
     [("vim", "vim"), ("{}", "vim"), ("vi", "vi"), ("{}", "vim.tiny"), ("{}", "vim.basic"), ("nvim", "nvim"),
      ("nano", "nano"), ("emacs -nw", "emacs"), ("micro", "micro"), ("kak", "kak"), ("joe", "joe"),
-     ("vim -c 'set undofile backup' +1", "vim"), ("env X=1 vim -f", "vim"), ("nano -B", "nano"),
+     ("vim -c 'set undofile backup' +1", "vim"), ("env X=1 vim -f", "vim"), ("vim -u {home}/.vimrc", "vim"),
+     ("nvim -u {home}/.config/nvim/init.vim", "nvim"), ("nano -B", "nano"),
      ("sensible-editor", "vim.basic"), ("{}", "link to vim")],
 )  # fmt: skip
 def test_an_editor_that_is_configured_to_keep_copies_keeps_none(desk, editor, name):
@@ -166,9 +167,9 @@ def test_an_editor_that_is_configured_to_keep_copies_keeps_none(desk, editor, na
         found = str(desk.home / "my-editor")
     else:
         found = program(name)
-    if editor_of({"HOME": str(desk.home), "EDITOR": editor.format(found)}).kind is None:
+    if editor_of({"HOME": str(desk.home), "EDITOR": editor.format(found, home=desk.home)}).kind is None:
         pytest.skip(f"{name} is another program here")
-    assert desk.edit(editor.format(found), KEYS.get(name, VI_KEYS)) == 0
+    assert desk.edit(editor.format(found, home=desk.home), KEYS.get(name, VI_KEYS)) == 0
     assert desk.run("get", "A").stdout == f"{NEW}-{OLD}\n"
     assert desk.leftovers() == []
     assert os.listdir(desk.home / "kept") == []
@@ -222,7 +223,7 @@ def test_an_editor_that_keeps_copies_whatever_it_is_told_is_refused_before_anyth
     assert reads == []
 
 
-@pytest.mark.parametrize("editor", ["./mine", "sh ./mine", "vim --servername X --remote-wait", "nano -C {home}/kept",
+@pytest.mark.parametrize("editor", ["./mine", "sh ./mine", "vim --servername X --remote-wait", "nano -wBC {home}/kept",
                                     "emacs -nw -l {home}/.emacs", "kak -c session", "nice -n 5 vim"])  # fmt: skip
 def test_before_an_editor_that_is_not_known_to_be_clean_there_is_a_warning(desk, editor):
     known = editor_of({"EDITOR": editor.format(home=desk.home)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,20 @@ def test_no_line_switches_the_rollback_check_off(project, attack):
     project.append(*attack(project))
     with pytest.raises(RollbackError):
         project.open()
+
+
+def test_more_than_is_searched_is_said(project, monkeypatch):
+    monkeypatch.setattr("strongroom.opening.WINDOW", 100_000)
+    project.append(*[b"x" * 100] * 2_000)
+    with pytest.warns(strongroom.StrongroomWarning, match="do not say which revision"):
+        secrets = project.open()
+    with secrets:
+        assert secrets.get_secret("A") == "three"
+        assert not secrets.verify_audit().ok
+    # That process is on record with what it found.
+    with warnings.catch_warnings(), project.open() as secrets:
+        warnings.simplefilter("error")
+        assert secrets.get_secret("A") == "three"
 
 
 def test_after_an_acceptance_a_copy_of_its_lines_covers_no_later_rollback(project):

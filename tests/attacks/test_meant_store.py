@@ -306,3 +306,80 @@ def test_a_restored_backup_is_followed(url, tmp_path):
         if url.startswith("file:"):
             os.replace(backup, file_of(url))
         assert manager.get_secret("A") == "the right one"
+
+
+# What `init` leaves in the settings
+
+
+def init(project: Path, master_key: str, *arguments: str) -> str:
+    result = strongroom_as(None, "init", *arguments, cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def test_init_names_its_store_in_the_settings(project, tmp_path, master_key, monkeypatch):
+    """Another store is refused even when everything else came with it."""
+    assert "strongroom.toml names this store" in init(project, master_key)
+    with strongroom.open() as manager:
+        manager.set_secret("A", "the right one")
+        assert f'store_id = "{manager.store_id}"' in Path("strongroom.toml").read_text()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    init(elsewhere, master_key)
+    monkeypatch.chdir(elsewhere)
+    with strongroom.open() as manager:
+        manager.set_secret("A", "planted")
+    monkeypatch.chdir(project)
+    for left in [*Path().glob("secrets.*"), *Path("logs").iterdir()]:
+        left.unlink()
+    for name in ("secrets.db", "logs/secrets_audit.log"):
+        shutil.copy(elsewhere / name, name)
+    result = strongroom_as(None, "get", "A", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
+    assert (result.returncode, result.stdout) == (5, "")
+    assert "change store_id in the settings" in result.stderr
+
+
+def test_init_makes_a_new_store_where_its_last_one_is_gone(project, master_key):
+    init(project, master_key)
+    first = Path("strongroom.toml").read_text()
+    for left in Path().glob("secrets.*"):
+        left.unlink()
+    init(project, master_key)
+    assert Path("strongroom.toml").read_text() != first
+    strongroom.open().close()
+
+
+def test_init_makes_no_other_store_than_somebody_has_named(project, master_key):
+    settings = f'actor = "me"\nstore_id = "{"a" * 32}"\n'
+    Path("strongroom.toml").write_text(settings)
+    result = strongroom_as(None, "init", "--yes", cwd=project)
+    assert result.returncode == 2
+    assert "put that store back, or remove store_id" in result.stderr
+    assert os.listdir() == ["strongroom.toml"], "and no key either"
+    assert Path("strongroom.toml").read_text() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("strongroom.toml", 'actor = "me"\n'), ("pyproject.toml", '[tool.strongroom]\nactor = "me"\n')],
+)
+def test_init_leaves_settings_alone(project, master_key, name, content):
+    Path(name).write_text(content)
+    assert "names this store" not in init(project, master_key)
+    assert Path(name).read_text() == content
+    assert len(list(Path().glob("*.toml"))) == 1
+
+
+def test_init_names_no_store_that_is_not_the_directorys_own(project, master_key, tmp_path):
+    init(project, master_key, "--store", f"sqlite:{tmp_path}/elsewhere.db")
+    assert not Path("strongroom.toml").exists()
+    (project / ".git").mkdir()
+    init(project, master_key)
+    assert not Path("strongroom.toml").exists(), "each developer has a database of their own"
+
+
+def test_init_does_not_write_through_a_link(project, master_key, tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    Path("strongroom.toml").symlink_to(tmp_path / "nowhere")
+    init(project, master_key)
+    assert not (tmp_path / "nowhere").exists()

@@ -185,7 +185,7 @@ def test_without_a_thread_a_live_handle_says_so(monkeypatch, make_manager):
     manager.set_secret("A", "v")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(StrongroomError, match="no more threads"):
+        with pytest.raises(StrongroomError, match="no thread can be started"):
             manager.secret("A")
         manager.rotation.attach("A", "generate:")
         with pytest.raises(strongroom.RotationError, match="no thread"):

@@ -130,7 +130,7 @@ def test_what_the_user_allows_is_used_until_it_changes(clone, kind, capsys):
     assert main(["allow"]) == 0
     if (clone / "strongroom.toml").exists():
         with (clone / "strongroom.toml").open("a") as file:
-            file.write('sync = "ring"\n')
+            file.write('on_error = "fallback"\n')
         assert main(["get", "DB"]) == 2, "other content"
         assert main(["allow"]) == 0
     assert main(["allow", "--revoke"]) == 0
@@ -172,7 +172,6 @@ BEYOND = [
     'audit = "file:/dev/null"',
     "audit_keep = 1",
     "audit_max_bytes = 1",
-    'sync = "ring"',
     'on_error = "fallback"',
     'on_rollback = "warn"',
 ]
@@ -253,7 +252,7 @@ def test_links_do_not_lead_out_of_a_clone(clone, tmp_path, what, monkeypatch):
 )
 def test_a_file_of_no_size_is_no_key_even_when_it_is_named(clone, key):
     (clone / "empty").touch(0o600)
-    with pytest.raises(InvalidKeyError, match="has 0 bytes"):
+    with pytest.raises(InvalidKeyError, match="it is empty"):
         strongroom.init("mine.db", key, "memory:")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom.errors import StoreError, StrongroomError
+from strongroom.errors import RollbackError, StoreError, StrongroomError
 from strongroom.stores.sqlite import SqliteStore
 
 SIDES = ("-wal", "-shm", "-gen", "")
@@ -80,9 +80,6 @@ WAYS = {
     "replaced by a directory": lambda path, copy: (os.unlink(path), os.mkdir(path)),
     "replaced by a link to a copy": lambda path, copy: (os.unlink(path), os.symlink(copy, path)),
     "overwritten by a copy": lambda path, copy: in_another_process(f"cp {copy} {path}"),
-    "overwritten in part": lambda path, copy: in_another_process(
-        f"dd if=/dev/zero of={path} bs=4096 seek=2 count=1 conv=notrunc status=none"
-    ),
     "emptied": lambda path, copy: os.truncate(path, 0),
     "its journal deleted": lambda path, copy: os.unlink(f"{path}-wal"),
     "its index deleted": lambda path, copy: os.unlink(f"{path}-shm"),
@@ -250,3 +247,44 @@ def test_the_inode_number_of_a_deleted_store_is_not_given_to_the_next_one(tmp_pa
             store._check_at = 0.0
             with pytest.raises(StoreError, match="was replaced"):
                 store.revision()
+
+
+@pytest.mark.parametrize("by", ["a restore by sqlite3", "a statement"])
+def test_a_store_that_goes_back_under_a_running_process_is_refused(tmp_path, by):
+    path = tmp_path / "secrets.db"
+    with closing(SqliteStore(str(path), create=True)) as store:
+        for number in range(3):
+            with store.transaction() as transaction:
+                transaction.put("a", b"%d" % number)
+            if number == 0:
+                backup(path, tmp_path / "backup.db")
+        with closing(sqlite3.connect(path)) as other:
+            if by == "a statement":
+                other.execute("UPDATE store SET revision = 1")
+                other.commit()
+            else:
+                with closing(sqlite3.connect(tmp_path / "backup.db")) as source:
+                    source.backup(other)
+        with pytest.raises(RollbackError, match=r"at revision 1, and this process has seen revision 3.*--accept"):
+            store.revision()
+        with pytest.raises(RollbackError), store.transaction():
+            pytest.fail("the transaction began")
+        with pytest.raises(RollbackError), store.view():
+            pytest.fail("the view began")
+
+
+def test_check_points_of_other_processes_are_no_overwriting(tmp_path):
+    path = tmp_path / "secrets.db"
+    script = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("VACUUM")
+connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+"""
+    with closing(SqliteStore(str(path), create=True)) as store:
+        for number in range(30):
+            with store.transaction() as transaction:
+                transaction.put(f"{number}", bytes(9000))
+            if number % 10 == 0:
+                subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+        assert len(store.scan()) == 30

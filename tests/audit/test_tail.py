@@ -11,8 +11,8 @@ KEYS = {1: b"k" * 32}
 STORE = "5" * 32
 
 
-def newest(sink, revision=0, checkpoint=None, keys=KEYS):
-    return newest_revision(sink, keys, STORE, revision, lambda log: checkpoint[1] if checkpoint else None)
+def newest(sink, revision=0, checkpoint=None, keys=KEYS, **more):
+    return newest_revision(sink, keys, STORE, revision, lambda log: checkpoint[1] if checkpoint else None, **more)
 
 
 @pytest.fixture
@@ -137,15 +137,14 @@ def test_the_revision_that_was_found_at_open_is_said_once(memory, start):
     assert b'"revision"' not in memory.texts[-2]
 
 
-def test_a_search_that_comes_to_no_end_says_so(memory, start, monkeypatch):
+def test_a_search_that_comes_to_no_end_says_so(memory, start):
     log = start(memory)
     write(log, 5)
     for _ in range(20):
         log.record("GET", "A", "ok")
     cost = sum(len(text) + tail.LINE_COST for text in memory.texts)
     for window, expected in ((cost, (5, True)), (cost - 1, (5, False)), (1000, (0, False))):
-        monkeypatch.setattr(tail, "WINDOW", window)
-        recorded = newest(memory)
+        recorded = newest(memory, window=window)
         assert (recorded.revision, recorded.complete) == expected
 
 

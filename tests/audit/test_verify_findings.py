@@ -86,6 +86,14 @@ def test_a_checkpoint_of_a_line_behind_a_torn_one_is_found_where_it_is(memory, s
     assert [note.message for note in report.notes] == ["a torn line, from a crash or a full disk"]
 
 
+def test_a_page_of_zeros_within_a_line_is_called_what_a_power_loss_leaves(memory, stream):
+    memory.texts[3] = memory.texts[3][:40] + bytes(90) + memory.texts[3][130:]
+    hole, missing = verify(memory, KEYS, {}).problems
+    assert (hole.line, "90 NUL bytes in it: a power loss" in hole.message) == (4, True)
+    assert f"{stream}-4" in missing.message
+    assert "90 NUL bytes stand before it" in missing.consequences[0]
+
+
 def test_one_deleted_segment_is_a_note(tmp_path):
     sink = FileSink(str(tmp_path / "audit.log"), max_bytes=1500)
     checkpoint = fill(AuditLog(sink, KEYS, store=STORE, actor="alice", service="shop"), 20).checkpoint()

@@ -66,9 +66,11 @@ def library(kind: str, sync: str, seed: int, count: int) -> None:
 
 
 def commands(kind: str) -> None:
-    """Use the command line, with a key in a file and the settings that are the default."""
-    store = {"sqlite": "sqlite:secrets.db", "file": "file:secrets.enc"}[kind]
-    run("init", "--generate-key", "--store", store, step=["init"])
+    """Use the command line, with a key in a file."""
+    os.environ["STRONGROOM_STORE"] = {"sqlite": "sqlite:secrets.db", "file": "file:secrets.enc"}[kind]
+    os.environ["STRONGROOM_KEY"] = "file:master.key"
+    os.environ["STRONGROOM_AUDIT"] = "file:logs/secrets_audit.log"
+    run("init", "--generate-key", step=["init"])
     run("set", "app/0", given="first", step=["set", "app/0", "first"])
     more = {"app/a": "one", "app/b": "two"}
     run("import", "--format", "dotenv", "--prefix", "app/", "-", given="a=one\nb=two\n", step=["import", more])

@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import strongroom
+from strongroom.audit.report import AuditReport, Problem
 from strongroom.errors import NoKeyError, StoreExistsError, WrongKeyError
 from strongroom.manager import SecretsManager
 
@@ -55,7 +56,7 @@ def judge_store(run: Run, place: Path, said: list[object]) -> None:
         secrets.set_secret("app/0", "after the crash")
         assert secrets.get_secret("app/0") == "after the crash"
         assert secrets.verify().problems == ()
-        assert secrets.verify_audit().problems == ()
+        check_log(run, secrets.verify_audit())
 
 
 def told(said: list[object]) -> tuple[Model, Model, Step | None]:
@@ -95,12 +96,22 @@ def begin_again(run: Run, place: Path) -> SecretsManager:
 def judge_log(run: Run, secrets: SecretsManager, said: list[object]) -> None:
     """The log verifies; where an acknowledged change has no event, which only `sync = "write"` allows, it says so."""
     report = secrets.verify_audit()
-    assert report.problems == (), report.problems
+    check_log(run, report)
     writes = sum(word != "done" and word[0] in ("set", "rotate", "destroy") for word in said[:-1])
     events = [event for event in secrets.get_audit_logs(None) if event["action"] in ("SET", "ROTATE", "DESTROY")]
     there = len({event.get("intent") or event["id"] for event in events})
     complete = there >= writes
-    assert complete or (run.sync == "write" and report.notes), f"{writes - there} changes are not on record"
+    assert complete or (run.sync == "write" and report.notes + report.problems), f"{writes - there} changes are not on record"
+
+
+def check_log(run: Run, report: AuditReport) -> None:
+    """Fail on problems, but for holes that the power loss left, where the report calls them that.
+
+    A page that was not on the disk yet can be zeros between others that were. Whoever can write to the log can make
+    such a hole too, so it stays a problem.
+    """
+    wrong = [problem for problem in report.problems if run.sync == "fsync" or "power loss" not in str(problem)]
+    assert not wrong, wrong
 
 
 def judge_rendered(directory: Path, said: list[object]) -> None:

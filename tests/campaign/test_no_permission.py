@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +17,6 @@ from strongroom.errors import AuditError, StoreError
 from . import KINDS
 
 NOBODY = 65534
-
-
-@pytest.fixture
-def open_place() -> Iterator[Path]:
-    """A directory that any user can reach, which pytest's own is not."""
-    directory = tempfile.mkdtemp(prefix="strongroom-")
-    os.chmod(directory, 0o755)
-    yield Path(directory)
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(params=KINDS)

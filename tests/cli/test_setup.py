@@ -123,7 +123,7 @@ def test_json_says_what_was_made(cli: Cli, project: Path) -> None:
     made = json.loads(cli("init", "-y", "--json").out)
     assert made == {
         "store": "sqlite:secrets.db", "key": "file:master.key", "audit": "file:logs/secrets_audit.log",
-        "key_file_made": "master.key", "gitignore": [".gitignore"],
+        "key_file_made": "master.key", "gitignore": [".gitignore"], "settings_file_made": None,
     }  # fmt: skip
 
 

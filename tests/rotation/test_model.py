@@ -107,10 +107,15 @@ class Model(RuleBasedStateMachine):
         return self.secrets.rotation.status("A")[0]
 
     def do(self, work, fault="none"):
+        current = self.secrets.get_secret("A")
+        was_accepted = current in self.source.accepted
         self.source.fault = fault
         with suppress(StrongroomError):
             work()
         self.source.fault, self.source.is_dead = "none", False
+        # No command makes the source refuse a value that stays current, unless it stopped in the middle and says so.
+        if was_accepted and self.secrets.get_secret("A") == current and not self.outside:
+            assert current in self.source.accepted or self.status().step in ("pending", "set", "tested")
 
     # The operator
 

@@ -376,11 +376,11 @@ def test_a_child_does_not_keep_the_lock_that_its_parent_releases(store):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_reader_without_the_right_to_write_reads_and_is_told(store, path, tmp_path):
-    put(store, "a", b"1")
+def test_a_reader_without_the_right_to_write_reads_and_is_told(open_place):
+    path = open_place / "secrets.enc"
+    with closing(FileStore(str(path), create=True)) as store:
+        put(store, "a", b"1")
     path.chmod(0o644)
-    for directory in (tmp_path, *(d for d in tmp_path.parents if d.name.startswith(("pytest-", "popen-")))):
-        directory.chmod(0o755)
 
     def read() -> None:
         os.setgid(65534)

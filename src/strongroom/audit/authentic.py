@@ -51,9 +51,8 @@ class Authenticator(Generic[What]):
         self.count += 1
         return False
 
-    def meet(self, piece: bytes) -> list[What]:
-        """Return what `take` was given and is authentic, as the event `piece`, which stands before it, shows."""
-        id = event_id(piece)
+    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[What]:
+        """Return what `take` was given and is authentic, as an event before it shows: `piece`, with its id."""
         waiting = self._waiting.get(id) if id else None
         mac = claimed_mac(piece) if waiting else None
         if id is None or waiting is None or mac is None:

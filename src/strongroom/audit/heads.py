@@ -42,23 +42,29 @@ def recent_heads(sink: AuditSink, keys: Mapping[int, bytes], store: str) -> dict
     authentic: Authenticator[tuple[str, Head]] = Authenticator(keys)
     heads: dict[str, Head] = {}
     lines: dict[str, int] = {}
+    seen = 0
     for line in islice(sink.lines_backwards(), MORE_LINES):
         piece = last_event(line.text)
-        for stream, head in authentic.meet(piece):
-            heads.setdefault(stream, head)
-        enough = sum(lines[stream] for stream in heads) >= LINES
-        if enough and not authentic.count:
-            break
         id = event_id(piece)
-        if id is None or mine not in piece:
+        if id is None:
             continue
+        if authentic.count:
+            for stream, head in authentic.meet(piece, id):
+                if stream not in heads:
+                    heads[stream] = head
+                    seen += lines[stream]
+        if seen >= LINES and not authentic.count:
+            break
         stream, seq = id
-        lines[stream] = lines.get(stream, 0) + 1
-        if stream not in heads and not enough:
+        if stream in heads:
+            seen += 1
+        elif mine in piece and seen < LINES:
+            lines[stream] = lines.get(stream, 0) + 1
             begin = line.position.offset + len(line.text) - len(piece)
             head = Head(seq, line.position._replace(offset=begin))
             if authentic.take(piece, (stream, head)):
                 heads[stream] = head
+                seen += lines[stream]
     newest_first = sorted(heads.items(), key=lambda item: (-item[1].position.segment, -item[1].position.offset))
     return dict(newest_first)
 

@@ -127,10 +127,12 @@ class AuditLog:
 
     def _write(self, action: str, name: str, rest: str) -> str:
         seq = self._seq + 1
-        now = f"{self._clock():019d}"
+        now = str(self._clock())
+        if len(now) < 10:
+            now = now.zfill(10)  # the clock says that it is 1970
         if now[:-9] != self._second:
             self._second = now[:-9]
-            self._stamp = utc(int(self._second or 0), "%Y-%m-%dT%H:%M:%S")
+            self._stamp = utc(int(self._second), "%Y-%m-%dT%H:%M:%S")
         stream = self._stream
         event = f"{stream}-{seq}"
         body = (

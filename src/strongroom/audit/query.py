@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring_ascii as quote
 
 from strongroom.audit.authentic import Authenticator
-from strongroom.audit.parsing import BEGIN, Event, parse, pieces
+from strongroom.audit.parsing import BEGIN, Event, event_id, parse, pieces
 from strongroom.errors import InvalidInputError
 from strongroom.model import ACTIONS, OUTCOMES, LogLine
 from strongroom.protocols import AuditSink
@@ -114,7 +114,7 @@ class _Walk:
         if not is_interesting and not is_mark and not self._waiting.count:
             return
         for _, piece in reversed(list(pieces(line.text))):
-            for one in self._waiting.meet(piece):
+            for one in self._waiting.meet(piece, event_id(piece)):
                 self._authentic(one)
             if is_interesting or is_mark:
                 event = parse(piece)

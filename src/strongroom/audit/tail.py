@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WINDOW = 64 * 1024 * 1024
 """Bytes that are looked at, at most. Lines of others, and reads of one process that never ended, can be as many."""
+SMALL_WINDOW = 256 * 1024
 LINE_COST = 64
 """What a line costs of that besides its bytes: empty lines are not free."""
 BEYOND = 256 * 1024
@@ -42,20 +43,21 @@ class Recorded(Frozen):
 
 
 def newest_revision(
-    sink: AuditSink, keys: Mapping[int, bytes], store: str, revision: int, checkpoint: Callable[[str], bytes | None]
-) -> Recorded:
+    sink: AuditSink, keys: Mapping[int, bytes], store: str, revision: int, checkpoint: Callable[[str], bytes | None],
+    window: int = WINDOW,
+) -> Recorded:  # fmt: skip
     """Return the newest revision on record for the store with the id `store`, which is at `revision` itself.
 
     Only authentic lines count. The search ends where the checkpoint that the store has of this log lies (`checkpoint`
     returns it, by the id of the log): whatever was written before that is older than the store. It also ends where
     the search of another process began that is on record with what it found. A line that was copied to the end of the
-    log changes nothing of that.
+    log changes nothing of that. No more than `window` bytes are looked at.
 
     Raises `AuditError` when the log cannot be read.
     """
     search = _Search(keys, store, revision, checkpoint)
     end: Position | None = None
-    left, beyond = WINDOW, BEYOND
+    left, beyond = window, BEYOND
     for number, line in enumerate(sink.lines_backwards()):
         position, text = line.position, line.text
         if end is None:
@@ -112,7 +114,7 @@ class _Search:
         piece = text
         if self.is_waiting:
             piece = last_event(text)
-            for found in self._waiting.meet(piece):
+            for found in self._waiting.meet(piece, event_id(piece)):
                 self.newest = max(self.newest, found)
         if _revision in text and self._mine in text:
             self._revision(position, last_event(piece))

@@ -156,7 +156,9 @@ class _Walk:
     def _checkpoint(self, checkpoint: Checkpoint) -> None:
         log, segment = checkpoint.position.log, checkpoint.position.segment
         if log != self._log and is_same_place(checkpoint.place, place_of(self._sink)):
-            self._found.problem(f"the log {log} was here when the store was last written, and is gone or replaced")
+            self._gone = self._found.problem(
+                f"the log {log} was here when the store was last written, and is gone or replaced"
+            )
         elif log != self._log:
             self._found.note(f"the store knows another log, {log}, of {checkpoint.place}")
         elif segment < self._first:
@@ -172,7 +174,14 @@ class _Walk:
                 self._found.note("a torn line, from a crash or a full disk")
                 self._zeros += piece.count(b"\0")
             elif piece and not is_cut:
-                self._problem("this is not an event, and no torn one either")
+                holes = piece.count(b"\0")
+                self._zeros += holes
+                self._problem(
+                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not on "
+                    "the disk yet"
+                    if holes
+                    else "this is not an event, and no torn one either"
+                )
         elif self._store is not None and event["store"] != self._store and not piece.endswith(UNSEALED):
             store = ascii(event["store"][:40])[1:-1]
             self._found.note(f"an event was written for the store {store}, so it is not verified here", store)
@@ -219,7 +228,7 @@ class _Walk:
             self._nameless -= 1
             self._opened(event, position)
         if event["action"] == "AUDIT" and event.get("reason") in _HARM:
-            self._gone = self._problem(_HARM[event["reason"]].format(pid=event["pid"]))
+            self._gone = self._because(self._gone, _HARM[event["reason"]].format(pid=event["pid"]))
         checkpoint = self._expected.pop((name, seq), None)
         if checkpoint and checkpoint.mac != event["mac"]:
             self._problem("the checkpoint in the store has this line otherwise")

@@ -55,6 +55,12 @@ class FileSink:
     """
 
     _torn: bool
+    _fd: int
+    _room: int
+    _segment: int
+    _last: int
+    _replaced: bool
+    _look_at: float
 
     def __init__(
         self, path: str, *, sync: str = "write", max_bytes: int | None = MAX_BYTES, keep: int | None = None,
@@ -83,6 +89,9 @@ class FileSink:
         if self._room <= 0 or time.monotonic() >= self._look_at:
             with self._errors("opened"):
                 self._look()
+            if self._replaced:
+                self._replaced = False
+                return 0
         return self._segment
 
     def append(self, line: bytes) -> None:
@@ -160,6 +169,7 @@ class FileSink:
 
     def _forget(self) -> None:
         self._open: Open | None = None
+        self._replaced = False
         self._fd = -1
         # No room: whoever comes next looks, and that sets the rest.
         self._room = 0
@@ -171,6 +181,7 @@ class FileSink:
         fd = following.fd
         if following is not now:
             # First of all, since the old descriptor is closed and its number may soon be another file's.
+            self._replaced = now is not None and now.header.log != following.header.log
             self._open, self._fd, self._segment = following, fd, following.header.segment
             self._last, self._torn, self.harm = 0, True, following.harm
         size = os.fstat(fd).st_size

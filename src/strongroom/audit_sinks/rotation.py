@@ -227,7 +227,14 @@ class Place:
 
     def _next(self, now: Open | None) -> Header:
         """Say what comes after the newest segment that can be found, so that a log survives its file's renaming."""
-        older = rotated(self.path, directory := self.directory(), now.header.log if now else None, packed=True)
+        directory = self.directory()
+        older: dict[int, str] = {}
+        # Whose log it is, those say whom we trust; how far it is, anybody who may write here.
+        trusted = rotated(self.path, directory, now.header.log if now else None, packed=True, strict=True)
+        first = next((header_of(path, directory) for path in trusted.values()), None)
+        if first or now:
+            log = now.header.log if now else first.log if first else ""
+            older = rotated(self.path, directory, log, packed=True)
         known = [header for header in (header_of(path, directory) for path in older.values()) if header]
         if now:
             known.append(now.header)

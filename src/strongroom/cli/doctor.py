@@ -75,7 +75,7 @@ def _check_store(config: Config) -> Iterator[Finding]:
         yield Finding(FAIL, f"the store {config.store} cannot be opened with the key from {config.key}", str(error))
         return
     with secrets:
-        yield Finding(OK, f"the key from {config.key} opens the store {config.store}")
+        yield Finding(OK, f"the key from {config.key} opens the store {config.store}, whose id is {secrets.store_id}")
         yield from (Finding(WARN, "the store is older than the audit log says", str(w.message)) for w in caught)
         yield from _check_contents(secrets, config)
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from strongroom.errors import InvalidInputError
 
 _VIM = "set nobackup nowritebackup noundofile noswapfile nomodeline"
-_VIMS = ("--remote", "--server", "-S", "-s")
+_VIM_STARTS = ("-u", "NONE", "-i", "NONE", "-n", "--noplugin", "-f")
+_VIM_ELSEWHERE = ("--remote", "--server", "-S", "-s")
 _EMACS = (
     "(setq make-backup-files nil auto-save-default nil auto-save-list-file-prefix nil create-lockfiles nil"
     " enable-local-variables nil enable-local-eval nil enable-dir-local-variables nil)"
@@ -35,24 +36,26 @@ class Kind(NamedTuple):
     """Options after the user's."""
     spoiled_by: Sequence[str] = ()
     """Beginnings of those options of the user that ours do not win over."""
+    clusters: bool = False
+    """Its options of one letter can share a word: `-BC`."""
     home: bool = False
     """It has files in the home or working directory that no option names: it gets others."""
 
-
-def _vim(*more: str) -> tuple[str, ...]:
-    settings = f"{_VIM} viminfo="
-    return (*more, "-N", "-u", "NONE", "-U", "NONE", "-i", "NONE", "-n", "--noplugin", "--cmd",
-            f"{settings} backspace=2 ruler", "-c", settings)  # fmt: skip
+    def is_spoiled(self, word: str) -> bool:
+        """True for an option of the user that ours do not win over."""
+        if self.clusters and word.startswith("-") and not word.startswith("--"):
+            return any(len(option) == 2 and option[1] in word for option in self.spoiled_by)
+        return any(word.startswith(option) for option in self.spoiled_by)
 
 
 KINDS = (
-    Kind(("vim", "rvim"), last=_vim(), spoiled_by=_VIMS),
-    Kind(("gvim", "rgvim"), last=_vim("--nofork"), spoiled_by=_VIMS),
     Kind(
-        ("nvim",), last=("-u", "NONE", "-i", "NONE", "-n", "--noplugin", "--cmd", _VIM, "-c", f"{_VIM} shada="),
-        spoiled_by=_VIMS,
+        ("vim", "rvim", "gvim", "rgvim"),
+        last=(*_VIM_STARTS, "-N", "-U", "NONE", "--cmd", f"{_VIM} viminfo= backspace=2", "-c", f"{_VIM} viminfo="),
+        spoiled_by=_VIM_ELSEWHERE,
     ),
-    Kind(("nano", "rnano"), last=("--ignorercfiles",), spoiled_by=("-C", "-BC", "--backupdir"), home=True),
+    Kind(("nvim",), last=(*_VIM_STARTS[:-1], "--cmd", _VIM, "-c", f"{_VIM} shada="), spoiled_by=_VIM_ELSEWHERE),
+    Kind(("nano", "rnano"), last=("--ignorercfiles",), spoiled_by=("-C", "--backupd"), clusters=True, home=True),
     Kind(("nano-tiny",), home=True),
     Kind(
         ("emacs",), first=("-Q",), last=("--eval", _EMACS),
@@ -131,7 +134,7 @@ def editor_of(environ: Mapping[str, str]) -> Editor:
                 "or use `strongroom set`"
             )
     kind = next((kind for name in names for kind in KINDS if name in kind.names), None) or _vi(words[at], names)
-    if kind and any(word.startswith(tuple(kind.spoiled_by)) for word in words[at + 1 :] if kind.spoiled_by):
+    if kind and any(map(kind.is_spoiled, words[at + 1 :])):
         kind = None
     if kind and kind.home and os.path.basename(real) == "snap":
         # A snap does not start with another home.

@@ -115,6 +115,8 @@ COMMANDS = {
 Writes secrets in the clear, all or those that are named, to standard output or to a new file of mode 0600. Each read is
 on record. `strongroom import` takes dotenv, json and yaml back.
 
+The format shell refuses variables that programs take code from, as `strongroom run` does.
+
 What can be done with `strongroom run` needs no such file.""",
         examples="""\
 strongroom export --format json --output backup.json       everything, into a private file

@@ -110,7 +110,8 @@ else. A name with / makes directories; a secret of several fields makes one file
 DIR must lie in memory (tmpfs or ramfs) and be its owner's alone; it is made when there is none. Files have mode 0400.
 The whole set changes at once, as in Kubernetes: the names are links through ..data, which is renamed. So a program
 that wants several secrets of one moment opens DIR/..data once, and the files below it. Files of secrets that are
-gone are removed, other things in DIR are left alone.
+gone are removed, other things in DIR are left alone. Neither DIR nor a directory on the way may be a symbolic link,
+except for links of root's in directories of root's, such as /var/run. The new set is on the disk before the switch.
 
 With --watch the files follow the store within a second. While the store cannot be read they stay as they are, with a
 warning. They are left when it ends.""",

@@ -104,7 +104,10 @@ Without PATHS or an option it looks through the working directory. Files that gi
 are looked through too; the store's own files and the directories .git are not. Of a value of several lines the longest
 is looked for. Values of less than 6 bytes, digits only and common words are left out, with a remark.
 
-Each value that is looked for is read from the store, so each is on record (GET).""",
+Each value that is looked for is read from the store, so each is on record (GET).
+
+The repository may be anybody's: of its settings, hooks, filters and programs nothing is used, nothing is fetched, and
+git gets no variable of yours. Objects that it borrows from other repositories (alternates) are looked through too.""",
         about="""\
 As a hook of git:
   pre-commit (https://pre-commit.com) knows the hook `strongroom-scan` of this repository. Without it, put the line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from strongroom import discovery, drivers, files, opening
-from strongroom.cli import git, session
+from strongroom.cli import git, pinning, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.config import KEY_FILE, VARIABLE, Config, path_of
@@ -19,6 +19,7 @@ def init(args: Arguments, out: Output) -> None:
     if "store" not in config.chosen:
         discovery.check_new(config.directory)
     _refuse_existing(config.store)
+    config = pinning.released(config)
     key_file, ignored = _key_file_to_make(config), None
     if key_file is not None and "key" not in config.chosen:
         discovery.check_new(os.path.dirname(os.path.abspath(key_file)))
@@ -30,14 +31,15 @@ def init(args: Arguments, out: Output) -> None:
         _make_key(key_file, out)
     provider = None if os.environ.get("STRONGROOM_PASSPHRASE") else session.new_key(config.key, out)
     try:
-        opening.init(settings=config, key=provider, algorithm=args.algorithm, source="cli").close()
+        with opening.init(settings=config, key=provider, algorithm=args.algorithm, source="cli") as made:
+            store_id = made.store_id
     except StrongroomError:
         if key_file is not None:
             out.warn(f"the new master key stays in {key_file}: it is never deleted, and the next `init` uses it")
         raise
     if ignored is None:
         ignored = git.ignore(config, out)
-    _tell(config, key_file, ignored, out)
+    _tell(config, key_file, ignored, pinning.pin(config, store_id, out), out)
 
 
 def _refuse_existing(url: str) -> None:
@@ -95,12 +97,14 @@ def _create_key(path: str, out: Output) -> None:
         out.warn(f"nothing here can remember that {path} was made here, so name it each time: --key file:{path}")
 
 
-def _tell(config: Config, key_file: str | None, ignored: list[str], out: Output) -> None:
+def _tell(config: Config, key_file: str | None, ignored: list[str], settings: str | None, out: Output) -> None:
     if out.json:
         out.document({"store": config.store, "key": config.key, "audit": config.audit,
-                      "key_file_made": key_file, "gitignore": ignored})  # fmt: skip
+                      "key_file_made": key_file, "gitignore": ignored, "settings_file_made": settings})  # fmt: skip
         return
     out.say(f"store:      {config.store}\naudit log:  {config.audit}\nmaster key: {config.key}")
+    if settings:
+        out.say(f"settings:   {settings} names this store, so that no other one can take its place")
     if ignored:
         out.say(f"git:        {', '.join(ignored)} lists what must not be committed")
     if key_file:
@@ -137,6 +141,10 @@ COMMANDS = {
 Makes a new store and never overwrites one. The master key is the one that --key, the settings or SECRETS_MASTER_KEY
 name. When there is none, a new one is made on request in the file master.key beside the store: readable by its
 owner only, and on disk before the store is. `strongroom` finds that file by itself from then on.
+
+A new file strongroom.toml names the store by its id, where there are no settings yet and the store is the default one
+of the directory: another store in its place is refused then. For a database in a git work tree there is none, since
+each developer has one of their own.
 
 In a git work tree, .gitignore then lists what must not be committed: the key's file, the audit log, a database, and
 what lies beside a store. A store file:secrets.enc may be committed.

@@ -85,7 +85,7 @@ def _check(path: str, descriptor: int) -> None:
         raise InvalidKeyError(f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key")
     if not status.st_size:
         # Files of /proc say so too, whatever they hold, and everybody knows what that is.
-        raise InvalidKeyError(f"{path} has 0 bytes; that is not a key")
+        raise InvalidKeyError(f"{path} is not taken as a key: it is empty, or none of a disk")
     if status.st_size > _TOO_LONG:
         raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
 

@@ -22,7 +22,6 @@ from strongroom.stores import forking
 from strongroom.stores.generation import LOOK_EVERY, NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import create_database, open_database
-from strongroom.stores.sqlite_content import check_no_older
 from strongroom.stores.sqlite_database import Database, resolve
 from strongroom.stores.sqlite_inheritance import INHERITED, abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
@@ -135,8 +134,7 @@ class SqliteStore:
         except SQLITE_ERRORS as error:
             raise self._failed(error) from None
         revision = check_revision(rows, self.url)
-        check_no_older(self._database, before, revision)
-        self._database.see(revision)
+        self._database.see(revision, before)
         return revision
 
     def commits(self) -> Sequence[int] | None:

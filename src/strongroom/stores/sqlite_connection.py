@@ -9,7 +9,6 @@ from contextlib import closing, suppress
 
 from strongroom.errors import StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, os_error
-from strongroom.stores.sqlite_content import VERSIONS, WAL
 from strongroom.stores.sqlite_database import Database
 from strongroom.stores.sqlite_inheritance import abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error
@@ -49,8 +48,6 @@ class Connection(sqlite3.Connection):
     """
 
     database: Database | None = None
-    name = ""
-    """The URI of the file, without options."""
     side_files: SideFiles = (None, None)
     writes = False
     """Whether it was opened to write too. SQLite may have opened it to read only all the same."""
@@ -62,15 +59,12 @@ class Connection(sqlite3.Connection):
         database = self.database
         assert database is not None, "set when it was opened"
         try:
-            found = database.check()
+            database.check()
         except StoreError:
             self.abandon()
             raise
-        if self._is_open and self.is_in_wal_mode:
-            try:
-                database.content.check(database, found, self.name)
-            except StoreError:
-                self.abandon(_OVERWRITTEN)
+        if self._is_open and self.is_in_wal_mode and not database.is_in_wal_mode():
+            self.abandon(_OVERWRITTEN)
         if self._is_open and self.side_files != (None, None):
             beside = side_files(database)
             if any(mine is not None and mine != other for mine, other in zip(self.side_files, beside, strict=True)):
@@ -165,9 +159,8 @@ def _is_at_rest(database: Database) -> bool:
 def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
     # Three slashes: a path that starts with two would otherwise be taken for a host. Bytes that are not UTF-8 stay.
     path = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in os.fsencode(database.path))
-    name = f"file://{path}"
     connection = sqlite3.connect(
-        f"{name}?{how}",
+        f"file://{path}?{how}",
         uri=True,
         timeout=database.timeout,
         isolation_level=None,
@@ -175,15 +168,17 @@ def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
         factory=Connection,
     )
     try:
-        connection.database, connection.name, connection.writes = database, name, how == "mode=rw"
+        connection.database, connection.writes = database, how == "mode=rw"
         connection.setlimit(_LENGTH, _LARGEST_ROW)
+        connection.execute("BEGIN")  # one lock for all that is asked
         check_format(connection, database.url)
+        connection.execute("COMMIT")
         for setting in _SETTINGS:
             connection.execute(setting)
         if how != "immutable=1":
             # Looked at again, as by now they are there for certain. While a connection is open they stay.
             connection.side_files = check_side_files(database, found)
-            connection.is_in_wal_mode = os.pread(database.pinned.descriptor, 20, 0)[VERSIONS] == WAL
+            connection.is_in_wal_mode = database.is_in_wal_mode()
         database.check()
     except BaseException:
         connection.close()

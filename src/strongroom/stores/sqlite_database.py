@@ -14,12 +14,15 @@ import time
 from _weakref import ref
 from contextlib import suppress
 
-from strongroom.errors import StoreError
+from strongroom.errors import RollbackError, StoreError
 from strongroom.stores.placing import not_found, os_error
-from strongroom.stores.sqlite_content import Content
 
 Inode = tuple[int, int]
 """Device and inode number: a file's identity for as long as somebody has it open."""
+_MAGIC = b"SQLite format 3\0"
+VERSIONS = slice(18, 20)
+"""Where the header of a database says whether it is in WAL mode."""
+WAL = b"\2\2"
 _A_DRAFT_LASTS = 0.2
 """Seconds that a new store may have its second name, that of its draft, for users who may not remove that."""
 
@@ -69,7 +72,7 @@ _pins: dict[Inode, ref[Pin]] = {}
 class Database:
     """Where a database is, which file that was when it was opened, and how long to wait for its locks."""
 
-    __slots__ = ("_pin", "at_least", "content", "path", "timeout", "url")
+    __slots__ = ("_pin", "at_least", "path", "timeout", "url")
 
     def __init__(self, path: str, url: str, timeout: float) -> None:
         self.path = path
@@ -80,7 +83,6 @@ class Database:
         """Seconds."""
         self.at_least = 0
         """A revision that was seen: no later look may find an earlier one."""
-        self.content = Content()
         self._pin: Pin | None = None
 
     def pin(self) -> None:
@@ -139,8 +141,25 @@ class Database:
             )
         return found
 
-    def see(self, revision: int) -> None:
-        """Remember a revision that the database has reached."""
+    def is_in_wal_mode(self) -> bool:
+        """True for a database as a store is; not so one that `cp` has put a copy made by VACUUM INTO over.
+
+        Only check-points write to the file of a database in WAL mode, and they leave its header so.
+        """
+        header = os.pread(self.pinned.descriptor, 20, 0)
+        return header.startswith(_MAGIC) and header[VERSIONS] == WAL
+
+    def see(self, revision: int, before: int) -> None:
+        """Remember a revision that was found. Raises `RollbackError` when it is older than `before`.
+
+        `before` is `at_least` as it was before the database was asked: other threads may have seen a later one since.
+        """
+        if revision < before:
+            raise RollbackError(
+                f"{self.url} is at revision {revision}, and this process has seen revision {before}: an older copy was"
+                " put in its place while it was in use; stop all processes that use the store, and if you restored it,"
+                " run `strongroom verify --accept`"
+            )
         self.at_least = max(self.at_least, revision)
 
     def close(self) -> None:
@@ -200,7 +219,10 @@ def _check_mount(database: Database, descriptor: int) -> None:
 def _mount(descriptor: int) -> bytes:
     """Return the id of the mount that an open file was reached through; empty where /proc does not tell."""
     try:
-        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
-            return next((line for line in file if line.startswith(b"mnt_id:")), b"")
+        information = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
+    try:
+        return next((line for line in os.read(information, 4096).split(b"\n") if line.startswith(b"mnt_id:")), b"")
+    finally:
+        os.close(information)

@@ -22,8 +22,7 @@ from contextlib import contextmanager, suppress
 
 from strongroom.errors import StoreBusyError
 from strongroom.stores.placing import copy_owner_and_mode
-from strongroom.stores.sqlite_content import VERSIONS, WAL
-from strongroom.stores.sqlite_database import Database
+from strongroom.stores.sqlite_database import VERSIONS, WAL, Database
 from strongroom.stores.sqlite_holders import busy
 
 _PENDING, _RESERVED, _END = 0x40000000, 0x40000001, 0x40000200

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StrongroomError, TamperedError
-from strongroom.stores.sqlite_content import check_no_older
 from strongroom.stores.sqlite_results import (
     SQLITE_ERRORS,
     check_bytes,
@@ -92,8 +91,7 @@ class Session:
         """Return the revision as this session sees it, first when it begins. Raises `RollbackError`."""
         before = self._database.at_least
         revision = check_revision(self._run("SELECT revision FROM store"), self._url)
-        check_no_older(self._database, before, revision)
-        self._database.see(revision)
+        self._database.see(revision, before)
         return revision
 
     def commit(self) -> None:
@@ -106,7 +104,7 @@ class Session:
         self._run("COMMIT")
         if self.changed:
             self._usable().check_files()
-            self._database.see(self.revision)
+            self._database.see(self.revision, 0)
 
     def rebuild(self) -> bool:
         """Write the database anew and empty the -wal file; False when that was not possible now.
