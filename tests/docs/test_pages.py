@@ -25,8 +25,9 @@ SKIPPED = {
 
 
 @pytest.fixture
-def reader(safe_directory, monkeypatch) -> Iterator[Reader]:
-    tmp_path = safe_directory  # a program that rotates is not run from below /tmp
+def reader(request, tmp_path, monkeypatch) -> Iterator[Reader]:
+    if "rotation.md" in request.node.name:
+        tmp_path = request.getfixturevalue("safe_directory")  # its program is not run from below /tmp
     for name in [name for name in os.environ if name.startswith(("STRONGROOM_", "SECRETS_MASTER_KEY"))]:
         monkeypatch.delenv(name)
     # What the first step of the quick start makes.
