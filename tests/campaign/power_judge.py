@@ -7,7 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import strongroom
-from strongroom.audit.report import AuditReport, Problem
+from strongroom.audit.report import AuditReport
 from strongroom.errors import NoKeyError, StoreExistsError, WrongKeyError
 from strongroom.manager import SecretsManager
 

@@ -1,4 +1,4 @@
-"""An operator, a source and time, in any order: the current value is accepted, or the status says which command mends it.
+"""An operator, a source and time, in any order: the current value is accepted, or the status says how to mend that.
 
 And who holds a previous value within its grace time is not refused without a command that says so.
 """
@@ -20,8 +20,8 @@ from strongroom.rotation.rotation import Rotation
 from strongroom.rotation.state import load
 from strongroom.testing.rotators import VirtualClock
 
-FAULTS = [*["none"] * 9, "refuses set", "fails before set", "fails after set", "fails before test", "fails before retire",
-          "fails after retire", "dies before set", "dies after set", "dies before test"]  # fmt: skip
+FAULTS = [*["none"] * 9, "refuses set", "fails before set", "fails after set", "fails before test",
+          "fails before retire", "fails after retire", "dies before set", "dies after set", "dies before test"]  # fmt: skip
 
 
 class Source:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from strongroom.cli import session, times, values
@@ -77,20 +78,61 @@ def _several(args: Arguments, out: Output) -> int | None:
     if args.what is not None:
         raise InvalidInputError("--due and --all take no NAME")
     with session.manager(args) as secrets:
-        names = secrets.rotation.due() if args.due else [status.name for status in secrets.rotation.status()]
+        if args.due:
+            return _due(secrets, args, out)
+        names = [status.name for status in secrets.rotation.status()]
         if not names:
-            out.say("nothing is due" if args.due else f"no secret has a rotator; {HOW_TO_ATTACH}")
-        return _each(names, lambda name: _finish_or_rotate(secrets, name, args), secrets, out)
+            out.say(f"no secret has a rotator; {HOW_TO_ATTACH}")
+        return _each(names, lambda name: _finish_or_rotate(secrets, name, _span(args, "wait")), secrets, out)
 
 
-def _finish_or_rotate(secrets: SecretsManager, name: str, args: Arguments) -> VersionInfo:
+def _due(secrets: SecretsManager, args: Arguments, out: Output) -> int | None:
+    """Rotate and finish what is due; a second process that does the same at once does the rest, or nothing.
+
+    All are rotated before the first is waited for. One that only waits for the end of its grace time is passed over
+    in silence, as a timer that runs each hour would else mail the same line each time.
+    """
+    found = {status.name: status for status in secrets.rotation.status() if status.name in secrets.rotation.due()}
+    if not found:
+        out.say("nothing is due")
+    made: list[str] = []
+
+    def work(name: str) -> VersionInfo | None:
+        now = secrets.rotation.status(name)[0]
+        if now.running or (now.step, now.version) != (found[name].step, found[name].version):
+            return None  # somebody else is at it, or was
+        try:
+            version = _finish_or_rotate(secrets, name, 0.0)
+        except ConflictError:
+            after = secrets.rotation.status(name)[0]
+            if after.running or after.version != now.version:
+                return None
+            raise
+        made.append(name)
+        return None if now.step == "promoted" == secrets.rotation.status(name)[0].step else version
+
+    code = _each(found, work, secrets, out, tells=False)
+    ends = time.monotonic() + _span(args, "wait")
+    for name in made:
+        status = secrets.rotation.status(name)[0]
+        if status.step == "promoted" and not status.running:
+            if status.consumers and found[name].step != "promoted":
+                with suppress(StrongroomError):
+                    secrets.rotation.resume(name, wait=max(0.0, ends - time.monotonic()))
+            if found[name].step != "promoted":
+                _tell_what_is_left(secrets, name, out)
+    return code
+
+
+def _finish_or_rotate(secrets: SecretsManager, name: str, wait: float) -> VersionInfo:
     unfinished = secrets.rotation.status(name)[0].step != "idle"
     act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
-    return act(name, wait=_span(args, "wait"))
+    return act(name, wait=wait)
 
 
 def _each(
-    names: Iterable[str], work: Callable[[str], VersionInfo], secrets: SecretsManager, out: Output
+    names: Iterable[str], work: Callable[[str], VersionInfo | None], secrets: SecretsManager, out: Output, *,
+    tells: bool = True,
 ) -> int | None:  # fmt: skip
     """Do the same for each, and let no failure keep the others from it; return the last one's exit code."""
     code, documents = None, []
@@ -98,11 +140,14 @@ def _each(
         try:
             with _told_when_stopped(secrets, name, out):
                 made = work(name)
+            if made is None:
+                continue
             if out.json:
                 documents.append(about(name, made))
             else:
                 tell(out, name, made)
-            _tell_what_is_left(secrets, name, out)
+            if tells:
+                _tell_what_is_left(secrets, name, out)
         except StrongroomError as error:
             out.error(error)
             code = error.exit_code

@@ -28,7 +28,7 @@ from strongroom.rotation import steps
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
 from strongroom.rotation.consumers import reported
-from strongroom.rotation.owner import LEASE, claim, release
+from strongroom.rotation.owner import LEASE, Owner, claim, release
 from strongroom.rotation.readers import Readers, readers
 from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
@@ -168,17 +168,20 @@ class Rotation:
             raise _unfinished(state)
         self._check_not_hanging(name)
         drifted = self._is_drifted(name, source, current, new_value, force=force)
-        pending = state.data if back is not None else self._pending(name, source, new_value, current)
         owner = claim(self._clock.now() + source.timeout + LEASE)
         try:
+            if state.url is not None and back is None:
+                # Before `create` is asked, which may make a key at a vendor: only one process asks it.
+                self._change(name, "claimed", lambda change: steps.reserve(change, name, owner, self._clock.now()))
+            pending = state.data if back is not None else self._pending(name, source, new_value, current)
             new = State(
                 name, step=PENDING, id=os.urandom(8).hex(), by_url=rotator is None, before=version.version,
                 started=self._clock.now(), owner=owner, data=pending, drifted=drifted, back=back,
                 keeps_previous=source.keeps_previous,
             )  # fmt: skip
             begun = self._change(name, PENDING, lambda change: steps.begin(change, new, cas))
-        except BaseException:
-            release(owner.token)
+        except BaseException as error:
+            self._leave(name, owner, error)
             raise
         with self._run(begun, source, fresh=True).owned() as run:
             return run.forward(wait)
@@ -305,6 +308,18 @@ class Rotation:
     def _run(self, state: State, source: Source, *, fresh: bool = False) -> Run:
         return Run(self._access, self._clock, self._keep, state, source, fresh=fresh)
 
+    def _leave(self, name: str, owner: Owner, error: BaseException) -> None:
+        """Let others begin a rotation that this process claimed and did not begin."""
+        failure, now = error if isinstance(error, Exception) else None, self._clock.now()
+        try:
+            if self.has_rotator(name):
+                mine = State(name, owner=owner)
+                self._change(name, "released", lambda change: steps.let_go(change, mine, failure, now))
+        except StrongroomError:
+            pass  # noticed without it, when this process has ended
+        finally:
+            release(owner.token)
+
     def _look(self, name: str, source: Source, current: bytes) -> list[str]:
         """Ask the source before anything is changed; raises `RotationError`, on record and kept for `status`."""
         try:
@@ -386,7 +401,7 @@ class Rotation:
         state = None
         try:
             state = self._change(name, "resumed", step)
-            return self._run(state, self._source(name, rotator or (self._attached(state) if needed else _Unused())))
+            return self._run(state, self._source(name, rotator or (self._found(state) if needed else _Unused())))
         except BaseException:
             if state is not None:
                 now = self._clock.now()
@@ -419,6 +434,19 @@ class Rotation:
                 "for it, or end this process",
                 name=name,
             )
+
+    def _found(self, state: State) -> Rotator:
+        """Return the rotator of a rotation that is under way; the error says the way out when there is none."""
+        try:
+            return self._attached(state)
+        except StrongroomError as error:
+            failure = error
+        name = state.name
+        raise type(failure)(
+            f"{failure}. `strongroom rotate {name} --attach URL` says where the rotator is now, `strongroom rotate abort "
+            f"{name} --force` ends the rotation and leaves its source as it is",
+            name=name,
+        )
 
     def _attached(self, state: State) -> Rotator:
         if state.url is None:

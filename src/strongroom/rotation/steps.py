@@ -28,6 +28,22 @@ def current(change: Change, name: str) -> tuple[VersionInfo, bytes]:
     return last, data
 
 
+def reserve(change: Change, name: str, owner: Owner, now: float) -> None:
+    """Let `owner` alone begin the next rotation; raises `ConflictError` while another does."""
+    state = load(change, change.records, name)
+    if state is not None and not state.id:
+        _refuse_working(state, now)
+        store(change, state._replace(owner=owner))
+
+
+def _refuse_working(state: State, now: float) -> None:
+    if state.owner is not None and state.owner.is_working(now):
+        process, name = state.owner.process, state.name
+        raise ConflictError(
+            f"process {process.pid} on {process.host} is rotating {name!r} now; wait for it to end", name=name
+        )
+
+
 def begin(change: Change, new: State, cas: int | None) -> State:
     """Make `new` the state: its pending data is durable from here on.
 
@@ -37,6 +53,8 @@ def begin(change: Change, new: State, cas: int | None) -> State:
     versions.check_cas(versions.require(change, name)[0], cas)
     last, _ = current(change, name)
     before = load(change, change.records, name) or State(name)
+    if before.owner is not None and new.owner is not None and before.owner.token != new.owner.token and not before.id:
+        _refuse_working(before, new.started or 0.0)
     idle = before.owner is None or not before.owner.is_working(new.started or 0.0)
     if new.back is not None and idle and (before.before, before.after, before.data) == (*new.back[:2], new.data):
         new = new._replace(keeps_previous=before.keeps_previous)
@@ -58,11 +76,7 @@ def require(change: Change, name: str) -> State:
 def take_over(change: Change, name: str, owner: Owner, now: float) -> State:
     """Make `owner` the one that works on a rotation; raises `ConflictError` while another does."""
     state = require(change, name)
-    if state.owner is not None and state.owner.is_working(now):
-        process = state.owner.process
-        raise ConflictError(
-            f"process {process.pid} on {process.host} is rotating {name!r} now; wait for it to end", name=name
-        )
+    _refuse_working(state, now)
     return store(change, state._replace(owner=owner))
 
 
