@@ -49,7 +49,7 @@ class TestCommand(RotatorConformance):
     def rotator(self, program, tmp_path):
         path = program()
         self.accepted = tmp_path / "accepted"
-        return drivers.rotator(f"command:{path}", None)
+        return drivers.rotator(f"command:{path}?keeps_previous=no", None)
 
     @pytest.fixture
     def current(self):

@@ -70,15 +70,16 @@ def read(name):
     return {"value": KEY}
 
 
-def connect(server):
-    return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key", read)
+def connect(server, more=""):
+    return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key{more}", read)
 
 
 class TestWebhook(RotatorConformance):
+    # Its service accepts one value at a time.
     @pytest.fixture
     def rotator(self, server):
         self.server = server
-        return connect(server)
+        return connect(server, "&keeps_previous=no")
 
     @pytest.fixture
     def current(self):

@@ -9,6 +9,7 @@ PATH is absolute. The program, its directories and the interpreter that its firs
 user, and nobody else can write to them. It is run by the descriptor that was checked, from `/`, and without the
 variables that hold strongroom's own keys and settings. A script knows itself as /proc/self/fd/N, a link to its path.
 
+`command:PATH?keeps_previous=no` says that the source refuses the previous value as soon as `set` has given it a new one.
 `command:PATH?timeout=60` gives it another time than 25 seconds, up to an hour.
 
 It never outlives its step: it and all that it has started are killed when it has ended, when its time is over, when the
@@ -27,7 +28,7 @@ from typing import Any
 
 from strongroom.errors import ConfigError, RotationError
 from strongroom.files import UnsafeFileError, check_file
-from strongroom.rotators.values import options
+from strongroom.rotators.values import keeps_previous, options
 from strongroom.ways import check_way
 
 TIMEOUT = 25.0
@@ -41,7 +42,8 @@ _OURS = ("SECRETS_MASTER_KEY", "STRONGROOM_")
 class CommandRotator:
     """Runs a program for each step."""
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, *, keeps: bool = True) -> None:
+        self.keeps_previous = keeps
         self._path = path
         self._timeout = timeout
         self.timeout = timeout + MARGIN
@@ -185,11 +187,12 @@ def _check_interpreter(descriptor: int) -> None:
 def connect(rest: str, read: object = None) -> CommandRotator:
     """Return the rotator; raises `ConfigError` for a path that is not absolute and for what is not a safe program."""
     path, _, query = rest.partition("?")
-    given = options(query, {"timeout"}, "command:")
+    given = options(query, {"timeout", "keeps_previous"}, "command:")
+    keeps = keeps_previous(given, "command:")
     timeout = given.get("timeout", "")
     if timeout and not (timeout.isascii() and timeout.isdigit() and 0 < int(timeout) <= 3600):
         raise ConfigError("command: timeout is a whole number of seconds")
     if not os.path.isabs(path):
         raise ConfigError("command: takes an absolute path, such as command:/usr/local/bin/rotate-api-key")
     with opened(path):
-        return CommandRotator(path, float(timeout or TIMEOUT))
+        return CommandRotator(path, float(timeout or TIMEOUT), keeps=keeps)

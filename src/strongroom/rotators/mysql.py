@@ -161,6 +161,8 @@ class MysqlRotator:
     def _check_method(self, server: Any, user: str) -> None:
         """Raise `SourceRefusedError` when an account would get another way to log in than it has."""
         said = str(_row(server, "SHOW CREATE USER %s@%s", (user, self._host))[0])
+        if "ACCOUNT LOCK" in said:
+            raise SourceRefusedError(f"{self._name}: {user!r}@{self._host!r} is locked: ALTER USER … ACCOUNT UNLOCK")
         ways = [way for way in _WAYS if way in said]
         plugin = self._plugin or (NATIVE if _is_mariadb(server) else SHA2)
         if self._plugin is None and any(way != plugin for way in ways):

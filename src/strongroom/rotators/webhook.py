@@ -3,6 +3,7 @@
 Each step is a POST of one JSON object, `{"step": …}` with the mappings `current`, `pending`, `previous` that
 the step has (see `command:`); `create` is answered with the new mapping. Any other status than 200 to 299 is a failure;
 one from 400 to 499 says that nothing was changed. 410 to `retire` is a yes: the previous value is gone already.
+`#keeps_previous=no` says that the service refuses the previous value as soon as `set` has given it a new one.
 
 `webhook:https://host/path#key=NAME` signs: the header `Strongroom-Signature` is `t=SECONDS,v1=HEX`, where HEX is
 HMAC-SHA256(value of the secret NAME, `SECONDS.BODY`).
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 from strongroom.crypto.hmac import sign
 from strongroom.errors import ConfigError, RotationError, SourceRefusedError
 from strongroom.rotators.servers import is_local
-from strongroom.rotators.values import options
+from strongroom.rotators.values import keeps_previous, options
 
 TIMEOUT = 20.0
 """Seconds without an answer; less than a step has, so that the caller learns what happened."""
@@ -48,8 +49,10 @@ class WebhookRotator:
     _clock = staticmethod(time.time)
 
     def __init__(
-        self, url: str, key: Callable[[], bytes] | None, *, use_proxies: bool = False, timeout: float = TIMEOUT
-    ) -> None:
+        self, url: str, key: Callable[[], bytes] | None, *, use_proxies: bool = False, timeout: float = TIMEOUT,
+        keeps: bool = True,
+    ) -> None:  # fmt: skip
+        self.keeps_previous = keeps
         self._url = url
         self._key = key
         self._use_proxies = use_proxies
@@ -117,7 +120,7 @@ class WebhookRotator:
 def connect(rest: str, read: Read) -> WebhookRotator:
     """Return the rotator; raises `ConfigError` for a URL that would send values in the clear, or holds a password."""
     url, _, fragment = rest.partition("#")
-    given = options(fragment, {"key", "proxy"}, "webhook:")
+    given = options(fragment, {"key", "proxy", "keeps_previous"}, "webhook:")
     try:
         parts = urlsplit(url)
         local = is_local(parts.hostname or "")
@@ -131,7 +134,8 @@ def connect(rest: str, read: Read) -> WebhookRotator:
         raise ConfigError("webhook: proxy is environment, and only for https:// to another host")
     name = given.get("key")
     key = None if name is None else (lambda: _key(read(name)))
-    return WebhookRotator(url, key, use_proxies="proxy" in given)
+    keeps = keeps_previous(given, "webhook:")
+    return WebhookRotator(url, key, use_proxies="proxy" in given, keeps=keeps)
 
 
 def _key(data: Mapping[str, Any]) -> bytes:
