@@ -21,7 +21,8 @@ from strongroom.rotation.state import load
 from strongroom.testing.rotators import VirtualClock
 
 FAULTS = [*["none"] * 9, "refuses set", "fails before set", "fails after set", "fails before test",
-          "fails before retire", "fails after retire", "dies before set", "dies after set", "dies before test"]  # fmt: skip
+          "fails before retire", "fails after retire", "dies before set", "dies after set",
+          "dies before test"]  # fmt: skip
 
 
 class Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -19,7 +20,7 @@ PLAIN, TWO = "first", {"username": "app_a", "password": "first"}
 
 class Postgresql:
     request = b"ALTER ROLE"
-    looks = {"own": 1, "one": 1, "two": 2}
+    looks: ClassVar = {"own": 1, "one": 1, "two": 2}
     """How many of these requests the look before a rotation makes."""
 
     def __init__(self, server):
@@ -43,7 +44,7 @@ class Postgresql:
 
 class MariaDb:
     request = b"ALTER USER"
-    looks = {"one": 0, "two": 0}
+    looks: ClassVar = {"one": 0, "two": 0}
 
     def __init__(self, server):
         self.port, self.execute, self.accepts = server.port, server.execute, server.accepts
@@ -57,7 +58,7 @@ class MariaDb:
 
 class RedisServer:
     request = b"SETUSER"
-    looks = {"one": 1}
+    looks: ClassVar = {"one": 1}
 
     def __init__(self, server):
         self.server, self.port, self.accepts = (

@@ -443,8 +443,8 @@ class Rotation:
             failure = error
         name = state.name
         raise type(failure)(
-            f"{failure}. `strongroom rotate {name} --attach URL` says where the rotator is now, `strongroom rotate abort "
-            f"{name} --force` ends the rotation and leaves its source as it is",
+            f"{failure}. `strongroom rotate {name} --attach URL` says where the rotator is now, `strongroom rotate "
+            f"abort {name} --force` ends the rotation and leaves its source as it is",
             name=name,
         )
 

@@ -9,7 +9,7 @@ PATH is absolute. The program, its directories and the interpreter that its firs
 user, and nobody else can write to them. It is run by the descriptor that was checked, from `/`, and without the
 variables that hold strongroom's own keys and settings. A script knows itself as /proc/self/fd/N, a link to its path.
 
-`command:PATH?keeps_previous=no` says that the source refuses the previous value as soon as `set` has given it a new one.
+`command:PATH?keeps_previous=no` says that the source refuses the previous value as soon as `set` has told it a new one.
 `command:PATH?timeout=60` gives it another time than 25 seconds, up to an hour.
 
 It never outlives its step: it and all that it has started are killed when it has ended, when its time is over, when the

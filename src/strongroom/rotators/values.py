@@ -54,8 +54,9 @@ def keeps_previous(given: Mapping[str, str], rotator: str) -> bool:
     """Read `keeps_previous=yes` (as without it) or `no`; raises `ConfigError`."""
     word = given.get("keeps_previous", "yes")
     if word not in ("yes", "no"):
-        raise ConfigError(f"{rotator} keeps_previous is yes or no: does the source accept the previous value until it is "
-                          "retired?")  # fmt: skip
+        raise ConfigError(
+            f"{rotator} keeps_previous is yes or no: does the source accept the previous value until it is retired?"
+        )
     return word == "yes"
 
 
