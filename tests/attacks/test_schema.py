@@ -55,10 +55,11 @@ ADDED = {
     ),
     "another order": rebuilt(ENTRIES.replace("TEXT", "TEXT COLLATE NOCASE").format("", " WITHOUT ROWID")),
     "another type": rebuilt(ENTRIES.replace("BLOB", "TEXT").format("", " WITHOUT ROWID")),
-    "a trigger for the revision's table, kept from SQLite's counter": """PRAGMA writable_schema=ON;
-        INSERT INTO sqlite_master VALUES ('trigger', 't', 'entries', 0,
-        'CREATE TRIGGER t BEFORE INSERT ON entries BEGIN SELECT RAISE(IGNORE); END')""",
 }  # fmt: skip
+
+HIDDEN = """PRAGMA writable_schema=ON; INSERT INTO sqlite_master VALUES ('trigger', 't', 'entries', 0,
+    'CREATE TRIGGER t BEFORE INSERT ON entries BEGIN SELECT RAISE(IGNORE); END')"""
+"""A trigger that does not move SQLite's count of changes to the schema."""
 
 
 def define(path, statements):
@@ -108,6 +109,20 @@ def test_a_running_process_makes_no_change_in_it(secrets, tmp_path, added):
         secrets.list_secrets()
     events = secrets.get_audit_logs(name="A")
     assert {event["reason"] for event in events if event["outcome"] == "failed"} == {"tampered"}
+
+
+def test_what_is_defined_unseen_is_found_at_open_and_means_nothing_to_who_has_read_the_schema(tmp_path):
+    path = str(tmp_path / "secrets.db")
+    with closing(SqliteStore(path, create=True)) as store:
+        store.revision()
+        with store.transaction() as transaction:
+            transaction.put("a", b"1")
+        define(path, HIDDEN)
+        with pytest.raises(TamperedError, match="'trigger' 't'"):
+            SqliteStore(path)
+        with store.transaction() as transaction:
+            transaction.put("a", b"2")
+        assert store.get("a") == b"2"
 
 
 def test_what_was_defined_between_two_changes_is_found_by_the_second(tmp_path):

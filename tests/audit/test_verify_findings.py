@@ -94,6 +94,14 @@ def test_a_page_of_zeros_within_a_line_is_called_what_a_power_loss_leaves(memory
     assert "90 NUL bytes stand before it" in missing.consequences[0]
 
 
+def test_zeros_are_named_where_a_later_stream_misses_the_line_that_was_there(memory, stream, start):
+    start(memory).record("GET", "A", "ok")
+    memory.texts[5] = bytes(len(memory.texts[5]))
+    (problem,) = verify(memory, KEYS, {}).problems
+    assert f"has seen event {stream}-6, which is not before it" in problem.message
+    assert "a power loss leaves them" in problem.consequences[0]
+
+
 def test_one_deleted_segment_is_a_note(tmp_path):
     sink = FileSink(str(tmp_path / "audit.log"), max_bytes=1500)
     checkpoint = fill(AuditLog(sink, KEYS, store=STORE, actor="alice", service="shop"), 20).checkpoint()

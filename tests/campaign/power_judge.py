@@ -101,7 +101,9 @@ def judge_log(run: Run, secrets: SecretsManager, said: list[object]) -> None:
     events = [event for event in secrets.get_audit_logs(None) if event["action"] in ("SET", "ROTATE", "DESTROY")]
     there = len({event.get("intent") or event["id"] for event in events})
     complete = there >= writes
-    assert complete or (run.sync == "write" and report.notes + report.problems), f"{writes - there} changes are not on record"
+    assert complete or (run.sync == "write" and report.notes + report.problems), (
+        f"{writes - there} changes are not on record"
+    )
 
 
 def check_log(run: Run, report: AuditReport) -> None:

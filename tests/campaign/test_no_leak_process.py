@@ -76,10 +76,6 @@ def test_loggers_and_threads_show_no_value(environ, way):
     check(environ, done.stdout, done.stderr)
 
 
-variables = pytest.mark.xfail(strict=False, reason="known: frames of ours hold values when an exception leaves them")
-
-
-@variables
 @pytest.mark.skipif(importlib.util.find_spec("cgitb") is None, reason="this Python has no cgitb any more")
 def test_a_report_with_the_variables_of_each_frame_shows_no_value(environ):
     done = run(environ, "-W", "ignore", str(SCRIPT), "cgitb")
@@ -87,7 +83,6 @@ def test_a_report_with_the_variables_of_each_frame_shows_no_value(environ):
     check(environ, done.stdout, done.stderr)
 
 
-@variables
 def test_a_failing_test_with_its_local_variables_shows_no_value(environ):
     Path("test_user.py").write_text(
         "import leaky_script, pytest, strongroom\n"

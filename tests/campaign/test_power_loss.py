@@ -29,8 +29,10 @@ MOMENTS = size(80, 1_000_000)
 """How many moments of a run are judged at most."""
 TRIES = size(1, 6)
 """How many states of each moment."""
-LIBRARY = [("library", kind, sync) for kind in KINDS for sync in ("write", "fsync")]
-COMMANDS = [("commands", kind) for kind in KINDS]
+RUNS = [("library", kind, sync) for kind in KINDS for sync in ("write", "fsync")] + [
+    ("commands", kind) for kind in KINDS
+]
+KNOWN = pytest.mark.xfail(strict=False, reason="known: a database is called overwritten after a half-done checkpoint")
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +75,10 @@ def crashes(
             shutil.rmtree(target)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known: counters and rendered files that are not synced, names that are not synced in their directories, "
-    "the log's end behind the store's checkpoint",
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param(run, id="-".join(run), marks=KNOWN if "sqlite" in run else ()) for run in RUNS],
 )
-@pytest.mark.parametrize("arguments", LIBRARY + COMMANDS, ids="-".join)
 def test_after_a_power_loss_nothing_acknowledged_is_lost_and_nothing_is_half_done(place, arguments):
     root, run, chance = place / "root", Run(*arguments), random.Random("-".join(arguments))
     calls = record(root, *arguments, 1, size(0, 40))

@@ -177,8 +177,8 @@ class _Walk:
                 holes = piece.count(b"\0")
                 self._zeros += holes
                 self._problem(
-                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not on "
-                    "the disk yet"
+                    f"this is no event, with {holes:,} NUL bytes in it: a power loss leaves them where a page was not "
+                    "on the disk yet"
                     if holes
                     else "this is not an event, and no torn one either"
                 )
@@ -214,12 +214,7 @@ class _Walk:
         before = len(self._found.problems)
         good = stream.line(seq, piece, self._found)
         if len(self._found.problems) > before:
-            self._harm = self._found.problems[-1]
-            if self._zeros:
-                self._harm.adds(
-                    f"{self._zeros:,} NUL bytes stand before it in this file: a power loss leaves them where lines "
-                    "were not on the disk yet"
-                )
+            self._harm = self._explained(self._found.problems[-1])
         if not good:
             return
         # The line that opens a stream says which revision was found, and writes nothing.
@@ -273,7 +268,19 @@ class _Walk:
         if stream is None and self._first > 1 and self._gone is None:
             return
         if stream is None or stream.has_lost(int(seq)):
-            self._because(self._lost(name) or cause, f"{witness} has seen event {id}, which is not before it")
+            why = self._lost(name) or cause
+            found = self._because(why, f"{witness} has seen event {id}, which is not before it")
+            if why is None:
+                self._explained(found)
+
+    def _explained(self, problem: Finding) -> Finding:
+        """Say with a problem of missing lines that zeros stand in their place, if they do."""
+        if self._zeros:
+            problem.adds(
+                f"{self._zeros:,} NUL bytes stand before it in this file: a power loss leaves them where lines "
+                "were not on the disk yet"
+            )
+        return problem
 
     def _lost(self, name: str) -> Finding | None:
         """Return the finding that explains why lines of a stream are missing."""

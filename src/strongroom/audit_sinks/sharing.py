@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection
@@ -52,8 +53,10 @@ class Directory:
     def __init__(self, path: str, owners: Collection[int]) -> None:
         """Raises `OSError`, and `UnsafeFileError` for the directory of another user."""
         found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            raise UnsafeFileError(path, "it has become a symbolic link")
         if not stat.S_ISDIR(found.st_mode):
-            raise UnsafeFileError(path, "it is not a directory")
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         check_directory(path, found, owners)
         mode = found.st_mode
         self.owners = {*owners, found.st_uid}

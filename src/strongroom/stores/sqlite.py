@@ -25,7 +25,6 @@ from strongroom.stores.sqlite_connection import create_database, open_database
 from strongroom.stores.sqlite_database import Database, resolve
 from strongroom.stores.sqlite_inheritance import INHERITED, abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
-from strongroom.stores.sqlite_schema import check_schema
 
 if TYPE_CHECKING:
     import sqlite3
@@ -273,7 +272,7 @@ class SqliteStore:
             reading = self._lock_to_read()
             try:
                 if self._reader is not None:
-                    check_schema(self._reader, self.url)
+                    self._reader.check_schema()
             finally:
                 reading.release()
         except SQLITE_ERRORS as error:

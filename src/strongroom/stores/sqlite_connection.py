@@ -9,11 +9,11 @@ from contextlib import closing, suppress
 
 from strongroom.errors import StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, os_error
-from strongroom.stores.sqlite_database import Database
+from strongroom.stores.sqlite_database import Database, OtherFileError
 from strongroom.stores.sqlite_inheritance import abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error
-from strongroom.stores.sqlite_schema import CREATE, check_format
-from strongroom.stores.sqlite_side_files import SideFiles, check_side_files, others_can_write, side_files
+from strongroom.stores.sqlite_schema import CREATE, check_format, check_schema
+from strongroom.stores.sqlite_side_files import SideFiles, check_side_files, have_moved, others_can_write
 
 _SETTINGS = (
     # A hostile file may define views and triggers: they must not reach functions with side effects.
@@ -53,6 +53,12 @@ class Connection(sqlite3.Connection):
     """Whether it was opened to write too. SQLite may have opened it to read only all the same."""
     is_in_wal_mode = False
     _is_open = True
+    _schema = -1
+
+    def check_schema(self) -> None:
+        """Raise `TamperedError` when the database defines something that no store does."""
+        assert self.database is not None, "set when it was opened"
+        self._schema = check_schema(self, self.database.url, self._schema)
 
     def check_files(self) -> None:
         """Raise `StoreError` unless the database and its side files are those that were opened."""
@@ -60,15 +66,13 @@ class Connection(sqlite3.Connection):
         assert database is not None, "set when it was opened"
         try:
             database.check()
-        except StoreError:
+        except OtherFileError:
             self.abandon()
             raise
         if self._is_open and self.is_in_wal_mode and not database.is_in_wal_mode():
             self.abandon(_OVERWRITTEN)
-        if self._is_open and self.side_files != (None, None):
-            beside = side_files(database)
-            if any(mine is not None and mine != other for mine, other in zip(self.side_files, beside, strict=True)):
-                self.abandon(_LOST_SIDE_FILES)
+        if self._is_open and have_moved(database, self.side_files):
+            self.abandon(_LOST_SIDE_FILES)
         check_usable(database)
 
     def is_at_rest(self) -> bool:
@@ -171,7 +175,7 @@ def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
         connection.database, connection.writes = database, how == "mode=rw"
         connection.setlimit(_LENGTH, _LARGEST_ROW)
         connection.execute("BEGIN")  # one lock for all that is asked
-        check_format(connection, database.url)
+        connection._schema = check_format(connection, database.url)
         connection.execute("COMMIT")
         for setting in _SETTINGS:
             connection.execute(setting)

@@ -27,6 +27,10 @@ _A_DRAFT_LASTS = 0.2
 """Seconds that a new store may have its second name, that of its draft, for users who may not remove that."""
 
 
+class OtherFileError(StoreError):
+    """The path does not lead to the file any more that was opened."""
+
+
 class Pin:
     """A database file that this process has open besides SQLite, shared by all who use the file in it.
 
@@ -97,7 +101,8 @@ class Database:
                 pin = Pin(self.path)
                 _pins[pin.inode] = ref(pin)
             self._pin = pin
-            _check_names(self)
+            if found.st_nlink > 1:
+                _check_names(self)
             _check_mount(self, pin.descriptor)
         except FileNotFoundError:
             raise not_found(self.url) from None
@@ -127,7 +132,7 @@ class Database:
         try:
             found = os.lstat(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            raise StoreError(
+            raise OtherFileError(
                 f"{self.url} was deleted or moved away while it was in use, and nothing more is read from it or written"
                 " to it; put it back, or restore it and restart this process"
             ) from None
@@ -135,7 +140,7 @@ class Database:
             raise os_error(error, self.url) from None
         # An overlay file system may give a file another number when it is first written to; then both are new.
         if (found.st_dev, found.st_ino) != pin.inode and not os.path.samestat(found, os.fstat(pin.descriptor)):
-            raise StoreError(
+            raise OtherFileError(
                 f"{self.url} was replaced by another file while it was in use, and nothing more is read from it or"
                 " written to it; restart this process to use the new one"
             )

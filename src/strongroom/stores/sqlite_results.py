@@ -8,14 +8,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StrongroomError, TamperedError
+from strongroom.model import MAX_PATH_BYTES
 
 if TYPE_CHECKING:
     from strongroom.stores.sqlite_database import Database
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeError, OverflowError, MemoryError)
 """What the Python module raises; `UnicodeDecodeError` when SQLite's message quotes damaged text that is not UTF-8."""
-LONGEST_PATH = 2048
-"""Bytes of a path in UTF-8. A name has at most 512, and what a store adds to one is short."""
 
 
 class ReadOnlyError(StoreError):
@@ -68,11 +67,11 @@ _REASONS = {
 def check_path(path: str, url: str) -> None:
     """Raise `StoreError` for a path that no store takes."""
     try:
-        if 0 < len(path.encode()) <= LONGEST_PATH:
+        if 0 < len(path.encode()) <= MAX_PATH_BYTES:
             return
     except UnicodeEncodeError:
         pass
-    raise StoreError(f"{url} takes paths of 1 to {LONGEST_PATH:,} bytes of UTF-8; this one is not such a path")
+    raise StoreError(f"{url} takes paths of 1 to {MAX_PATH_BYTES:,} bytes of UTF-8; this one is not such a path")
 
 
 def check_bytes(value: object, url: str) -> bytes:
@@ -106,7 +105,7 @@ def read_page(
                     raise TamperedError(f"{url}: a path is a {type(path).__name__}, not text; restore a backup")
                 if not path.startswith(prefix):
                     break
-                if len(path) > LONGEST_PATH:
+                if len(path) > MAX_PATH_BYTES:
                     raise TamperedError(f"{url}: a path has {len(path):,} characters; restore a backup")
                 pairs.append((path, check_bytes(value, url)))
     except SQLITE_ERRORS as error:

@@ -34,8 +34,10 @@ _SCHEMA = [("table", "entries", "entries", _ENTRIES), ("table", "store", "store"
 _READ_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name LIMIT 9"
 
 
-def check_format(connection: sqlite3.Connection, url: str) -> None:
-    """Raise `StoreError` for a database of another program, `NewerFormatError`, and what `check_schema` raises."""
+def check_format(connection: sqlite3.Connection, url: str) -> int:
+    """Return the number of the schema, which grows with each change of it.
+
+    Raises `StoreError` for a database of another program, `NewerFormatError`, and what `check_schema` raises."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID or version < 1:
@@ -47,17 +49,20 @@ def check_format(connection: sqlite3.Connection, url: str) -> None:
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
         raise TamperedError(f"{url} has the encoding {encoding}, where a store has UTF-8; restore it from a backup")
-    check_schema(connection, url)
+    return check_schema(connection, url, -1)
 
 
-def check_schema(connection: sqlite3.Connection, url: str) -> None:
-    """Raise `TamperedError` when the database defines anything but the two tables of a store.
+def check_schema(connection: sqlite3.Connection, url: str, known: int) -> int:
+    """Return the number of the schema. Raises `TamperedError` for anything but the two tables of a store.
 
-    That costs as little as it would to ask SQLite whether the schema has changed.
+    They are not looked at again while the number is `known`: then SQLite uses what it has read of them before.
     """
+    (number,) = connection.execute("PRAGMA schema_version").fetchone()
+    if number == known:
+        return known
     found = connection.execute(_READ_SCHEMA).fetchall()
     if found == _SCHEMA:
-        return
+        return int(number)
     more = [row for row in found if row not in _SCHEMA]
     if not more:
         raise StoreError(f"{url} lacks the tables of a strongroom store; check the path, or restore it from a backup")

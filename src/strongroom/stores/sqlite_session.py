@@ -15,7 +15,6 @@ from strongroom.stores.sqlite_results import (
     read_page,
     sqlite_error,
 )
-from strongroom.stores.sqlite_schema import check_schema
 
 if TYPE_CHECKING:
     from strongroom.stores.sqlite_connection import Connection
@@ -82,7 +81,7 @@ class Session:
         connection = self._usable()
         connection.check_files()
         try:
-            check_schema(connection, self._url)
+            connection.check_schema()
         except SQLITE_ERRORS as error:
             raise self._failed(error) from None
         self.revision = self.stored_revision() + 1

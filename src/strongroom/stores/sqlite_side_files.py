@@ -23,7 +23,7 @@ SideFiles = tuple[Inode | None, Inode | None]
 def check_side_files(database: Database, found: os.stat_result) -> SideFiles:
     """Return which files lie beside the database. Raises `StoreError` for one that SQLite must not use.
 
-    `found` is what the database is like.
+    `found` is the status of the database.
     """
     journal = database.path + "-journal"
     if os.path.lexists(journal):
@@ -38,9 +38,12 @@ def check_side_files(database: Database, found: os.stat_result) -> SideFiles:
         raise os_error(error, database.url) from None
 
 
-def side_files(database: Database) -> SideFiles:
-    """Return which files lie beside the database, whosever they are."""
-    return _inode(database.path + "-wal"), _inode(database.path + "-shm")
+def have_moved(database: Database, beside: SideFiles) -> bool:
+    """True when one of these files is not at its path any more."""
+    wal, shm = beside
+    return (wal is not None and wal != _inode(database.path + "-wal")) or (
+        shm is not None and shm != _inode(database.path + "-shm")
+    )
 
 
 def owners(database: Database, found: os.stat_result) -> Collection[int]:
