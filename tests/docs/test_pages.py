@@ -13,6 +13,7 @@ import pytest
 from strongroom import fallback
 
 from .pages import PORT, Block, Reader, blocks, promised, text
+from .servers import Servers
 
 pytestmark = pytest.mark.own_directory
 
@@ -42,7 +43,9 @@ def reader(request, tmp_path, monkeypatch) -> Iterator[Reader]:
     scratch.mkdir()
     monkeypatch.chdir(scratch)
     fallback.reset()
-    yield Reader(scratch, environ)
+    servers = Servers(tmp_path)
+    yield Reader(scratch, environ, servers)
+    servers.stop()
     fallback.reset()
 
 

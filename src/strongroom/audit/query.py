@@ -144,6 +144,27 @@ class _Walk:
             self._answered.discard(one.event["id"])
 
 
+def events_of(sink: AuditSink, name: str, since: float) -> Iterator[Event]:
+    """Yield the events on one secret from `since` (seconds since 1970) on, newest first, as they are read.
+
+    They are not authenticated: what is done with them must harm nobody who could not do that harm by other means.
+    Raises `AuditError` when the log cannot be read.
+    """
+    start, stop = _bounds(since)
+    needle = _needle(name)
+    for line in sink.lines_backwards():
+        if needle not in line.text:
+            continue
+        for _, piece in reversed(list(pieces(line.text))):
+            event = parse(piece)
+            if event is None or event.get("name") != name:
+                continue
+            if event["ts"] < stop:
+                return
+            if event["ts"] >= start:
+                yield event
+
+
 def moment(since: Since) -> datetime:
     """Return the moment in UTC that `since` names: a `datetime`, seconds since 1970, ISO 8601 text such as
     `2026-01-31` or `2026-01-31T12:00:00Z`, or a time ago: `90s`, `15m`, `24h`, `7d`, `2w`.
