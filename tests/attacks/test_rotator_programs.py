@@ -54,7 +54,7 @@ def test_a_program_gets_no_key_of_any_recipient_whatever_its_variable_is_called(
     monkeypatch.setenv("OTHER_KEY", strongroom.generate_master_key())
     with strongroom.init("memory:", "env:OUR_KEY", "memory:") as secrets:
         secrets.custody.add_recipient(drivers.key_provider("env:OTHER_KEY"))
-        secrets.set_secret("A", {"value": "old", "environ": {}})
+        secrets.set_secret("A", {"value": "old", "environ": {}, "cwd": "", "me": "", "argv": []})
         secrets.rotation.attach("A", f"command:{program}", grace=0)
         secrets.rotation.rotate("A", wait=0)
         environ = secrets.get_data("A")["environ"]

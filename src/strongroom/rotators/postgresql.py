@@ -109,8 +109,8 @@ class PostgresqlRotator:
                 _alter(connection, role, self._policy.draw())
         if self._roles.other is None:
             return ["the role has one password: new log-ins with the previous value are refused as soon as the new one "
-                    "is set, some milliseconds before readers get that; `strongroom rotate setup-two` lets two roles "
-                    "take turns"]  # fmt: skip
+                    "is set, some milliseconds before readers get that; two roles that take turns (`other=`) have no "
+                    "such gap"]  # fmt: skip
         self._compare(*roles)
         return []
 
