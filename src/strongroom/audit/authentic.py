@@ -8,24 +8,22 @@ enough by itself. That such lines were not repeated or moved is what `verify` fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from strongroom.audit.chain import START, TAIL_SIZE, line_mac
 from strongroom.audit.parsing import BEGIN, event_id
-from strongroom.crypto.mac import Mac
 
-What = TypeVar("What")
+if TYPE_CHECKING:
+    from strongroom.crypto.mac import Mac
+
 _STREAMS = 1_000
 
 
-class _Waiting(NamedTuple):
-    stream: str
-    body: bytes
-    mac: bytes
-    what: object
+_Waiting = tuple[bytes, bytes, Any]
+"""A line up to its MAC, its MAC, and what it was taken with."""
 
 
-class Authenticator(Generic[What]):
+class Authenticator:
     """Lines that wait for the line of their stream before them."""
 
     def __init__(self, keys: Mapping[int, bytes], most: int | None = None) -> None:
@@ -37,7 +35,7 @@ class Authenticator(Generic[What]):
         self.count = 0
         """How many lines are waiting."""
 
-    def take(self, piece: bytes, what: What) -> bool:
+    def take(self, piece: bytes, what: Any) -> bool:
         """Return whether the event `piece` is authentic by itself; if not, it waits, and `meet` may return `what`."""
         id, mac = event_id(piece), claimed_mac(piece)
         if id is None or mac is None:
@@ -47,25 +45,25 @@ class Authenticator(Generic[What]):
             return self._fits(stream, START, piece[:-TAIL_SIZE], mac)
         if self.count == self._most:
             self.count -= len(self._waiting.pop(next(iter(self._waiting))))
-        self._waiting.setdefault((stream, seq - 1), []).append(_Waiting(stream, piece[:-TAIL_SIZE], mac, what))
+        self._waiting.setdefault((stream, seq - 1), []).append((piece[:-TAIL_SIZE], mac, what))
         self.count += 1
         return False
 
-    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[What]:
+    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[Any]:
         """Return what `take` was given and is authentic, as an event before it shows: `piece`, with its id."""
         waiting = self._waiting.get(id) if id else None
         mac = claimed_mac(piece) if waiting else None
         if id is None or waiting is None or mac is None:
             return []
         # What does not fit goes on waiting: this line may be the forged one.
-        fitting = [one for one in waiting if self._fits(one.stream, mac, one.body, one.mac)]
+        fitting = [one for one in waiting if self._fits(id[0], mac, one[0], one[1])]
         if fitting:
             self.count -= len(fitting)
             if len(fitting) == len(waiting):
                 del self._waiting[id]
             else:
                 self._waiting[id] = [one for one in waiting if one not in fitting]
-        return [one.what for one in fitting]  # type: ignore[misc]
+        return [what for _, _, what in fitting]
 
     def forget(self) -> None:
         """Give up what is waiting: streams end where segments do."""

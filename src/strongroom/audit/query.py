@@ -75,7 +75,7 @@ class _Walk:
         self._store = store
         self._is_wanted = is_wanted
         self._stop = stop
-        self._waiting: Authenticator[_Found] = Authenticator(keys)
+        self._waiting = Authenticator(keys)
         self._answered: set[str] = set()
         self._end = (0, 0)
         """Segment and offset before which all events are older than `stop`."""
