@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -141,7 +142,7 @@ def review(
     chosen = {**said, **given}
     found: dict[str, str] = {}
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
-    merged = _with_defaults(merged, environ, found)
+    merged = _with_defaults(merged, environ, found, named=project.named)
     if variables:
         _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
@@ -219,8 +220,12 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str]) -> Config:
-    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
+def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], *, named: bool) -> Config:
+    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
+
+    With `named`, the user has named the file of settings. Who could replace the store beside it could replace that too,
+    except in a sticky directory, where others can add files only.
+    """
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
         there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name), warn=False)]
@@ -228,8 +233,9 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         scheme = "sqlite" if name.endswith(".db") else "file"
         path = os.path.normpath(os.path.join(near, name))
         config = config._replace(store=f"{scheme}:{path}")
-        if there:
+        if there and (not named or os.stat(config.directory).st_mode & stat.S_ISVTX):
             discovery.check("store", os.path.join(config.directory, name), f"name it: --store {config.store}")
+        if there:
             found["store"] = config.store
         else:
             discovery.check_absent(os.path.join(config.directory, name))
@@ -255,11 +261,15 @@ def _refuse_what_is_not_allowed(reviewed: Review) -> None:
 
     refused = [claim for claim in reviewed.claims if not permits.is_allowed(claim.identity)]
     if refused:
-        where = reviewed.project.settings or reviewed.project.directory
-        mends = dict.fromkeys(claim.mend for claim in refused)
+        settings = [claim for claim in refused if claim.settings]
+        first, others = (settings or refused)[0], len(refused) - 1
+        where = reviewed.project.settings if settings else f"what is in {reviewed.project.directory}"
+        rest = f" (and {others} more: `strongroom doctor` lists all)" if others else ""
+        # Who names the file of settings names its directory too.
+        mends = [first.mend] if settings else dict.fromkeys(claim.mend for claim in refused)
         raise ConfigError(
-            f"{where} was found, not named, and needs your permission: {'; '.join(claim.text for claim in refused)}. "
-            f"If you trust it, run `strongroom allow` there, or name it: {'; '.join(mends)}"
+            f"{where} was found, not named, and needs your permission: {first.text}{rest}. "
+            f"If you trust it, run `strongroom allow` there, or name it: {', '.join(mends)}"
         )
 
 

@@ -22,11 +22,13 @@ _OTHERS, _GROUP = stat.S_IWOTH, stat.S_IWGRP
 class Fault(Frozen):
     """Why a file that was found is not trusted."""
 
-    __slots__ = ("mend", "path", "why")
+    __slots__ = ("mend", "owner", "path", "why")
 
-    def __init__(self, mend: str, path: str, why: str) -> None:
+    def __init__(self, mend: str, owner: int | None, path: str, why: str) -> None:
         self.mend = mend
-        """What to do about it; empty when only another place helps."""
+        """What to do about it, and about all that is at fault on the same way; empty when only another place helps."""
+        self.owner = owner
+        """The user whose it is, when that is the fault."""
         self.path = path
         """The directory, link or file at fault."""
         self.why = why
@@ -46,9 +48,14 @@ def fault(path: str, beside: str = "") -> Fault | None:
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
                 return _judge(path, status)
-        return next((found for step, status in steps(path) if (found := _judge(step, status))), None)
+        faults = [found for step, status in steps(path) if (found := _judge(step, status))]
     except OSError as error:
-        return Fault("", path, f"cannot be examined: {error.strerror}")
+        return Fault("", None, path, f"cannot be examined: {error.strerror}")
+    if not faults:
+        return None
+    # All at once: nobody likes to be told of the next directory after each command.
+    mend = " && ".join(found.mend for found in faults) if all(found.mend for found in faults) else ""
+    return faults[0]._replace(mend=mend)
 
 
 def is_roots(path: str) -> bool:
@@ -113,16 +120,16 @@ def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 def _judge(step: str, status: os.stat_result) -> Fault | None:
     if status.st_uid not in (0, os.geteuid()):
-        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
+        return Fault("", status.st_uid, step, f"belongs to another user (uid {status.st_uid})")
     mode = status.st_mode
     if stat.S_ISLNK(mode) or not mode & (_OTHERS | _GROUP):
         return None
     if mode & _OTHERS:
         mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
-        return Fault(mend, step, f"can be written by others (mode {mode & 0o7777:04o})")
+        return Fault(mend, None, step, f"can be written by others (mode {mode & 0o7777:04o})")
     if is_private_group(step, status):
         return None
-    return Fault(f"chmod g-w {step}", step, f"can be written by a group (mode {mode & 0o7777:04o})")
+    return Fault(f"chmod g-w {step}", None, step, f"can be written by a group (mode {mode & 0o7777:04o})")
 
 
 def is_private_group(step: str, status: os.stat_result) -> bool:
