@@ -287,7 +287,7 @@ PLACES = [
     ({"store": "sqlite:"}, errors.ConfigError, "write a path after the colon"),
     ({"store": "sqlite:a\0b"}, errors.ConfigError, "names no file"),
     ({"store": f"oracle://user:{BAD}@host"}, errors.ConfigError, "there is no store oracle:; there are: sqlite:"),
-    ({"store": f"{BAD}.txt"}, errors.ConfigError, "must begin with its kind, or end in .db or .enc"),
+    ({"store": f"{BAD}.txt"}, errors.ConfigError, "such as sqlite:secrets.db, or give a path that ends in .db or .enc"),
     ({"key": f"vault:{BAD}"}, errors.ConfigError, "there is no key provider vault:"),
     ({"key": "env:"}, errors.ConfigError, "such as env:SECRETS_MASTER_KEY"),
     ({"key": "env:A\0B"}, errors.ConfigError, "needs the name of a variable"),

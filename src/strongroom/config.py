@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -222,7 +223,8 @@ def _anchored(url: str, directory: str) -> str:
 def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], *, named: bool) -> Config:
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
 
-    Who has named the file of settings means the store and the log beside it too.
+    With `named`, the user has named the file of settings. Who could replace the store beside it could replace that too,
+    except in a sticky directory, where others can add files only.
     """
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
@@ -233,7 +235,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         config = config._replace(store=f"{scheme}:{path}")
         if there:
             found["store"] = config.store
-        if not named:
+        if not named or (there and os.stat(config.directory).st_mode & stat.S_ISVTX):
             _check_store(os.path.join(config.directory, name), config.store, there=bool(there))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, LOG_FILE))
@@ -264,11 +266,15 @@ def _refuse_what_is_not_allowed(reviewed: Review) -> None:
 
     refused = [claim for claim in reviewed.claims if not permits.is_allowed(claim.identity)]
     if refused:
-        where = reviewed.project.settings or reviewed.project.directory
-        mends = dict.fromkeys(claim.mend for claim in refused)
+        settings = [claim for claim in refused if claim.settings]
+        first, others = (settings or refused)[0], len(refused) - 1
+        where = reviewed.project.settings if settings else f"what is in {reviewed.project.directory}"
+        rest = f" (and {others} more: `strongroom doctor` lists all)" if others else ""
+        # Who names the file of settings names its directory too.
+        mends = [first.mend] if settings else dict.fromkeys(claim.mend for claim in refused)
         raise ConfigError(
-            f"{where} was found, not named, and needs your permission: {'; '.join(claim.text for claim in refused)}. "
-            f"If you trust it, run `strongroom allow` there, or name it: {'; '.join(mends)}"
+            f"{where} was found, not named, and needs your permission: {first.text}{rest}. "
+            f"If you trust it, run `strongroom allow` there, or name it: {', '.join(mends)}"
         )
 
 

@@ -187,6 +187,16 @@ def _move_to_unused(draft: str, path: str) -> None:
         os.replace(draft, path)
 
 
+def run_as(user: int) -> str:
+    """Return the beginning of a command line that root types to run a program as the user with this id."""
+    import pwd
+
+    try:
+        return f"runuser -u {pwd.getpwuid(user).pw_name} --"
+    except KeyError:
+        return f"setpriv --reuid={user} --regid={user} --clear-groups"
+
+
 def mark(file: int | str) -> bool:
     """Note at a file (descriptor or path) that it was made, or accepted, on this file system; False when it cannot be.
 

@@ -24,9 +24,14 @@ def fault(path: str, beside: str = "") -> Fault | None:
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
                 return judge(path, status)
-        return next((found for step, status in steps(path) if (found := judge(step, status))), None)
+        faults = [found for step, status in steps(path) if (found := judge(step, status))]
     except OSError as error:
-        return Fault("", path, f"cannot be examined: {error.strerror}")
+        return Fault("", None, path, f"cannot be examined: {error.strerror}")
+    if not faults:
+        return None
+    # All at once: nobody likes to be told of the next directory after each command.
+    mend = " && ".join(found.mend for found in faults) if all(found.mend for found in faults) else ""
+    return faults[0]._replace(mend=mend)
 
 
 def is_roots(path: str) -> bool:

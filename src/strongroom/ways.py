@@ -22,11 +22,13 @@ _ACL = "system.posix_acl_access"
 class Fault(Frozen):
     """What lets another user decide where a path leads."""
 
-    __slots__ = ("mend", "path", "why")
+    __slots__ = ("mend", "owner", "path", "why")
 
-    def __init__(self, mend: str, path: str, why: str) -> None:
+    def __init__(self, mend: str, owner: int | None, path: str, why: str) -> None:
         self.mend = mend
         """The command that mends it; empty when only another place helps."""
+        self.owner = owner
+        """The user whose it is, when that is the fault."""
         self.path = path
         """The directory, link or file at fault."""
         self.why = why
@@ -92,15 +94,15 @@ def judge(step: str, status: os.stat_result, owners: Collection[int] = ()) -> Fa
     """Return what lets somebody else than root, the user of this process and `owners` change this one step."""
     trusted = {0, os.geteuid(), *owners}
     if status.st_uid not in trusted:
-        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
+        return Fault("", status.st_uid, step, f"belongs to another user (uid {status.st_uid})")
     mode = status.st_mode
     if stat.S_ISLNK(mode):
         return None  # the mode of a link means nothing
     if mode & stat.S_IWOTH:
         mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
-        return Fault(mend, step, f"can be written by others (mode {mode & 0o7777:04o})")
+        return Fault(mend, None, step, f"can be written by others (mode {mode & 0o7777:04o})")
     if mode & stat.S_IWGRP and not is_private_group(step, status, trusted):
-        return Fault(f"chmod g-w {step}", step, f"can be written by a group (mode {mode & 0o7777:04o})")
+        return Fault(f"chmod g-w {step}", None, step, f"can be written by a group (mode {mode & 0o7777:04o})")
     return None
 
 

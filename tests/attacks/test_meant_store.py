@@ -336,7 +336,7 @@ def test_init_names_its_store_in_the_settings(project, tmp_path, master_key, mon
         shutil.copy(elsewhere / name, name)
     result = strongroom_as(None, "get", "A", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
     assert (result.returncode, result.stdout) == (5, "")
-    assert "change store_id in the settings" in result.stderr
+    assert "write store_id = " in result.stderr
 
 
 def test_init_makes_a_new_store_where_its_last_one_is_gone(project, master_key):
@@ -382,5 +382,6 @@ def test_init_does_not_write_through_a_link(project, master_key, tmp_path):
     (tmp_path / "victim").write_text("precious")
     Path("strongroom.toml").symlink_to(tmp_path / "nowhere")
     done = strongroom_as(None, "init", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
-    assert (done.returncode, "strongroom.toml' cannot be read" in done.stderr) == (2, True)
+    assert done.returncode == 2
+    assert "strongroom.toml is a link to a file that is not there; remove it" in done.stderr
     assert not (tmp_path / "nowhere").exists()

@@ -85,8 +85,8 @@ def check_variable(variable: str, name: str, *, asked: bool = False) -> str:
         raise InvalidInputError(f"{variable!a} is no variable's name; use letters, digits and _", name=name)
     if decides_on_code(variable):
         raise InvalidInputError(
-            f"{name!r} would set {variable}, by which programs take code, options or places; choose another variable: "
-            f"--env VARIABLE={name}",
+            f"{name!r} would set {variable}, which makes programs run other code or use other files; "
+            f"choose another variable: --env VARIABLE={name}",
             name=name,
         )
     if not asked and may_lead_to_code(variable):
