@@ -6,11 +6,13 @@ import os
 
 import pytest
 
-from strongroom import trust
+from strongroom import trust, ways
+
+pytestmark = pytest.mark.own_directory
 
 
 def names(path) -> list[str]:
-    return [step for step, _ in trust.steps(str(path))]
+    return [step for step, _ in ways.steps(str(path))]
 
 
 @pytest.fixture
@@ -53,7 +55,8 @@ def test_the_way_ends_where_something_is_missing_and_in_a_circle_of_links(tree):
     assert names(tree / "a" / "b" / "file" / "below")[-1] == f"{tree}/a/b/file"
     (tree / "one").symlink_to("two")
     (tree / "two").symlink_to("one")
-    assert len(names(tree / "one")) < 100
+    with pytest.raises(OSError, match="symbolic links"):
+        names(tree / "one")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_the_way_ends_where_something_is_missing_and_in_a_circle_of_links(tree):
 )
 @pytest.mark.parametrize("what", ["a", "a/b", "a/b/file"])
 def test_each_step_is_judged(tree, monkeypatch, mode, words, mend, what):
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     (tree / what).chmod(mode)
     found = trust.fault(str(tree / "a" / "b" / "file"))
     (tree / what).chmod(0o700)

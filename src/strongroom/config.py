@@ -141,7 +141,7 @@ def review(
     chosen = {**said, **given}
     found: dict[str, str] = {}
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
-    merged = _with_defaults(merged, environ, found)
+    merged = _with_defaults(merged, environ, found, named=project.named)
     if variables:
         _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
@@ -219,8 +219,11 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str]) -> Config:
-    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
+def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], *, named: bool) -> Config:
+    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
+
+    Who has named the file of settings means the store and the log beside it too.
+    """
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
         there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name), warn=False)]
@@ -229,10 +232,9 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         path = os.path.normpath(os.path.join(near, name))
         config = config._replace(store=f"{scheme}:{path}")
         if there:
-            discovery.check("store", os.path.join(config.directory, name), f"name it: --store {config.store}")
             found["store"] = config.store
-        else:
-            discovery.check_absent(os.path.join(config.directory, name))
+        if not named:
+            _check_store(os.path.join(config.directory, name), config.store, there=bool(there))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, LOG_FILE))
         config = config._replace(audit=f"file:{log}")
@@ -244,6 +246,13 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
                 found["key"] = f"file:{beside}"
                 return config._replace(key=f"file:{beside}")
     return config
+
+
+def _check_store(path: str, url: str, *, there: bool) -> None:
+    if there:
+        discovery.check("store", path, f"name it: --store {url}")
+    else:
+        discovery.check_absent(path)
 
 
 def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) -> tuple[bounds.Claim, ...]:

@@ -91,12 +91,23 @@ def check_only_name(path: str, descriptor: int) -> None:
 
     A name that `make_new` gave it before it was killed is removed.
     """
-    found = os.fstat(descriptor)
+    if os.fstat(descriptor).st_nlink > 1:
+        has_only_name(path)
+        names = os.fstat(descriptor).st_nlink
+        if names > 1:
+            raise UnsafeFileError(path, f"it has {names} names (hard links); remove the others")
+
+
+def has_only_name(path: str) -> bool:
+    """True when the file at `path` has no other name (hard link).
+
+    A name that `make_new` gave it before it was killed is removed first; nothing is lost with that.
+    """
+    found = os.lstat(path)
     if found.st_nlink > 1:
         _remove_drafts(path, found)
-        found = os.fstat(descriptor)
-    if found.st_nlink > 1:
-        raise UnsafeFileError(path, f"it has {found.st_nlink} names (hard links); remove the others")
+        found = os.lstat(path)
+    return found.st_nlink <= 1
 
 
 def make_new(path: str, write: Callable[[str], None]) -> None:

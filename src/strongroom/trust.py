@@ -1,38 +1,16 @@
 """Who decides what a path leads to: the judgement on files that were found, and not named by the user.
 
-Whoever can write to one directory on the way to a file can put another file in its place. So each step of the way must
-belong to root or to the user of this process, and nobody else may be able to write there: every directory from `/` on,
-every link, the directories that links lead through, and the file. A sticky directory such as /tmp does not qualify:
-nobody can remove our files there, but everybody can add files that are then found.
+Each step of the way must belong to root or to the user of this process, and nobody else may be able to write there:
+every directory from `/` on, every link, the directories that links lead through, and the file. A sticky directory such
+as /tmp does not qualify: nobody can remove our files there, but everybody can add files that are then found.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 
-from strongroom.frozen import Frozen
-
-_ACL = "system.posix_acl_access"
-_MOST_LINKS = 40
-_OTHERS, _GROUP = stat.S_IWOTH, stat.S_IWGRP
-
-
-class Fault(Frozen):
-    """Why a file that was found is not trusted."""
-
-    __slots__ = ("mend", "path", "why")
-
-    def __init__(self, mend: str, path: str, why: str) -> None:
-        self.mend = mend
-        """What to do about it; empty when only another place helps."""
-        self.path = path
-        """The directory, link or file at fault."""
-        self.why = why
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.why}"
+from strongroom.ways import Fault, judge, steps
 
 
 def fault(path: str, beside: str = "") -> Fault | None:
@@ -45,8 +23,8 @@ def fault(path: str, beside: str = "") -> Fault | None:
         if beside and os.path.dirname(path) == os.path.dirname(beside):
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
-                return _judge(path, status)
-        return next((found for step, status in steps(path) if (found := _judge(step, status))), None)
+                return judge(path, status)
+        return next((found for step, status in steps(path) if (found := judge(step, status))), None)
     except OSError as error:
         return Fault("", path, f"cannot be examined: {error.strerror}")
 
@@ -74,77 +52,7 @@ def is_strangers(path: str, status: os.stat_result) -> bool:
     """
     if status.st_uid in (0, os.geteuid()):
         return False
-    return bool(os.stat(os.path.dirname(path)).st_mode & _OTHERS)
-
-
-def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield each directory and link on the way to `path`, and what is there, from `/` on, with its `os.lstat`.
-
-    Links are followed: theirs and the directories behind them are steps too. Ends at the first step that is missing.
-    Raises `OSError` when the way cannot be followed.
-    """
-    # Not normalised: `..` after a link leads to where the link's directory is, as it does for the kernel.
-    whole = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
-    here, rest, links = "/", whole.split("/")[::-1], 0
-    yield here, os.lstat(here)
-    while rest:
-        name = rest.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            here = os.path.dirname(here)
-            continue
-        step = os.path.join(here, name)
-        try:
-            status = os.lstat(step)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        yield step, status
-        if not stat.S_ISLNK(status.st_mode):
-            here = step
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            return
-        target = os.readlink(step)
-        rest += target.split("/")[::-1]
-        here = "/" if target.startswith("/") else here
-
-
-def _judge(step: str, status: os.stat_result) -> Fault | None:
-    if status.st_uid not in (0, os.geteuid()):
-        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
-    mode = status.st_mode
-    if stat.S_ISLNK(mode) or not mode & (_OTHERS | _GROUP):
-        return None
-    if mode & _OTHERS:
-        mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
-        return Fault(mend, step, f"can be written by others (mode {mode & 0o7777:04o})")
-    if is_private_group(step, status):
-        return None
-    return Fault(f"chmod g-w {step}", step, f"can be written by a group (mode {mode & 0o7777:04o})")
-
-
-def is_private_group(step: str, status: os.stat_result) -> bool:
-    """True when the file's group has one member, the user, as where each user has a group and the umask is 002.
-
-    Debian's OpenSSH judges the same way (user-group-modes.patch). Where there is an access control list, the group bits
-    are its mask, and say nothing about the group.
-    """
-    import grp
-    import pwd
-
-    try:
-        os.getxattr(step, _ACL, follow_symlinks=False)
-    except OSError:
-        try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-            members = set(grp.getgrgid(status.st_gid).gr_mem)
-        except KeyError:
-            return False
-        members |= {entry.pw_name for entry in pwd.getpwall() if entry.pw_gid == status.st_gid}
-        return members == {user}
-    return False
+    return bool(os.stat(os.path.dirname(path)).st_mode & stat.S_IWOTH)
 
 
 def _is_out_of_reach(step: str, status: os.stat_result) -> bool:

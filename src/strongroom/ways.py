@@ -1,35 +1,69 @@
-"""The way to a file: each directory and each symbolic link that a path leads through, and who can change them."""
+"""The way to a file: each directory and each symbolic link that a path leads through, and who can change them.
+
+Whoever can write to one directory on the way to a file can put another file in its place.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
 from strongroom.files import UnsafeFileError
+from strongroom.frozen import Frozen
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
+_ACL = "system.posix_acl_access"
 
 
-def resolve(path: str) -> str:
+class Fault(Frozen):
+    """What lets another user decide where a path leads."""
+
+    __slots__ = ("mend", "path", "why")
+
+    def __init__(self, mend: str, path: str, why: str) -> None:
+        self.mend = mend
+        """The command that mends it; empty when only another place helps."""
+        self.path = path
+        """The directory, link or file at fault."""
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.why}"
+
+
+def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield each directory and link on the way to `path`, and what is there, from `/` on, with its `os.lstat`.
+
+    Links are followed as the kernel does it: theirs and the directories behind them are steps too. Ends at the first
+    step that is missing. Raises `OSError` when the way cannot be followed.
+    """
+    return ((step, status) for step, status, _ in _walk(path) if status is not None)
+
+
+def resolve(path: str, *, owners: Collection[int] | None = None) -> str:
     """Return the absolute `path` without symbolic links; the end of it need not exist.
 
-    A link must belong to root, to the user of this process or to the owner of its directory: whoever can write to a
-    directory such as /tmp can make links there, and only these can replace what others put there.
+    A link must belong to root, to the user of this process, or to one of `owners` (user ids); by default these are the
+    owner of the link's directory: whoever can write to a directory such as /tmp can make links there, and only these
+    can replace what others put there.
 
     Raises `UnsafeFileError` for another link, and `OSError`.
     """
-
-    def judge(there: str, found: os.stat_result) -> None:
-        if stat.S_ISLNK(found.st_mode):
-            trusted = (0, os.geteuid(), os.stat(os.path.dirname(there)).st_uid)
-            if found.st_uid not in trusted:
-                raise UnsafeFileError(there, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
-
-    return _follow(path, judge, must_exist=False)
+    here = "/"
+    for step, status, ahead in _walk(path):
+        if status is None:
+            return os.path.normpath(os.path.join(step, *reversed(ahead)))
+        if stat.S_ISLNK(status.st_mode):
+            others = (os.stat(os.path.dirname(step)).st_uid,) if owners is None else owners
+            if status.st_uid not in (0, os.geteuid(), *others):
+                raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {status.st_uid}); remove it")
+        else:
+            here = step
+    return here
 
 
 def check_way(path: str, *, owners: Collection[int] = ()) -> str:
@@ -42,8 +76,55 @@ def check_way(path: str, *, owners: Collection[int] = ()) -> str:
 
     What is found good can afterwards be changed only by these users. Raises `OSError` for a path that is not there.
     """
+    here = "/"
+    for step, status, _ in _walk(path):
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), step)
+        if found := judge(step, status, owners):
+            raise UnsafeFileError(
+                found.path, f"{found.why}; " + (f"`{found.mend}`" if found.mend else "use another place")
+            )
+        here = here if stat.S_ISLNK(status.st_mode) else step
+    return here
+
+
+def judge(step: str, status: os.stat_result, owners: Collection[int] = ()) -> Fault | None:
+    """Return what lets somebody else than root, the user of this process and `owners` change this one step."""
     trusted = {0, os.geteuid(), *owners}
-    return _follow(path, lambda there, found: _check_writers(there, found, trusted), must_exist=True)
+    if status.st_uid not in trusted:
+        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
+    mode = status.st_mode
+    if stat.S_ISLNK(mode):
+        return None  # the mode of a link means nothing
+    if mode & stat.S_IWOTH:
+        mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
+        return Fault(mend, step, f"can be written by others (mode {mode & 0o7777:04o})")
+    if mode & stat.S_IWGRP and not is_private_group(step, status, trusted):
+        return Fault(f"chmod g-w {step}", step, f"can be written by a group (mode {mode & 0o7777:04o})")
+    return None
+
+
+def is_private_group(step: str, status: os.stat_result, trusted: Collection[int] | None = None) -> bool:
+    """True when nobody but `trusted` (default: root and this user) is in the file's group.
+
+    So it is where each user has a group of the same name, and the umask is 002. Debian's OpenSSH judges the same way
+    (user-group-modes.patch). With an access control list, the group bits are the most that the list grants to anybody.
+    """
+    import grp
+    import pwd
+
+    try:
+        os.getxattr(step, _ACL, follow_symlinks=False)
+    except OSError:
+        pass
+    else:
+        return False
+    try:
+        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(status.st_gid).gr_mem}
+    except KeyError:
+        return False
+    members |= {user.pw_uid for user in pwd.getpwall() if user.pw_gid == status.st_gid}
+    return members <= set((0, os.geteuid()) if trusted is None else trusted)
 
 
 def open_directory(path: str, *, own_links: bool = False) -> int:
@@ -86,67 +167,31 @@ def _only_roots(directory: int, entry: int) -> bool:
     return holder.st_uid == 0 and not holder.st_mode & 0o022 and os.fstat(entry).st_uid == 0
 
 
-def _follow(path: str, judge: Callable[[str, os.stat_result], None], *, must_exist: bool) -> str:
-    """Return where `path` leads, as the kernel follows it; `judge` sees each part with its own status, links too."""
+def _walk(path: str) -> Iterator[tuple[str, os.stat_result | None, list[str]]]:
+    """Yield each step with its status and the parts that are still ahead; the status of a missing end is None."""
     here, links = "/", 0
     ahead = _parts(os.path.join(os.getcwd(), path))
-    judge(here, os.lstat(here))
+    yield here, os.lstat(here), ahead
     while ahead:
-        part = ahead.pop()
-        if part == "..":
-            here = os.path.dirname(here)
-            continue
-        there = os.path.join(here, part)
+        name = ahead.pop()
+        step = os.path.dirname(here) if name == ".." else os.path.join(here, name)
         try:
-            found = os.lstat(there)
-        except FileNotFoundError:
-            if must_exist:
-                raise
-            return os.path.normpath(os.path.join(there, *reversed(ahead)))
-        judge(there, found)
-        if not stat.S_ISLNK(found.st_mode):
-            here = there
+            status = os.lstat(step)
+        except (FileNotFoundError, NotADirectoryError):
+            yield step, None, ahead
+            return
+        yield step, status, ahead
+        if not stat.S_ISLNK(status.st_mode):
+            here = step
             continue
         links += 1
         if links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        target = os.readlink(there)
+        target = os.readlink(step)
         ahead += _parts(target)
         here = "/" if target.startswith("/") else here
-    return here
 
 
 def _parts(path: str) -> list[str]:
     """Return the parts of a path, the last one first. `..` stays: behind a link it leads elsewhere than it looks."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
-
-
-def _check_writers(path: str, found: os.stat_result, trusted: Collection[int]) -> None:
-    what = "directory" if stat.S_ISDIR(found.st_mode) else "file"
-    if found.st_uid not in trusted:
-        raise UnsafeFileError(path, f"this {what} belongs to another user (uid {found.st_uid})")
-    if stat.S_ISLNK(found.st_mode):
-        return  # the mode of a link means nothing
-    if found.st_mode & 0o002:
-        raise UnsafeFileError(path, f"every user can write to this {what}; `chmod o-w {path}`, or use another place")
-    if found.st_mode & 0o020 and not _is_private_group(path, found.st_gid, trusted):
-        raise UnsafeFileError(path, f"a group of users can write to this {what}; `chmod g-w {path}`")
-
-
-def _is_private_group(path: str, group: int, trusted: Collection[int]) -> bool:
-    """True when nobody but `trusted` is in the group, as where each user has a group of the same name."""
-    import grp
-    import pwd
-
-    try:
-        # With an access control list, the bits of the group are the most that the list grants to anybody.
-        os.getxattr(path, "system.posix_acl_access")
-    except OSError:
-        pass
-    else:
-        return False
-    try:
-        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(group).gr_mem}
-    except KeyError:
-        return False
-    return members.union(user.pw_uid for user in pwd.getpwall() if user.pw_gid == group) <= set(trusted)

@@ -24,6 +24,8 @@ import pytest
 from strongroom.cli.editors import KINDS, REFUSED, editor_of
 from strongroom.errors import InvalidInputError
 
+pytestmark = pytest.mark.own_directory
+
 OLD, NEW = (f"{word}-{os.urandom(4).hex()}" for word in ("correct", "battery"))
 KEY = "fmjCyL2qxjpYWm64MTp2zfC7cHWrS3nAbIAVVXL7Uvo="
 SHOWN = OLD[2:].encode()

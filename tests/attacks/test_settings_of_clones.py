@@ -18,6 +18,8 @@ from strongroom.key_providers.file import create
 
 from .conftest import ME, python_as, strongroom_as
 
+pytestmark = pytest.mark.own_directory
+
 THEIRS, OURS = "value-of-the-stranger", "value-of-the-victim"
 ASK = "import strongroom; print(strongroom.get_secret_or_env('DB', default='the default'))"
 
@@ -403,7 +405,9 @@ def test_a_key_file_that_cannot_be_read_is_no_reason_to_fall_back(clone, monkeyp
     real = os.read
 
     def fail(descriptor, size):
-        raise OSError(5, "Input/output error")
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("master.key"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, size)
 
     monkeypatch.setattr(os, "read", fail)
     with pytest.raises(NoKeyError, match=r"master\.key cannot be read: Input/output error"):

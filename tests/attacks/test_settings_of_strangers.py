@@ -135,6 +135,7 @@ def test_a_group_that_has_one_member_is_no_stranger(home):
         f"me = pwd.struct_passwd(('victim', 'x', {VICTIM}, {VICTIM}, '', '/', '/bin/sh'))\n"
         "pwd.getpwuid, pwd.getpwall = (lambda uid: me), (lambda: [me, *others])\n"
         f"others = [pwd.struct_passwd(('other', 'x', {STRANGER}, PRIMARY, '', '/', '/bin/sh'))]\n"
+        "pwd.getpwnam = lambda name: {'victim': me, 'other': others[0]}[name]\n"
         f"grp.getgrgid = lambda gid: grp.struct_group(('victim', 'x', {VICTIM}, MEMBERS))\n"
         "from strongroom import trust\n"
         "print(trust.fault(os.getcwd()))\n"

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from strongroom import SecretsManager, drivers, trust
+from strongroom import SecretsManager, drivers, ways
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
 from strongroom.errors import StoreError
@@ -138,7 +138,8 @@ def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | 
 
 def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / ".git").mkdir()
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    (project / "strongroom.toml").unlink()
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     for name, url in (("STORE", "sqlite:secrets.db"), ("KEY", "file:master.key")):
         monkeypatch.setenv(f"STRONGROOM_{name}", url)
     project.chmod(0o775)
@@ -186,6 +187,7 @@ def test_doctor_says_what_needs_permission_and_what_has_it(store: Cli, project: 
 
 
 def test_doctor_says_which_settings_count(store: Cli, project: Path) -> None:
+    (project / "strongroom.toml").unlink()
     assert "there is no file of settings" in store("doctor").out
     (project / "strongroom.toml").write_text("")
     assert "were found; they count where they need no permission" in store("doctor").out

@@ -161,6 +161,11 @@ class AuditLog:
         return event
 
     @property
+    def store(self) -> str:
+        """The id of the store that events are recorded for."""
+        return self._store
+
+    @property
     def service(self) -> str:
         """The service that events are recorded for."""
         return self._service

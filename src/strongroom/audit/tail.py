@@ -85,7 +85,7 @@ class _Search:
         self._mine = b'"store":"%b"' % store.encode()
         self._stored = checkpoint
         self._checkpoint: tuple[int, int] | None = None
-        self._waiting: Authenticator[int] = Authenticator(keys, MOST_WAITING)
+        self._waiting = Authenticator(keys, MOST_WAITING)
         self.newest = revision
         self.stop = (0, 0)
         """Segment and offset; lines before that need not be looked at."""

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 
 from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place
-from strongroom.audit_sinks.sharing import resolve
 from strongroom.errors import AuditError, ConfigError
 from strongroom.files import UnsafeFileError
 from strongroom.model import LogLine, Position
+from strongroom.ways import resolve
 
 MAX_BYTES = 64 * 1024 * 1024
 LOOK_EVERY = 1.0
@@ -74,9 +74,12 @@ class FileSink:
         self.harm: str | None = None
         """What was done to the segment before, while this sink wrote to it: `log_removed`, `log_cut` or None."""
         try:
-            self._place = Place(resolve(path, owners), max_bytes, keep, owners)
+            real = resolve(path, owners=owners)
         except UnsafeFileError as error:
             raise AuditError(f"the audit log {path} is not used: {error.filename}: {error.strerror}") from None
+        except OSError:
+            real = os.path.abspath(path)  # to open it will say why
+        self._place = Place(real, max_bytes, keep, owners)
         self._fsync = sync == "fsync"
         self._forget()
         _sinks.add(self)

@@ -10,41 +10,6 @@ from collections.abc import Collection
 from strongroom.files import UnsafeFileError, make_directories, open_file
 
 
-def resolve(path: str, owners: Collection[int]) -> str:
-    """Return the absolute path without links; raises `UnsafeFileError` for a link of another user.
-
-    A link that a stranger put there would let root make directories and files wherever it leads.
-    """
-    done, left = "/", os.path.abspath(path).split("/")[::-1]
-    links = 0
-    while left:
-        name = left.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            done = os.path.dirname(done)
-            continue
-        step = os.path.join(done, name)
-        try:
-            found = os.lstat(step)
-        except OSError:
-            done = step
-            continue
-        if not stat.S_ISLNK(found.st_mode):
-            done = step
-            continue
-        links += 1
-        if found.st_uid not in (0, os.geteuid(), *owners):
-            raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
-        if links > 40:
-            raise UnsafeFileError(path, "it leads through too many symbolic links")
-        target = os.readlink(step)
-        left += target.split("/")[::-1]
-        if target.startswith("/"):
-            done = "/"
-    return done
-
-
 class Directory:
     """The directory of a log, judged: which owners and which group its files may have."""
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from strongroom import permits, trust
+from strongroom import permits, trust, ways
 from strongroom.config import Review
 from strongroom.discovery import PYPROJECT, SETTINGS_FILE, STORE_FILES
 
@@ -55,7 +55,7 @@ def check_way(what: str, path: str) -> Iterator[Finding]:
     """Check every directory on the way to the file, links followed: whoever can write to one can replace the file."""
     directory = os.path.dirname(os.path.abspath(path))
     try:
-        found = [_check(what, step, status) for step, status in trust.steps(path) if stat.S_ISDIR(status.st_mode)]
+        found = [_check(what, step, status) for step, status in ways.steps(path) if stat.S_ISDIR(status.st_mode)]
     except OSError as error:
         yield Finding(WARN, f"the way to the {what} {path} cannot be examined: {error.strerror}")
         return
@@ -75,7 +75,7 @@ def _check(what: str, directory: str, status: os.stat_result) -> Finding | None:
     if mode & 0o002:
         shown = f"anybody can replace the {what}: {directory} has mode {mode:04o}"
         return Finding(FAIL, shown, f"chmod o-w {directory}")
-    if mode & 0o020 and not trust.is_private_group(directory, status):
+    if mode & 0o020 and not ways.is_private_group(directory, status):
         shown = f"a group can replace the {what}: {directory} has mode {mode:04o}"
         return Finding(WARN, shown, f"chmod g-w {directory}")
     return None

@@ -30,7 +30,7 @@ from time import monotonic
 from strongroom import files
 from strongroom.errors import StoreError, StoreExistsError, StrongroomError
 from strongroom.stores.placing import copy_owner_and_mode, make_new, os_error
-from strongroom.stores.sqlite_database import Database, only_name
+from strongroom.stores.sqlite_database import Database
 from strongroom.stores.sqlite_side_files import owners
 
 LOOK_EVERY = 1.0
@@ -178,7 +178,7 @@ class Generation:
             if writing or error.errno not in (errno.EACCES, errno.EROFS):
                 raise
             descriptor, writable = files.open_file(self._path, owners=trusted), False
-        if os.fstat(descriptor).st_nlink > 1 and not only_name(self._path):
+        if os.fstat(descriptor).st_nlink > 1 and not files.has_only_name(self._path):
             os.close(descriptor)
             raise files.UnsafeFileError(self._path, "it has several names (hard links); remove it")
         return descriptor, writable

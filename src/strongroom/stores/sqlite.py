@@ -22,7 +22,7 @@ from strongroom.stores import forking
 from strongroom.stores.generation import LOOK_EVERY, NEVER_CLEAN, Generation, place_of_mark
 from strongroom.stores.placing import absolute
 from strongroom.stores.sqlite_connection import create_database, open_database
-from strongroom.stores.sqlite_database import Database, resolve
+from strongroom.stores.sqlite_database import Database, real_path
 from strongroom.stores.sqlite_inheritance import INHERITED, abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, check_bytes, check_revision, read_page, sqlite_error
 
@@ -53,7 +53,7 @@ class SqliteStore:
 
     def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
         self.url = f"sqlite:{path}"
-        self._database = Database(resolve(absolute(path, self.url), create=create), self.url, timeout)
+        self._database = Database(real_path(absolute(path, self.url), self.url, create=create), self.url, timeout)
         if create:
             create_database(self._database)
         self._database.pin()

@@ -12,10 +12,11 @@ import os
 import stat
 import time
 from _weakref import ref
-from contextlib import suppress
 
 from strongroom.errors import RollbackError, StoreError
-from strongroom.stores.placing import not_found, os_error
+from strongroom.files import has_only_name
+from strongroom.stores.placing import not_found, os_error, os_errors
+from strongroom.ways import resolve
 
 Inode = tuple[int, int]
 """Device and inode number: a file's identity for as long as somebody has it open."""
@@ -172,34 +173,19 @@ class Database:
         self._pin = None
 
 
-def resolve(path: str, *, create: bool) -> str:
+def real_path(path: str, url: str, *, create: bool) -> str:
     """Return the absolute `path` without symbolic links: the one name under which all processes know the store.
 
-    A new store is never made where a link leads, so its last part stays as it is.
+    A new store is never made where a link leads, so its last part stays as it is. Raises `StoreError`.
     """
     directory, name = os.path.split(path)
-    return os.path.join(os.path.realpath(directory), name) if create else os.path.realpath(path)
-
-
-def only_name(path: str) -> bool:
-    """True when the file at `path` has no other name, after removing the draft's name of a maker that was killed."""
-    found = os.lstat(path)
-    if found.st_nlink <= 1:
-        return True
-    directory, name = os.path.split(path)
-    with suppress(OSError):
-        for other in os.listdir(directory):
-            if other.startswith(f"{name}.") and other.endswith(".new"):
-                draft = os.path.join(directory, other)
-                # It is another name of this very file, so nothing is lost with it.
-                if os.path.samestat(os.lstat(draft), found):
-                    os.unlink(draft)
-    return os.lstat(path).st_nlink <= 1
+    with os_errors(url):
+        return os.path.join(resolve(directory), name) if create else resolve(path)
 
 
 def _check_names(database: Database) -> None:
     deadline = time.monotonic() + _A_DRAFT_LASTS
-    while not only_name(database.path):
+    while not has_only_name(database.path):
         if time.monotonic() > deadline:
             count = os.lstat(database.path).st_nlink
             raise StoreError(
