@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
+CHECKPOINT_PATIENCE = 0.1
+"""Seconds that a reader waits for the store's write lock at most, to put its checkpoint there."""
 
 
 _read: dict[str, dict[str, int | None]] = {}
@@ -221,11 +223,12 @@ class Access:
     def checkpoint(self) -> None:
         """Put the head of this process's audit stream into the store, if the store can be written now."""
         try:
-            with self.engine.change() as change:
+            # Not for long: who holds the lock may have been stopped, and this is a read.
+            with self.engine.change(within=CHECKPOINT_PATIENCE) as change:
                 self.enter_checkpoint(change)
         except StrongroomError:
             # A reader on a read-only disk still reads; the next write or reader makes up for it.
-            return
+            self.audit.postpone_checkpoint()
 
     def enter_checkpoint(self, change: Change) -> None:
         """Put the head of this process's audit stream into the store together with a change."""

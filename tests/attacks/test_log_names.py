@@ -395,6 +395,28 @@ def test_segments_of_a_stranger_are_neither_read_nor_counted(victims, segment):
     assert log.read_bytes().startswith(HEADER[:30].replace(b"%b", id)[:29])
 
 
+def no_file(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+def a_large_file(path: Path) -> None:
+    path.write_bytes(b"x" * 100_000)
+    path.chmod(0o644)
+
+
+@two_users
+@pytest.mark.parametrize("plant", [Path.mkdir, os.mkfifo, no_file, a_large_file])
+def test_what_a_stranger_says_was_put_aside_is_passed_over(victims, plant):
+    folder = victims / "logs"
+    log = folder / "secrets_audit.log"
+    log.rename(folder / "secrets_audit.log.000001")
+    folder.chmod(0o1777)
+    as_user(STRANGER, lambda: plant(folder / "secrets_audit.log.000001.cut"))
+    for arguments in (("get", "A"), ("audit", "log"), ("audit", "verify")):
+        done = strongroom_as(VICTIM, *arguments, cwd=victims)
+        assert done.returncode == 0, done.stderr
+
+
 @two_users
 @pytest.mark.parametrize("name", [".secrets_audit.log.new", "secrets_audit.log.lock", "secrets_audit.log.000001"])
 def test_what_a_stranger_put_beside_the_log_does_not_become_a_part_of_it(victims, name):

@@ -167,6 +167,18 @@ def test_forged_lines_do_not_lock_the_right_store_out(url, count, padding):
         assert manager.get_secret("A") == "the right one"
 
 
+@pytest.mark.parametrize("most", [2**20, 300_000])
+def test_a_flood_does_not_lock_out_a_store_that_was_only_read_with_this_log(url, monkeypatch, most):
+    """Such a store has no checkpoint of the log, which a write would leave."""
+    monkeypatch.setattr("strongroom.audit.known.MOST_BYTES", most)
+    Path("logs").rename("logs of the writer")
+    with strongroom.open(url) as manager:
+        manager.get_secret("A")
+    forge(3_000, 500)
+    with strongroom.open(url) as manager:
+        assert manager.get_secret("A") == "the right one"
+
+
 @pytest.mark.parametrize(
     "line", [b'{"id":"0-1","ts":"[' + b"[" * 1000 + b'"}', b'{"id":"0-1","ts":"' + b"1" * 100_000 + b'"}',
              b'{"id":"0-1","ts":"","action":"OPEN","address":1,"host":{},"store":[]}', b'{"id":"0-1","ts":"'],

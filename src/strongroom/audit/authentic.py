@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from strongroom.crypto.mac import Mac
 
 _STREAMS = 1_000
+_OVERHEAD = 512
+"""Bytes that a waiting line takes besides its text."""
 
 
 _Waiting = tuple[bytes, bytes, Any]
@@ -27,13 +29,16 @@ class Authenticator:
     """Lines that wait for the line of their stream before them."""
 
     def __init__(self, keys: Mapping[int, bytes], most: int | None = None) -> None:
-        """No more than `most` lines wait; those that wait for the longest time give up first."""
+        """No more than `most` bytes wait; what waits for the longest time gives up first."""
         self._most = most
+        self._size = 0
         self._keys = [keys[key] for key in sorted(keys, reverse=True)]
         self._macs: dict[str, list[Mac]] = {}
         self._waiting: dict[tuple[str, int], list[_Waiting]] = {}
         self.count = 0
         """How many lines are waiting."""
+        self.gave_up = False
+        """True when lines gave up, which may have been authentic: who slips many in before a line can cause that."""
 
     def take(self, piece: bytes, what: Any) -> bool:
         """Return whether the event `piece` is authentic by itself; if not, it waits, and `meet` may return `what`."""
@@ -43,10 +48,13 @@ class Authenticator:
         stream, seq = id
         if seq == 1:
             return self._fits(stream, START, piece[:-TAIL_SIZE], mac)
-        if self.count == self._most:
-            self.count -= len(self._waiting.pop(next(iter(self._waiting))))
-        self._waiting.setdefault((stream, seq - 1), []).append((piece[:-TAIL_SIZE], mac, what))
+        one = piece[:-TAIL_SIZE], mac, what
+        self._waiting.setdefault((stream, seq - 1), []).append(one)
         self.count += 1
+        self._size += _size(one)
+        while self._most is not None and self._size > self._most:
+            self.gave_up = True
+            self._remove(self._waiting.pop(next(iter(self._waiting))))
         return False
 
     def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[Any]:
@@ -58,7 +66,7 @@ class Authenticator:
         # What does not fit goes on waiting: this line may be the forged one.
         fitting = [one for one in waiting if self._fits(id[0], mac, one[0], one[1])]
         if fitting:
-            self.count -= len(fitting)
+            self._remove(fitting)
             if len(fitting) == len(waiting):
                 del self._waiting[id]
             else:
@@ -68,7 +76,11 @@ class Authenticator:
     def forget(self) -> None:
         """Give up what is waiting: streams end where segments do."""
         self._waiting.clear()
-        self.count = 0
+        self.count = self._size = 0
+
+    def _remove(self, lines: list[_Waiting]) -> None:
+        self.count -= len(lines)
+        self._size -= sum(map(_size, lines))
 
     def _fits(self, stream: str, before: bytes, body: bytes, mac: bytes) -> bool:
         macs = self._macs.get(stream)
@@ -78,6 +90,10 @@ class Authenticator:
             self._macs[stream] = macs = [line_mac(key, stream) for key in self._keys]
         # Who learns from the time that this takes has the log, but not the key, and cannot ask twice.
         return any(one.digest(before, body) == mac for one in macs)
+
+
+def _size(one: _Waiting) -> int:
+    return len(one[0]) + _OVERHEAD
 
 
 def claimed_mac(piece: bytes) -> bytes | None:

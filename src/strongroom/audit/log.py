@@ -183,6 +183,10 @@ class AuditLog:
             return False
         return time.monotonic() - self._checkpoint_at >= CHECKPOINT_AFTER
 
+    def postpone_checkpoint(self) -> None:
+        """Let no checkpoint be due for a while, as the store does not take one now."""
+        self._checkpoint_at = time.monotonic()
+
     def checkpoint(self) -> tuple[str, bytes]:
         """Return the id of the log and what the store shall keep for it: the log's head, authenticated.
 

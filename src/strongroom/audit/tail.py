@@ -24,7 +24,8 @@ BEYOND = 256 * 1024
 """Bytes that are looked at beyond the end of the search, for the line before one that was met already."""
 FEW_LINES = 50
 """Lines after which the checkpoint is looked at, should the search still go on."""
-MOST_WAITING = 1_000
+MOST_WAITING = 16 * 1024 * 1024
+"""Bytes of lines that wait for the line before them."""
 _revision = b'"revision":'
 
 
@@ -37,7 +38,7 @@ class Recorded(Frozen):
         self.revision = revision
         """The newest revision on record, at least the one that was asked about."""
         self.complete = complete
-        """False when more was written than is looked at, and so a newer revision may be on record."""
+        """False when more was written than is looked at or kept, and so a newer revision may be on record."""
         self.end = end
         """Where the log ended; None when it has no lines."""
 
@@ -69,11 +70,11 @@ def newest_revision(
         if (position.segment, position.offset) < search.stop:
             beyond -= cost
             if not search.is_waiting or beyond < 0:
-                return Recorded(search.newest, True, end)
+                return Recorded(search.newest, search.is_complete, end)
         if left < 0:
             return Recorded(search.newest, False, end)
         search.line(position, text)
-    return Recorded(search.newest, True, end)
+    return Recorded(search.newest, search.is_complete, end)
 
 
 class _Search:
@@ -92,6 +93,10 @@ class _Search:
     @property
     def is_waiting(self) -> bool:
         return self._waiting.count > 0
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._waiting.gave_up
 
     def stop_at_checkpoint(self, log: str) -> tuple[int, int]:
         """Return where the store's checkpoint lies: what was found before that does not count.
