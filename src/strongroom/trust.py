@@ -113,7 +113,8 @@ def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 def _judge(step: str, status: os.stat_result) -> Fault | None:
     if status.st_uid not in (0, os.geteuid()):
-        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
+        mend = "" if os.geteuid() else f"sudo -u '#{status.st_uid}' strongroom ..."
+        return Fault(mend, step, f"belongs to another user (uid {status.st_uid})")
     mode = status.st_mode
     if stat.S_ISLNK(mode) or not mode & (_OTHERS | _GROUP):
         return None
@@ -150,4 +151,7 @@ def is_private_group(step: str, status: os.stat_result) -> bool:
 def _is_out_of_reach(step: str, status: os.stat_result) -> bool:
     if status.st_uid != 0:
         return False
-    return stat.S_ISLNK(status.st_mode) or not os.access(step, os.W_OK, effective_ids=True)
+    # What a group can write is out of this user's reach, and not of the group's.
+    return stat.S_ISLNK(status.st_mode) or not (
+        status.st_mode & (_OTHERS | _GROUP) or os.access(step, os.W_OK, effective_ids=True)
+    )

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 
-from strongroom.files import UnsafeFileError
+from strongroom.files import UnsafeFileError, owners_beside
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
@@ -17,17 +17,18 @@ _MOST_LINKS = 40
 def resolve(path: str) -> str:
     """Return the absolute `path` without symbolic links; the end of it need not exist.
 
-    A link must belong to root, to the user of this process or to the owner of its directory: whoever can write to a
-    directory such as /tmp can make links there, and only these can replace what others put there.
+    Where everybody can write, as in /tmp, a link must belong to root, to the user of this process or to the owner of
+    its directory: everybody else can make links there too.
 
     Raises `UnsafeFileError` for another link, and `OSError`.
     """
 
     def judge(there: str, found: os.stat_result) -> None:
-        if stat.S_ISLNK(found.st_mode):
-            trusted = (0, os.geteuid(), os.stat(os.path.dirname(there)).st_uid)
-            if found.st_uid not in trusted:
-                raise UnsafeFileError(there, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
+        if not stat.S_ISLNK(found.st_mode) or found.st_uid in (0, os.geteuid()):
+            return
+        if found.st_uid not in owners_beside(there):
+            whose = f"it is a symbolic link of another user (uid {found.st_uid})"
+            raise UnsafeFileError(there, f"{whose}; name what it leads to, or remove it")
 
     return _follow(path, judge, must_exist=False)
 

@@ -35,7 +35,9 @@ def resolve(path: str, owners: Collection[int]) -> str:
             continue
         links += 1
         if found.st_uid not in (0, os.geteuid(), *owners):
-            raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {found.st_uid}); remove it")
+            raise UnsafeFileError(
+                step, f"it is a symbolic link of another user (uid {found.st_uid}); name what it leads to, or remove it"
+            )
         if links > 40:
             raise UnsafeFileError(path, "it leads through too many symbolic links")
         target = os.readlink(step)

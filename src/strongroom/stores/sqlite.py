@@ -53,7 +53,7 @@ class SqliteStore:
 
     def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
         self.url = f"sqlite:{path}"
-        self._database = Database(resolve(absolute(path, self.url), create=create), self.url, timeout)
+        self._database = Database(resolve(absolute(path, self.url), self.url, create=create), self.url, timeout)
         if create:
             create_database(self._database)
         self._database.pin()

@@ -14,8 +14,9 @@ import time
 from _weakref import ref
 from contextlib import suppress
 
+from strongroom import ways
 from strongroom.errors import RollbackError, StoreError
-from strongroom.stores.placing import not_found, os_error
+from strongroom.stores.placing import not_found, os_error, os_errors
 
 Inode = tuple[int, int]
 """Device and inode number: a file's identity for as long as somebody has it open."""
@@ -172,13 +173,15 @@ class Database:
         self._pin = None
 
 
-def resolve(path: str, *, create: bool) -> str:
+def resolve(path: str, url: str, *, create: bool) -> str:
     """Return the absolute `path` without symbolic links: the one name under which all processes know the store.
 
-    A new store is never made where a link leads, so its last part stays as it is.
+    A new store is never made where a link leads, so its last part stays as it is. Raises `StoreError` for a link that a
+    stranger may have put there.
     """
     directory, name = os.path.split(path)
-    return os.path.join(os.path.realpath(directory), name) if create else os.path.realpath(path)
+    with os_errors(url):
+        return os.path.join(ways.resolve(directory), name) if create else ways.resolve(path)
 
 
 def only_name(path: str) -> bool:
@@ -224,10 +227,7 @@ def _check_mount(database: Database, descriptor: int) -> None:
 def _mount(descriptor: int) -> bytes:
     """Return the id of the mount that an open file was reached through; empty where /proc does not tell."""
     try:
-        information = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as information:
+            return next((line for line in information if line.startswith(b"mnt_id:")), b"")
     except OSError:
         return b""
-    try:
-        return next((line for line in os.read(information, 4096).split(b"\n") if line.startswith(b"mnt_id:")), b"")
-    finally:
-        os.close(information)
