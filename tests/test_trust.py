@@ -123,7 +123,7 @@ def test_what_this_user_could_write_is_not_roots(tree):
 
 
 def test_what_is_told_to_do_mends_the_whole_way_at_once(tree, monkeypatch):
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     (tree / "a").chmod(0o775)
     (tree / "a" / "b").chmod(0o707)
     found = trust.fault(str(tree / "a" / "b" / "file"))

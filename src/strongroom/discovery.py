@@ -19,9 +19,10 @@ from strongroom.warning import StrongroomWarning
 
 SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")
-_LARGEST = 4 * 2**20
+_LARGEST = 2**20
 _OWN_DIRECTORY = "in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
-_TABLE = rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]"
+# No \s: it takes line ends too, and then the time grows with the square of the empty lines.
+_TABLE = rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*strongroom[ \t]*[].]"
 
 
 class Project(Frozen):

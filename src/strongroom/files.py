@@ -86,6 +86,17 @@ def owners_beside(path: str, *more: int) -> Collection[int]:
     return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else ANYBODY
 
 
+def check_store_owner(path: str, found: os.stat_result) -> None:
+    """Raise `UnsafeFileError` for the file of a store that a stranger may have put there."""
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners_beside(path):
+        directory = os.path.dirname(path)
+        raise UnsafeFileError(
+            path,
+            f"it belongs to another user (uid {found.st_uid}), and everybody can put files into {directory}; run this "
+            f"as that user, or `chmod o-w {directory}` if the store is the right one",
+        )
+
+
 def check_only_name(path: str, descriptor: int) -> None:
     """Raise `UnsafeFileError` when the open file at `path` has other names too (hard links).
 

@@ -63,4 +63,7 @@ def is_strangers(path: str, status: os.stat_result) -> bool:
 def _is_out_of_reach(step: str, status: os.stat_result) -> bool:
     if status.st_uid != 0:
         return False
-    return stat.S_ISLNK(status.st_mode) or not os.access(step, os.W_OK, effective_ids=True)
+    # What a group can write is out of this user's reach, and not of the group's.
+    return stat.S_ISLNK(status.st_mode) or not (
+        status.st_mode & (stat.S_IWOTH | stat.S_IWGRP) or os.access(step, os.W_OK, effective_ids=True)
+    )

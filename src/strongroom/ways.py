@@ -11,7 +11,7 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
-from strongroom.files import UnsafeFileError
+from strongroom.files import UnsafeFileError, owners_beside
 from strongroom.frozen import Frozen
 
 _MOST_LINKS = 40
@@ -49,9 +49,9 @@ def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
 def resolve(path: str, *, owners: Collection[int] | None = None) -> str:
     """Return the absolute `path` without symbolic links; the end of it need not exist.
 
-    A link must belong to root, to the user of this process, or to one of `owners` (user ids); by default these are the
-    owner of the link's directory: whoever can write to a directory such as /tmp can make links there, and only these
-    can replace what others put there.
+    A link must belong to root, to the user of this process, or to one of `owners` (user ids). By default anybody may
+    have made it, but where everybody can write, as in /tmp, it must be the owner of the link's directory: there,
+    strangers can make links too.
 
     Raises `UnsafeFileError` for another link, and `OSError`.
     """
@@ -59,12 +59,13 @@ def resolve(path: str, *, owners: Collection[int] | None = None) -> str:
     for step, status, ahead in _walk(path):
         if status is None:
             return os.path.normpath(os.path.join(step, *reversed(ahead)))
-        if stat.S_ISLNK(status.st_mode):
-            others = (os.stat(os.path.dirname(step)).st_uid,) if owners is None else owners
-            if status.st_uid not in (0, os.geteuid(), *others):
-                raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {status.st_uid}); remove it")
-        else:
+        if not stat.S_ISLNK(status.st_mode):
             here = step
+        elif status.st_uid not in (0, os.geteuid()) and status.st_uid not in (
+            owners_beside(step) if owners is None else owners
+        ):
+            whose = f"it is a symbolic link of another user (uid {status.st_uid})"
+            raise UnsafeFileError(step, f"{whose}; name what it leads to, or remove it")
     return here
 
 

@@ -471,7 +471,8 @@ def test_root_looks_at_the_log_of_a_service(victims):
         "STRONGROOM_CONFIG": "strongroom.toml",
     }
     for command in (("get", "A"), ("audit", "verify"), ("audit", "log")):
-        done = strongroom_as(None, *command, cwd=victims, environ=environ)
+        named = ("--store", f"sqlite:{victims}/secrets.db", "--audit", f"file:{victims}/logs/secrets_audit.log")
+        done = strongroom_as(None, *named, *command, cwd=Path("/"), environ=environ)
         assert done.returncode == 0, done.stderr
     assert (victims / "logs" / "secrets_audit.log").stat().st_uid == VICTIM
 

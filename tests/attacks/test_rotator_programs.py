@@ -85,7 +85,9 @@ def test_a_program_inherits_no_descriptor_but_its_own(program):
 # Which program it is
 
 
-@pytest.mark.parametrize("path", ["rotate", "./rotate", "../bin/rotate", "bin/rotate", ""])
+@pytest.mark.parametrize(
+    "path", ["rotate", "./rotate", "../bin/rotate", "bin/rotate", "", "/bin/true\0", "/bin/true\n"]
+)
 def test_a_program_is_named_by_its_whole_path(program, monkeypatch, path):
     monkeypatch.chdir(program.parent)
     with pytest.raises(ConfigError, match="absolute path"):
@@ -116,11 +118,21 @@ def test_a_link_is_followed_where_its_way_is_as_safe(program, safe_directory, op
         create(link / "rotate")
 
 
-@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "not executable", "interpreter in /tmp"])
+@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "not executable", "interpreter in /tmp",
+                                  "interpreter's interpreter in /tmp", "interpreter is a fifo"])  # fmt: skip
 def test_what_is_no_program_or_is_run_by_another_is_refused(program, open_place, kind):
     if kind == "interpreter in /tmp":
         shutil.copy("/bin/sh", open_place / "sh")
         program.write_text(f"#!{open_place}/sh\necho '{{}}'\n")
+    elif kind == "interpreter's interpreter in /tmp":
+        shutil.copy("/bin/sh", open_place / "sh")
+        own = program.with_name("own")
+        own.write_text(f"#! \t{open_place}/sh -\n")
+        own.chmod(0o755)
+        program.write_text(f"#!{own}\n")
+    elif kind == "interpreter is a fifo":
+        os.mkfifo(program.with_name("fifo"))
+        program.write_text(f"#!{program.with_name('fifo')}\n")
     elif kind == "not executable":
         program.chmod(0o644)
     else:

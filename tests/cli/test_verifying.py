@@ -156,7 +156,7 @@ def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypa
 def test_doctor_warns_of_a_store_that_a_group_shares(
     store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     assert store("list").code == 0
     (project / "logs").chmod(0o770)
     for name in ("secrets.db", "logs/secrets_audit.log"):
@@ -167,7 +167,7 @@ def test_doctor_warns_of_a_store_that_a_group_shares(
     warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("warn"))
     for words in ("secrets.db (mode 0660) can be written by the group", "log (mode 0660) can be written by the group"):
         assert words in warnings
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: True)
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: True)
     assert "can be written by its owner only, who is alone in its group" in store("doctor", *named).out
 
 

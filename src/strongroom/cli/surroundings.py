@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from strongroom import trust
-from strongroom.cli import git, process, ways
+from strongroom import ways
+from strongroom.cli import git, judging, process
+from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.memory_file import file_system_of
-from strongroom.cli.ways import FAIL, OK, WARN, Finding
 from strongroom.config import Config, path_of
 from strongroom.key_providers import acl
 
@@ -24,7 +24,7 @@ def check_files(config: Config) -> Iterator[Finding]:
     for what, path, secret in (("store", store, False), ("audit log", log, False), ("master key", key, True)):
         if path is not None and os.path.exists(path):
             yield _check_file(what, path, secret=secret)
-            yield from ways.check_way(what, path)
+            yield from judging.check_way(what, path)
     if store is not None and os.path.exists(store):
         yield _check_writable(store)
     if key is not None and os.path.exists(key):
@@ -44,7 +44,7 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
     if secret and shared and acl.is_private(path, mode):
         return Finding(OK, f"{shown} can be read by its owner and this user only")
     if not secret and mode & 0o022 == 0o020:
-        if trust.is_private_group(path, found):
+        if ways.is_private_group(path, found):
             return Finding(OK, f"{shown} can be written by its owner only, who is alone in its group")
         advice = f"check that this is intended; else: chmod 600 {path}"
         return Finding(WARN, f"{shown} can be written by the group {_group(found.st_gid)}", advice)

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from strongroom.errors import ConfigError, RotationError
-from strongroom.files import UnsafeFileError, check_file
+from strongroom.files import ANYBODY, UnsafeFileError, check_file, open_file
 from strongroom.rotators.values import keeps_previous, options
 from strongroom.ways import check_way
 
@@ -35,6 +36,8 @@ TIMEOUT = 25.0
 MARGIN = 5.0
 GUARD = 'read -r _; kill -s KILL -- "-$1"'
 """Kills the program's process group when the pipe from us ends: when this process was killed, too."""
+_MOST_INTERPRETERS = 6
+"""Linux follows five from a script, each of which may be a script."""
 _OURS = ("SECRETS_MASTER_KEY", "STRONGROOM_")
 """What the names of our variables begin with: they hold keys, or say where one is."""
 
@@ -173,15 +176,19 @@ def _refusal(path: str, error: OSError) -> ConfigError:
 
 
 def _check_interpreter(descriptor: int) -> None:
-    """Raise `OSError` when another user could change the program that runs a script."""
-    try:
-        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
-            first = file.read(256)
-    except PermissionError:
-        return  # no interpreter could read it either
-    words = first.partition(b"\n")[0].removeprefix(b"#!").split()
-    if first.startswith(b"#!") and words:
-        check_way(os.path.join("/", os.fsdecode(words[0])))
+    """Raise `OSError` when another user could change the program that runs a script, or the one that runs that."""
+    path = f"/proc/self/fd/{descriptor}"
+    for _ in range(_MOST_INTERPRETERS):
+        try:
+            with open(open_file(path, owners=ANYBODY, follow=True), "rb") as file:
+                first = file.read(256)
+        except PermissionError:
+            return  # no interpreter could read it either
+        # As Linux reads it (fs/binfmt_script.c).
+        words = re.split(rb"[ \t]+", re.split(rb"[\n\0]", first.removeprefix(b"#!"))[0].strip(b" \t"))
+        if not first.startswith(b"#!") or not words[0]:
+            return
+        path = check_way(os.path.join("/", os.fsdecode(words[0])))
 
 
 def connect(rest: str, read: object = None) -> CommandRotator:
@@ -192,7 +199,7 @@ def connect(rest: str, read: object = None) -> CommandRotator:
     timeout = given.get("timeout", "")
     if timeout and not (timeout.isascii() and timeout.isdigit() and 0 < int(timeout) <= 3600):
         raise ConfigError("command: timeout is a whole number of seconds")
-    if not os.path.isabs(path):
+    if not os.path.isabs(path) or not path.isprintable():
         raise ConfigError("command: takes an absolute path, such as command:/usr/local/bin/rotate-api-key")
     with opened(path):
         return CommandRotator(path, float(timeout or TIMEOUT), keeps=keeps)
