@@ -138,7 +138,6 @@ def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | 
 
 def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / ".git").mkdir()
-    (project / "strongroom.toml").unlink()
     monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     for name, url in (("STORE", "sqlite:secrets.db"), ("KEY", "file:master.key")):
         monkeypatch.setenv(f"STRONGROOM_{name}", url)
