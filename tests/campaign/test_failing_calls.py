@@ -38,10 +38,7 @@ def test_the_call_that_is_chosen_fails_and_no_other():
     assert (failed.calls, failed.hit, failed.said) == (clean.calls[:second], True, b"EMFILE")
 
 
-KNOWN = pytest.mark.xfail(strict=False, reason="known: one stat that fails, and the side files count as replaced")
-
-
-@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=KNOWN), "file"])
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
 def test_a_call_that_fails_is_a_clear_error_and_harms_nothing(kind, place, start, monkeypatch):
     for name in KEYS:
         monkeypatch.setenv(name, strongroom.generate_master_key())

@@ -32,7 +32,6 @@ TRIES = size(1, 6)
 RUNS = [("library", kind, sync) for kind in KINDS for sync in ("write", "fsync")] + [
     ("commands", kind) for kind in KINDS
 ]
-KNOWN = pytest.mark.xfail(strict=False, reason="known: a database is called overwritten after a half-done checkpoint")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +76,7 @@ def crashes(
 
 @pytest.mark.parametrize(
     "arguments",
-    [pytest.param(run, id="-".join(run), marks=KNOWN if "sqlite" in run else ()) for run in RUNS],
+    [pytest.param(run, id="-".join(run)) for run in RUNS],
 )
 def test_after_a_power_loss_nothing_acknowledged_is_lost_and_nothing_is_half_done(place, arguments):
     root, run, chance = place / "root", Run(*arguments), random.Random("-".join(arguments))

@@ -150,9 +150,11 @@ class Database:
     def is_in_wal_mode(self) -> bool:
         """True for a database as a store is; not so one that `cp` has put a copy made by VACUUM INTO over.
 
-        Only check-points write to the file of a database in WAL mode, and they leave its header so.
+        Only check-points write to the file of a database in WAL mode, and they leave its header so. Raises `StoreError`
+        when the header cannot be read now.
         """
-        header = os.pread(self.pinned.descriptor, 20, 0)
+        with os_errors(self.url):
+            header = os.pread(self.pinned.descriptor, 20, 0)
         return header.startswith(_MAGIC) and header[VERSIONS] == WAL
 
     def see(self, revision: int, before: int) -> None:

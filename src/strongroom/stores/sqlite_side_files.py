@@ -39,11 +39,14 @@ def check_side_files(database: Database, found: os.stat_result) -> SideFiles:
 
 
 def have_moved(database: Database, beside: SideFiles) -> bool:
-    """True when one of these files is not at its path any more."""
+    """True when one of these files is not at its path any more. Raises `StoreError` when that cannot be told now."""
     wal, shm = beside
-    return (wal is not None and wal != _inode(database.path + "-wal")) or (
-        shm is not None and shm != _inode(database.path + "-shm")
-    )
+    try:
+        return (wal is not None and wal != _inode(database.path + "-wal")) or (
+            shm is not None and shm != _inode(database.path + "-shm")
+        )
+    except OSError as error:
+        raise os_error(error, database.url) from None
 
 
 def owners(database: Database, found: os.stat_result) -> Collection[int]:
@@ -88,6 +91,6 @@ def _check(database: Database, found: os.stat_result, ending: str) -> Inode | No
 def _inode(path: str) -> Inode | None:
     try:
         found = os.lstat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
