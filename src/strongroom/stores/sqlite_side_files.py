@@ -39,7 +39,7 @@ def check_side_files(database: Database, found: os.stat_result) -> SideFiles:
 
 
 def have_moved(database: Database, beside: SideFiles) -> bool:
-    """True when one of these files is not at its path any more."""
+    """True when one of these files is not at its path any more. Raises `OSError` when that cannot be told."""
     wal, shm = beside
     return (wal is not None and wal != _inode(database.path + "-wal")) or (
         shm is not None and shm != _inode(database.path + "-shm")
@@ -88,6 +88,6 @@ def _check(database: Database, found: os.stat_result, ending: str) -> Inode | No
 def _inode(path: str) -> Inode | None:
     try:
         found = os.lstat(path)
-    except OSError:
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # any other failure says nothing of where the file is
     return found.st_dev, found.st_ino
