@@ -232,5 +232,5 @@ class Access:
 
     def enter_checkpoint(self, change: Change) -> None:
         """Put the head of this process's audit stream into the store together with a change."""
-        log, checkpoint = self.audit.checkpoint()
+        log, checkpoint = self.audit.checkpoint(lambda log: change.get(AUDIT + log))
         change.put(AUDIT + log, checkpoint)

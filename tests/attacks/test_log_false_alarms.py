@@ -217,6 +217,37 @@ def test_a_roll_over_without_a_descriptor_is_made_up_for(tmp_path, few_descripto
     assert sum(b'"name":"A"' in line.text for line in sink.lines()) == written + 10
 
 
+@pytest.mark.parametrize("name", ["close", "fsync", "fstat", "stat", "rename", "link", "unlink"])
+def test_a_call_that_fails_amid_a_roll_over_harms_no_descriptor(tmp_path, master_key, monkeypatch, name):
+    """A descriptor is closed also when `close` fails: used again, its number may be that of another file."""
+    monkeypatch.setattr("strongroom.audit_sinks.file.LOOK_EVERY", 0.0)
+    real, left = getattr(os, name), 0
+
+    def fail_once(*arguments, **more):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            if name == "close":
+                real(*arguments)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*arguments, **more)
+
+    store, audit = f"sqlite:{tmp_path}/store.db", f"file:{tmp_path}/audit.log"
+    with strongroom.init(store, audit=audit, audit_max_bytes=600) as secrets:
+        secrets.set_secret("A", "1")
+        secrets.get_secret("A")
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(1, 60):
+            left = number
+            with monkeypatch.context() as patch, suppress(strongroom.StrongroomError):
+                patch.setattr(os, name, fail_once)
+                for _ in range(4):
+                    secrets.get_secret("A")
+            assert len(os.listdir("/proc/self/fd")) <= before
+        assert secrets.get_secret("A") == "1"
+        assert secrets.verify_audit().problems == ()
+
+
 def test_no_failed_read_of_a_header_leaks_a_descriptor(tmp_path, monkeypatch):
     from strongroom.audit_sinks import reading, rotation
 

@@ -168,6 +168,40 @@ def test_a_log_that_is_removed_and_written_on_by_others_is_missed(project, looks
     assert all("deleted" in problem.message for problem in problems)
 
 
+def to_its_header(lines: list[bytes]) -> list[bytes]:
+    return lines[:1]
+
+
+def to_the_half(lines: list[bytes]) -> list[bytes]:
+    return lines[: len(lines) // 2]
+
+
+def by_the_last_write(lines: list[bytes]) -> list[bytes]:
+    return lines[:-2]
+
+
+def leaving_zeros(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], bytes(len(b"".join(lines)) - len(lines[0]) - 1) + b"\n"]
+
+
+@pytest.mark.parametrize("cut", [to_its_header, to_the_half, by_the_last_write, leaving_zeros])
+@pytest.mark.parametrize("reads", [0, 30])
+def test_an_end_that_was_removed_is_missed_after_others_have_written_on(tmp_path, master_key, cut, reads):
+    store, log = f"sqlite:{tmp_path}/store.db", tmp_path / "audit.log"
+    with strongroom.init(store, audit=f"file:{log}") as secrets:
+        for number in range(4):
+            secrets.set_secret("A", str(number))
+    log.write_bytes(b"".join(cut(log.read_bytes().splitlines(keepends=True))))
+    for value in ("next", "last"):
+        with strongroom.open(store, audit=f"file:{log}") as secrets:
+            for _ in range(reads):
+                secrets.get_secret("A")
+            secrets.set_secret("A", value)
+            report = secrets.verify_audit()
+            said = " ".join(problem.message for problem in report.problems)
+            assert "the end of the log that the store knew was not there" in said
+
+
 @pytest.mark.parametrize("copied", [True, False])
 def test_a_log_that_is_cut_in_place_is_named_as_that_and_stops_no_process(project, looks_always, copied):
     with project.open() as service:

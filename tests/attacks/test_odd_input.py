@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import resource
 import threading
@@ -248,3 +250,32 @@ def test_without_descriptors_there_are_errors_of_ours_and_then_it_works(url, cal
             assert len(os.listdir("/proc/self/fd")) <= before + 4
 
     assert in_child(work) == 0
+
+
+@pytest.mark.parametrize("name", ["pread", "fstat", "lstat", "stat"])
+def test_a_disk_that_fails_once_is_an_error_of_ours_wherever_it_fails(tmp_path, master_key, monkeypatch, name):
+    real = getattr(os, name)
+    left = 0
+
+    def fail_once(*arguments, **more):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*arguments, **more)
+
+    with strongroom.init(f"sqlite:{tmp_path}/store.db", audit=f"file:{tmp_path}/audit.log") as secrets:
+        secrets.set_secret("A", "0")
+        for number in range(1, 200):
+            left = number
+            with monkeypatch.context() as patch, contextlib.suppress(StrongroomError):
+                patch.setattr(os, name, fail_once)
+                secrets.set_secret("A", str(number))
+                assert secrets.get_secret("A") == str(number)
+            if left > 0:
+                break
+        secrets.set_secret("A", "the last")
+        assert secrets.get_secret("A") == "the last"
+        assert secrets.verify_audit().problems == ()
+        assert secrets.verify().ok
+    assert left > 0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from strongroom.audit.chain import START, UNSEALED, line_mac
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
-from strongroom.errors import AuditError
+from strongroom.errors import AuditError, NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.model import ACTIONS, MAX_EVENT_BYTES, OUTCOMES
 from strongroom.moment import utc
 
@@ -187,8 +187,11 @@ class AuditLog:
         """Let no checkpoint be due for a while, as the store does not take one now."""
         self._checkpoint_at = time.monotonic()
 
-    def checkpoint(self) -> tuple[str, bytes]:
+    def checkpoint(self, stored: Callable[[str], bytes | None] | None = None) -> tuple[str, bytes]:
         """Return the id of the log and what the store shall keep for it: the log's head, authenticated.
+
+        `stored` returns what the store keeps now, by the id of the log. When the line that it names is not there, that
+        is put on record, since the new one takes the place of all that shows it.
 
         Raises `AuditError` when nothing can be written or when there is no audit key.
         """
@@ -201,6 +204,8 @@ class AuditLog:
                 raise AuditError("an audit log without keys has no checkpoint; unlock the store first")
             from strongroom.audit.checkpoint import Checkpoint, Neighbours, place_of  # most processes only read
 
+            if stored is not None and not self._is_end_known:
+                self._check_end(stored)
             if self._neighbours is None:
                 self._neighbours = Neighbours(self.sink, self._keys, self._store)
             position, others = self._neighbours.look(self._stream, self._seq, self._written - self._length)
@@ -213,6 +218,23 @@ class AuditLog:
             self._since_checkpoint = 0
             self._checkpoint_at = time.monotonic()
             return position.log, head.encode(self._keys[key])
+
+    def _check_end(self, stored: Callable[[str], bytes | None]) -> None:
+        from strongroom.audit.checkpoint import decode_checkpoint
+
+        holds: Callable[[Position, str, str], bool] | None = getattr(self.sink, "holds", None)
+        before = stored(self.sink.position().log) if holds is not None else None
+        if before is not None and holds is not None and self._keys is not None:
+            # One that is damaged says nothing; `audit verify` says that.
+            with suppress(TamperedError, NewerFormatError, UnknownKeyIdError):
+                head = decode_checkpoint(before, self._keys)
+                if not holds(head.position, f"{head.stream}-{head.seq}", head.mac):
+                    self._failed("log_end_lost")
+        # Later on a gap in the stream of this process shows it.
+        self._is_end_known = True
+
+    def _failed(self, reason: str) -> None:
+        self._write("AUDIT", "null", f',"outcome":{_words["failed"]},"reason":{quote(reason)}' + self._who(None))
 
     def close(self) -> None:
         """Release the sink; closing twice is no error."""
@@ -251,7 +273,7 @@ class AuditLog:
         self._segment = segment
         harm: str | None = getattr(self.sink, "harm", None)
         if harm is not None:
-            self._write("AUDIT", "null", f',"outcome":{_words["failed"]},"reason":{quote(harm)}' + self._who(None))
+            self._failed(harm)
             self.sink.harm = None  # type: ignore[attr-defined]
 
     def _who(self, actor: str | None) -> str:
@@ -273,6 +295,7 @@ class AuditLog:
         """Be a process that has written nothing yet; `_begin` sets the rest."""
         self._lock = RLock()
         self._segment = self._mac = None
+        self._is_end_known = False
         self._whos: dict[str | None, str] = {}
 
 

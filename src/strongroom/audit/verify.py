@@ -33,6 +33,8 @@ _HARM = {
     "log_removed": "the file of the log before this one was deleted while process {pid} wrote to it",
     "log_cut": "the file of the log before this one was cut in place while process {pid} wrote to it, as logrotate's "
     "copytruncate does; what was written between its copy and its cut is lost",
+    "log_end_lost": "the end of the log that the store knew was not there when process {pid} wrote to it: lines were "
+    "removed, or an older copy of the log was put back",
 }
 
 

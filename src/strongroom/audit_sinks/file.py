@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from strongroom.audit_sinks import reading, segments
-from strongroom.audit_sinks.rotation import Open, Place
+from strongroom.audit_sinks.rotation import Open, Place, close
 from strongroom.errors import AuditError, ConfigError
 from strongroom.files import UnsafeFileError
-from strongroom.model import LogLine, Position
+from strongroom.model import MAX_LINE_BYTES, LogLine, Position
 from strongroom.ways import resolve
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -128,6 +128,15 @@ class FileSink:
                 return Position(log, segment, os.lseek(self._fd, 0, os.SEEK_CUR) - self._last)
             return Position(log, segment, os.fstat(self._fd).st_size)
 
+    def holds(self, position: Position, id: str, mac: str) -> bool:
+        """Return whether the event with this id and MAC lies there; True where that cannot be told without a search."""
+        if self._open is None or (position.log, position.segment) != (self._open.header.log, self._open.header.segment):
+            return True
+        with self._errors("read"):
+            text = os.pread(self._fd, MAX_LINE_BYTES, position.offset)
+        line = text.partition(b"\n")[0]
+        return line.startswith(b'{"id":"%b"' % id.encode()) and b',"mac":"%b"}' % mac.encode() in line
+
     def sync(self) -> None:
         """Let everything that is in the segment now survive power loss: lines of other processes too."""
         if self._fd >= 0:
@@ -164,7 +173,7 @@ class FileSink:
     def close(self) -> None:
         """See `AuditSink`."""
         if self._open is not None:
-            os.close(self._open.fd)
+            close(self._open.fd)
         self._forget()
 
     def reopen(self) -> None:

@@ -78,10 +78,14 @@ class Place:
             elif not self._is_full(now) or not self._roll_over(now):
                 return now
         following = self._open(now)
-        # A segment vouches for the one before: so that one must not lose its end when the power goes.
-        os.fsync(now.fd)
-        following.harm = harm or self._harm(now, following)
-        os.close(now.fd)
+        try:
+            # A segment vouches for the one before: so that one must not lose its end when the power goes.
+            os.fsync(now.fd)
+            following.harm = harm or self._harm(now, following)
+        except BaseException:
+            close(following.fd)
+            raise
+        close(now.fd)
         return following
 
     def _is(self, now: Open) -> bool:
@@ -241,6 +245,12 @@ class Place:
         if not known:
             return Header(os.urandom(8).hex(), 1)
         return max(known, key=lambda header: (header.log, header.segment)).next()
+
+
+def close(fd: int) -> None:
+    """Close a descriptor, which is closed also when that fails: to use it again could hit another file."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _lock(fd: int) -> bool:

@@ -66,13 +66,15 @@ class Connection(sqlite3.Connection):
         assert database is not None, "set when it was opened"
         try:
             database.check()
+            if self._is_open and self.is_in_wal_mode and not database.is_in_wal_mode():
+                self.abandon(_OVERWRITTEN)
+            if self._is_open and have_moved(database, self.side_files):
+                self.abandon(_LOST_SIDE_FILES)
         except OtherFileError:
             self.abandon()
             raise
-        if self._is_open and self.is_in_wal_mode and not database.is_in_wal_mode():
-            self.abandon(_OVERWRITTEN)
-        if self._is_open and have_moved(database, self.side_files):
-            self.abandon(_LOST_SIDE_FILES)
+        except OSError as error:
+            raise os_error(error, database.url) from None
         check_usable(database)
 
     def is_at_rest(self) -> bool:
