@@ -224,7 +224,8 @@ def test_an_editor_that_keeps_copies_whatever_it_is_told_is_refused_before_anyth
 
 
 @pytest.mark.parametrize("editor", ["./mine", "sh ./mine", "vim --servername X --remote-wait", "nano -wBC {home}/kept",
-                                    "emacs -nw -l {home}/.emacs", "kak -c session", "nice -n 5 vim", "vim -W {home}/keys"])  # fmt: skip
+                                    "emacs -nw -l {home}/.emacs", "kak -c session", "nice -n 5 vim",
+                                    "vim -W {home}/keys"])  # fmt: skip
 def test_before_an_editor_that_is_not_known_to_be_clean_there_is_a_warning(desk, editor):
     known = editor_of({"EDITOR": editor.format(home=desk.home)})
     assert known.kind is None

@@ -381,5 +381,6 @@ def test_init_names_no_store_that_is_not_the_directorys_own(project, master_key,
 def test_init_does_not_write_through_a_link(project, master_key, tmp_path):
     (tmp_path / "victim").write_text("precious")
     Path("strongroom.toml").symlink_to(tmp_path / "nowhere")
-    init(project, master_key)
+    result = strongroom_as(None, "init", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
+    assert (result.returncode, "cannot be read" in result.stderr) == (2, True)
     assert not (tmp_path / "nowhere").exists()
