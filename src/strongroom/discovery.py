@@ -19,7 +19,8 @@ from strongroom.warning import StrongroomWarning
 
 SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")
-_LARGEST = 2**20
+LARGEST = 2**20
+"""Bytes of a file of settings."""
 _OWN_DIRECTORY = "in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
 # No \s: it takes line ends too, and then the time grows with the square of the empty lines.
 _TABLE = rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*strongroom[ \t]*[].]"
@@ -156,9 +157,9 @@ def _trusted(settings: str) -> bytes:
 def _read(path: str) -> bytes:
     try:
         # Anybody's: what is read is judged by its way, or was named.
-        descriptor = files.open_file(path, owners=(os.stat(path).st_uid,), largest=_LARGEST, follow=True)
+        descriptor = files.open_file(path, owners=(os.stat(path).st_uid,), largest=LARGEST, follow=True)
         with open(descriptor, "rb") as file:
-            return file.read(_LARGEST + 1)
+            return file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
             raise ConfigError(f"{path} is a link to a file that is not there; remove it, or make that file") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import arguments, config, data, formats, header, model
+from strongroom import arguments, config, data, discovery, formats, header, model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.header import Header, Recipient
@@ -43,6 +43,7 @@ LIMITS = {
     "Argon2id, at least": argon2.FLOOR,
     "Argon2id, at most": (*argon2.CEILING, argon2.MOST_WORK // 1024),
     "header of a store": header.MAX_HEADER_BYTES,
+    "file of settings": discovery.LARGEST,
     "file of a `file:` store": file_replacing.MOST_BYTES,
     "imported file": model.MAX_VALUE_BYTES + 1,
     "uses of a data key": 1 << 31,

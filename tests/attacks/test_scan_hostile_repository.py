@@ -242,6 +242,16 @@ def test_a_pipe_or_device_in_place_of_a_file_stops_nobody(trap, scan, name, kind
     assert scan(*EVERYTHING, cwd=trap.directory).returncode in (1, 2)
 
 
+@pytest.mark.parametrize("name", ["config", "index", "HEAD", "shallow", "packed-refs", "sharedindex." + "a" * 40])
+@pytest.mark.parametrize("command", ["--staged", "--git-history"])
+def test_a_file_of_a_terabyte_fills_neither_memory_nor_disk(trap, scan, name, command):
+    """An archive brings such a file in a few bytes, as it is sparse."""
+    git("pack-refs", "--all", cwd=trap.directory)
+    with (trap.directory / ".git" / name).open("ab") as file:
+        file.truncate(1 << 40)
+    assert scan("scan", command, cwd=trap.directory).returncode in (1, 2)
+
+
 def test_a_commit_graph_and_replacements_hide_nothing(trap, scan):
     git("commit", "-q", "-m", "second", cwd=trap.directory)
     git("commit-graph", "write", "--reachable", cwd=trap.directory)

@@ -34,6 +34,8 @@ _SETTINGS = """\
 """
 # A commit graph, a multi-pack index or a replacement could hide objects: nothing but the objects says what they are.
 _FORMATS = {"": "sha1", "sha1": "sha1", "sha256": "sha256"}
+LONG_LIST = 128 << 20
+"""Bytes of a list of references or commits: a million of them have some 60 MiB."""
 _HEX = frozenset(b"0123456789abcdef")
 
 
@@ -104,7 +106,7 @@ class Repository:
 
     def _write_shallow(self) -> None:
         """List the commits whose parents are left out on purpose."""
-        lines = (read(os.path.join(self.source.common, "shallow")) or b"").splitlines()
+        lines = (read(os.path.join(self.source.common, "shallow"), LONG_LIST) or b"").splitlines()
         if shallow := [line for line in lines if line and _HEX.issuperset(line)]:
             self.write("shallow", b"\n".join([*shallow, b""]))
 
@@ -124,11 +126,14 @@ def private(path: str) -> Iterator[Repository]:
         yield Repository(directory, source)
 
 
-def read(path: str) -> bytes | None:
-    """Return the contents of a regular file, None when there is none. Raises `InvalidInputError`."""
+def read(path: str, largest: int = 1 << 20) -> bytes | None:
+    """Return the contents of a regular file of at most `largest` bytes, None when there is none.
+
+    Raises `InvalidInputError`.
+    """
     try:
-        with open(open_file(path, owners=ANYBODY, follow=True), "rb") as file:
-            return file.read()
+        with open(open_file(path, owners=ANYBODY, largest=largest, follow=True), "rb") as file:
+            return file.read(largest)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -7,10 +7,12 @@ import shutil
 
 from strongroom.errors import InvalidInputError
 from strongroom.files import ANYBODY, open_file
-from strongroom.scan.repository import Repository, read
+from strongroom.scan.repository import LONG_LIST, Repository, read
 
 _SYMBOLIC = 5
 """References that lead to another one; git follows no more."""
+_LARGEST = 1 << 30
+"""Bytes of an index or a table of references: ten million files."""
 _OF_ONE_WORK_TREE = ("refs/bisect/", "refs/worktree/", "refs/rewritten/")
 
 
@@ -48,7 +50,7 @@ def _in_files(repository: Repository) -> str | None:
 
 def _packed(common: str, name: str) -> str | None:
     ending = b" " + os.fsencode(name)
-    for line in (read(os.path.join(common, "packed-refs")) or b"").splitlines():
+    for line in (read(os.path.join(common, "packed-refs"), LONG_LIST) or b"").splitlines():
         if line.endswith(ending) and len(line.split()) == 2:
             return line.split()[0].decode(errors="replace")
     return None
@@ -70,7 +72,8 @@ def _in_tables(repository: Repository) -> str | None:
 
 def _copy(source: str, target: str) -> None:
     try:
-        with open(open_file(source, owners=ANYBODY, follow=True), "rb") as file, open(target, "wb") as copy:
+        descriptor = open_file(source, owners=ANYBODY, largest=_LARGEST, follow=True)
+        with open(descriptor, "rb") as file, open(target, "wb") as copy:
             shutil.copyfileobj(file, copy)
     except FileNotFoundError:
         return
