@@ -8,7 +8,7 @@ enough by itself. That such lines were not repeated or moved is what `verify` fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from strongroom.audit.chain import START, TAIL_SIZE, line_mac
 from strongroom.audit.parsing import BEGIN, event_id
@@ -18,11 +18,16 @@ What = TypeVar("What")
 _STREAMS = 1_000
 
 
-class _Waiting(NamedTuple):
-    stream: str
-    body: bytes
-    mac: bytes
-    what: object
+class _Waiting:
+    """A line that waits."""
+
+    __slots__ = ("body", "mac", "stream", "what")
+
+    def __init__(self, stream: str, body: bytes, mac: bytes, what: object) -> None:
+        self.stream = stream
+        self.body = body
+        self.mac = mac
+        self.what = what
 
 
 class Authenticator(Generic[What]):
