@@ -18,6 +18,7 @@ from strongroom.errors import NewerFormatError, TamperedError
 from strongroom.model import AUDIT
 
 if TYPE_CHECKING:
+    from strongroom.audit.tail import Tail
     from strongroom.protocols import AuditSink, Reader
 
 WINDOW = 256 * 1024
@@ -29,7 +30,9 @@ _BEGIN = b'{"id":"'
 _OPENED = b'-1","ts":"'
 
 
-def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], store: str, reader: Reader) -> str | None:
+def other_store_at(
+    address: str, sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str, reader: Reader
+) -> str | None:
     """Return the id of another store that the log knows at `address`, None when it knows this one or none.
 
     `store` is the id of the store that is there now, `keys` are its audit keys, and `reader` reads it. Raises
@@ -40,7 +43,7 @@ def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], sto
     seen = 0
     for line in sink.lines_backwards():
         seen += len(line.text) + 1
-        event = _opening(line.text)
+        event = _opening(line.text) if _OPENED in line.text else None
         if event is not None and (event["address"], event["host"]) == here:
             if event["store"] != store:
                 other = other or event["store"]
@@ -58,7 +61,7 @@ def addresses_in(sink: AuditSink) -> set[str]:
     found, seen = set(), 0
     for line in sink.lines_backwards():
         seen += len(line.text) + 1
-        event = _opening(line.text)
+        event = _opening(line.text) if _OPENED in line.text else None
         if event is not None:
             found.add(event["address"])
         if seen > WINDOW:
