@@ -77,8 +77,10 @@ class Session:
     def begin_to_write(self) -> None:
         """Take the write lock, and see that the database is what it shall be. Raises `ReadOnlyError` too."""
         self._run("BEGIN IMMEDIATE")
-        self._run(_PROBE)
         connection = self._usable()
+        if not connection.can_write:
+            self._run(_PROBE)
+            connection.can_write = True
         connection.check_files()
         try:
             connection.check_schema()
