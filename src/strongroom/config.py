@@ -141,7 +141,9 @@ def review(
     chosen = {**said, **given}
     found: dict[str, str] = {}
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
-    merged = _with_defaults(merged, environ, found)
+    # It has been judged, and with it the way to what lies beside it.
+    judged = "" if project.named else project.settings or ""
+    merged = _with_defaults(merged, environ, found, judged)
     if variables:
         _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
@@ -219,8 +221,11 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str]) -> Config:
-    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`."""
+def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], judged: str) -> Config:
+    """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
+
+    `judged` is a path in that directory that nobody else can change, or empty.
+    """
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
         there = [name for name in STORE_FILES if discovery.is_there(os.path.join(config.directory, name), warn=False)]
@@ -229,7 +234,8 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         path = os.path.normpath(os.path.join(near, name))
         config = config._replace(store=f"{scheme}:{path}")
         if there:
-            discovery.check("store", os.path.join(config.directory, name), f"name it: --store {config.store}")
+            path = os.path.join(config.directory, name)
+            discovery.check("store", path, f"name it: --store {config.store}", judged)
             found["store"] = config.store
         else:
             discovery.check_absent(os.path.join(config.directory, name))
