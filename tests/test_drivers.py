@@ -27,12 +27,20 @@ def test_a_store_is_named_by_scheme_or_by_its_ending(url, expected):
     [
         (drivers.store, "oracle://scott:tiger@host/db", "there is no store oracle:; there are: sqlite:"),
         (drivers.store, "oracle://scott:tiger@host/x.db", "there is no store oracle:; there are: sqlite:"),
-        (drivers.store, "tiger.txt", "the store must begin with its kind, or end in .db or .enc; there are: sqlite:"),
-        (drivers.store, "", "the store must begin with its kind, or end in .db or .enc; there are: sqlite:"),
+        (
+            drivers.store,
+            "tiger.txt",
+            "such as sqlite:secrets.db, or give a path that ends in .db or .enc; there are: sqlite:",
+        ),
+        (drivers.store, "", "such as sqlite:secrets.db, or give a path that ends in .db or .enc; there are: sqlite:"),
         (drivers.key_provider, "vault://user:tiger@host", "there is no key provider vault:; there are: env:"),
-        (drivers.key_provider, "tiger" * 8 + "=", "the key provider must begin with its kind; there are: env:"),
+        (
+            drivers.key_provider,
+            "tiger" * 8 + "=",
+            "write the key provider as scheme:rest, such as file:master.key; there are: env:",
+        ),
         (drivers.audit_sink, "https://user:tiger@host", "there is no audit sink https:; there are: file:"),
-        (drivers.audit_sink, "tiger.txt", "the audit sink must begin with its kind, or end in .log; there are: file:"),
+        (drivers.audit_sink, "tiger.txt", "_audit.log, or give a path that ends in .log; there are: file:"),
     ],
 )
 def test_an_unknown_scheme_is_refused_and_credentials_are_not_shown(connect, url, told):

@@ -28,6 +28,7 @@ NAMES = [
     "SecretInfo",
     "SecretNotFoundError",
     "SecretsManager",
+    "SourceRefusedError",
     "StoreBusyError",
     "StoreError",
     "StoreExistsError",

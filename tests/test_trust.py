@@ -8,6 +8,8 @@ import pytest
 
 from strongroom import trust, ways
 
+pytestmark = pytest.mark.own_directory
+
 
 def names(path) -> list[str]:
     return [step for step, _ in ways.steps(str(path))]
@@ -118,3 +120,16 @@ def test_for_root_only_what_is_below_etc_is_roots(tree):
 def test_what_this_user_could_write_is_not_roots(tree):
     assert trust.is_roots("/etc/passwd")
     assert not trust.is_roots(str(tree / "a"))
+
+
+def test_what_is_told_to_do_mends_the_whole_way_at_once(tree, monkeypatch):
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
+    (tree / "a").chmod(0o775)
+    (tree / "a" / "b").chmod(0o707)
+    found = trust.fault(str(tree / "a" / "b" / "file"))
+    assert found is not None
+    assert found.mend == f"chmod g-w {tree}/a && chmod o-w {tree}/a/b"
+    (tree / "a" / "b").chmod(0o1777)
+    found = trust.fault(str(tree / "a" / "b" / "file"))
+    assert found is not None
+    assert (found.path, found.mend) == (f"{tree}/a", ""), "the first one alone would not help"

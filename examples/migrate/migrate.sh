@@ -5,7 +5,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Not below /tmp: there strongroom finds no store, as anybody could have put it there.
-export TMPDIR=${TMPDIR:-$HOME/.cache}
+case ${TMPDIR:-/tmp} in /tmp*) export TMPDIR=$HOME/.cache ;; esac
 mkdir -p "$TMPDIR"
 scratch=$(mktemp -d)
 app_pid="" mail_pid=""

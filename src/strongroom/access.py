@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
+CHECKPOINT_PATIENCE = 0.1
+"""Seconds that a reader waits for the store's write lock at most, to put its checkpoint there."""
+
+
+_read: dict[str, dict[str, int | None]] = {}
+"""Id of a store → name → the version that this process has read last: it may hold that value in a variable."""
 
 
 class Taken:
@@ -44,7 +50,7 @@ class Taken:
 class Access:
     """One actor's access to one store. Immutable; `bind` makes another actor's."""
 
-    __slots__ = ("_record", "_store", "actor", "audit", "engine", "policy")
+    __slots__ = ("_read_here", "_record", "_store", "actor", "audit", "engine", "policy")
 
     def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
         self.engine = engine
@@ -53,6 +59,7 @@ class Access:
         self.policy = policy
         self._store = engine.store
         self._record = audit.record
+        self._read_here = _read.setdefault(audit.store, {})
 
     def bind(self, actor: str) -> Access:
         """Return the same access for another actor."""
@@ -105,9 +112,15 @@ class Access:
             self._record("GET", name, "not_found", version=number, reason=missing, actor=self.actor)
             return None
         self._record("GET", name, "ok", version=number, actor=self.actor)
+        if version is None:
+            self._read_here[name] = number
         if self.audit.checkpoint_due:
             self.checkpoint()
         return data
+
+    def read_here(self, name: str) -> int | None:
+        """Return the version of a secret that this process has read last, other than through a live handle."""
+        return self._read_here.get(name)
 
     def take_up(self, name: str, held: bytes | None) -> Taken | None:
         """Return a secret for a live handle, on record; None when it still is the record `held`.
@@ -210,11 +223,12 @@ class Access:
     def checkpoint(self) -> None:
         """Put the head of this process's audit stream into the store, if the store can be written now."""
         try:
-            with self.engine.change() as change:
+            # Not for long: who holds the lock may have been stopped, and this is a read.
+            with self.engine.change(within=CHECKPOINT_PATIENCE) as change:
                 self.enter_checkpoint(change)
         except StrongroomError:
             # A reader on a read-only disk still reads; the next write or reader makes up for it.
-            return
+            self.audit.postpone_checkpoint()
 
     def enter_checkpoint(self, change: Change) -> None:
         """Put the head of this process's audit stream into the store together with a change."""

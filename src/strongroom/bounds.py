@@ -24,13 +24,17 @@ _WORDS = {"store": "store", "key": "master key", "audit": "audit log"}
 class Claim(Frozen):
     """Something that needs permission."""
 
-    __slots__ = ("identity", "mend", "text")
+    __slots__ = ("identity", "key", "mend", "settings", "text")
 
-    def __init__(self, identity: bytes, mend: str, text: str) -> None:
+    def __init__(self, identity: bytes, key: str, mend: str, settings: bool, text: str) -> None:
         self.identity = identity
         """What is allowed, content included: permission for this identity is for nothing else."""
+        self.key = key
+        """The path of the key file that was not made here; empty when the claim is about something else."""
         self.mend = mend
         """How to name it instead."""
+        self.settings = settings
+        """True for what the file of settings says."""
         self.text = text
 
 
@@ -86,7 +90,7 @@ def key_claim(path: str) -> Claim:
     # No hash of the content: it would help to guess a passphrase. Nobody can choose the time of a file's last change.
     identity = _identity("key", os.path.realpath(path), str(status.st_ino), str(status.st_ctime_ns))
     text = f"the master key {path} was not made here by strongroom, so whoever made it may have a copy"
-    return Claim(identity, f"--key or STRONGROOM_KEY, such as file:{path}", text)
+    return Claim(identity, path, f"STRONGROOM_KEY=file:{os.path.abspath(path)}", False, text)
 
 
 def accept_key(path: str) -> None:
@@ -102,7 +106,8 @@ def _of_settings(project: Project, said: Mapping[str, Any]) -> Iterator[Claim]:
     settings, content = str(project.settings), project.content.decode("utf-8", "surrogateescape")
 
     def claim(text: str) -> Claim:
-        return Claim(_identity("settings", settings, content, text), "--config or STRONGROOM_CONFIG", text)
+        mend = f"STRONGROOM_CONFIG={os.path.realpath(settings)}"
+        return Claim(_identity("settings", settings, content, text), "", mend, True, text)
 
     if _leaves(settings, project.directory):
         yield claim(f"the file of settings is a link to {os.path.realpath(settings)}")
@@ -143,7 +148,8 @@ def _of_link(name: str, url: str, directory: str) -> Iterator[Claim]:
     if path is not None and _leaves(path, directory) and not trust.is_roots(path):
         real = os.path.realpath(path)
         text = f"the {_WORDS[name]} {path} leads out of {directory}, to {real}"
-        yield Claim(_identity("link", os.path.abspath(path), real), f"--{name} {url}", text)
+        mend = f"STRONGROOM_{name.upper()}={url.partition(':')[0]}:{real}"
+        yield Claim(_identity("link", os.path.abspath(path), real), "", mend, False, text)
 
 
 def _of_key(url: str, path: str, beside: str = "") -> Iterator[Claim]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -143,7 +144,7 @@ def review(
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
     # It has been judged, and with it the way to what lies beside it.
     judged = "" if project.named else project.settings or ""
-    merged = _with_defaults(merged, environ, found, judged)
+    merged = _with_defaults(merged, environ, found, judged, named=project.named)
     if variables:
         _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
@@ -221,10 +222,15 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], judged: str) -> Config:
+def _with_defaults(
+    config: Config, environ: Mapping[str, str], found: dict[str, str], judged: str, *, named: bool
+) -> Config:
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
 
     `judged` is a path in that directory that nobody else can change, or empty.
+
+    With `named`, the user has named the file of settings. Who could replace the store beside it could replace that too,
+    except in a sticky directory, where others can add files only.
     """
     near = os.path.relpath(config.directory)
     if "store" not in config.chosen:
@@ -234,11 +240,9 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         path = os.path.normpath(os.path.join(near, name))
         config = config._replace(store=f"{scheme}:{path}")
         if there:
-            path = os.path.join(config.directory, name)
-            discovery.check("store", path, f"name it: --store {config.store}", judged)
             found["store"] = config.store
-        else:
-            discovery.check_absent(os.path.join(config.directory, name))
+        if not named or (there and os.stat(config.directory).st_mode & stat.S_ISVTX):
+            _check_store(os.path.join(config.directory, name), config.store, judged, there=bool(there))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, LOG_FILE))
         config = config._replace(audit=f"file:{log}")
@@ -252,6 +256,13 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     return config
 
 
+def _check_store(path: str, url: str, judged: str, *, there: bool) -> None:
+    if there:
+        discovery.check("store", path, f"name it: --store {url}", judged)
+    else:
+        discovery.check_absent(path)
+
+
 def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str]) -> tuple[bounds.Claim, ...]:
     return tuple(bounds.claims(project, said, found))
 
@@ -261,11 +272,15 @@ def _refuse_what_is_not_allowed(reviewed: Review) -> None:
 
     refused = [claim for claim in reviewed.claims if not permits.is_allowed(claim.identity)]
     if refused:
-        where = reviewed.project.settings or reviewed.project.directory
-        mends = dict.fromkeys(claim.mend for claim in refused)
+        settings = [claim for claim in refused if claim.settings]
+        first, others = (settings or refused)[0], len(refused) - 1
+        where = reviewed.project.settings if settings else f"what is in {reviewed.project.directory}"
+        rest = f" (and {others} more: `strongroom doctor` lists all)" if others else ""
+        # Who names the file of settings names its directory too.
+        mends = [first.mend] if settings else dict.fromkeys(claim.mend for claim in refused)
         raise ConfigError(
-            f"{where} was found, not named, and needs your permission: {'; '.join(claim.text for claim in refused)}. "
-            f"If you trust it, run `strongroom allow` there, or name it: {'; '.join(mends)}"
+            f"{where} was found, not named, and needs your permission: {first.text}{rest}. "
+            f"If you trust it, run `strongroom allow` there, or name it: {', '.join(mends)}"
         )
 
 

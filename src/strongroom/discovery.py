@@ -19,9 +19,10 @@ from strongroom.warning import StrongroomWarning
 
 SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")
-_LARGEST = 4 * 2**20
-_OWN_DIRECTORY = "Work in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
-_TABLE = rb"^\s*\[{1,2}\s*tool\s*\.\s*strongroom\s*[].]"
+_LARGEST = 2**20
+_OWN_DIRECTORY = "in a directory of your own, such as: mkdir ~/secrets && cd ~/secrets"
+# No \s: it takes line ends too, and then the time grows with the square of the empty lines.
+_TABLE = rb"^[ \t]*\[{1,2}[ \t]*tool[ \t]*\.[ \t]*strongroom[ \t]*[].]"
 
 
 class Project(Frozen):
@@ -95,10 +96,15 @@ def check(what: str, path: str, otherwise: str, beside: str = "") -> None:
     `beside` is a path that has passed this check.
     """
     if found := trust.fault(path, beside):
-        mend = f"run `{found.mend}`" if found.mend else "move the project to a directory of your own"
+        if found.mend:
+            mend = f"run `{found.mend}`"
+        elif found.owner is not None and os.geteuid() == 0:
+            mend = f"run it as that user: `{files.run_as(found.owner)} strongroom …`"
+        else:
+            mend = "move the project to a directory of your own"
         raise ConfigError(
             f"the {what} {path} was found, not named, and is not used: {found}, so it could be somebody else's. "
-            f"If it is yours, {mend}, or {otherwise}"
+            f"If it is the right one, {mend}, or {otherwise}"
         )
 
 
@@ -109,17 +115,17 @@ def check_absent(path: str) -> None:
         if trust.is_strangers(path, status):
             raise StoreNotFoundError(
                 f"there is no store of yours here: {path} belongs to another user (uid {status.st_uid}), and anybody "
-                f"could put it there. {_OWN_DIRECTORY}, or name a store with --store or STRONGROOM_STORE"
+                f"could put it there. Work {_OWN_DIRECTORY}, or name a store with --store or STRONGROOM_STORE"
             )
 
 
 def check_new(directory: str) -> None:
     """Raise `ConfigError` for a directory in which a new store would not be found afterwards."""
     if found := trust.fault(directory):
-        mend = f" Run `{found.mend}`, or:" if found.mend else ""
+        mend = f"Run `{found.mend}`, or work" if found.mend else "Work"
         raise ConfigError(
-            f"nothing is made in {directory}, as others could change it: {found}.{mend} {_OWN_DIRECTORY}. "
-            "Or name everything, each time: --store, --key, --audit"
+            f"nothing is made in {directory}, as others could change it: {found}. {mend} {_OWN_DIRECTORY}, "
+            "or name everything, each time: --store, --key, --audit"
         )
 
 
@@ -156,4 +162,6 @@ def _read(path: str) -> bytes:
         with open(descriptor, "rb") as file:
             return file.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
+            raise ConfigError(f"{path} is a link to a file that is not there; remove it, or make that file") from None
         raise ConfigError(f"{path!a} cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -36,6 +36,12 @@ ROTATORS = {
     "mysql": "strongroom.rotators.mysql",
     "redis": "strongroom.rotators.redis",
 }
+_EXAMPLES = {
+    "store": "sqlite:secrets.db",
+    "key provider": "file:master.key",
+    "audit sink": "file:logs/secrets_audit.log",
+    "rotator": "generate:length=32",
+}
 _ENDINGS = {".db": "sqlite", ".enc": "file"}
 
 
@@ -80,5 +86,5 @@ def split(url: str, known: dict[str, str], kind: str, endings: dict[str, str]) -
     there = f"there are: {', '.join(name + ':' for name in known)}"
     if colon:
         raise ConfigError(f"there is no {kind} {scheme}:; {there}")
-    also = f", or end in {' or '.join(endings)}" if endings else ""
-    raise ConfigError(f"what names the {kind} must begin with its kind{also}; {there}")
+    also = f", or give a path that ends in {' or '.join(endings)}" if endings else ""
+    raise ConfigError(f"write the {kind} as scheme:rest, such as {_EXAMPLES[kind]}{also}; {there}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
@@ -78,9 +78,15 @@ class Engine:
             yield view, self.keys_seen_by(view)
 
     @contextmanager
-    def change(self) -> Iterator[Change]:
-        """Hold the store's write lock; commit what the block changed and the manifest, or nothing when it raises."""
-        with self.store.transaction() as tx:
+    def change(self, within: float | None = None) -> Iterator[Change]:
+        """Hold the store's write lock; commit what the block changed and the manifest, or nothing when it raises.
+
+        With `within` (seconds), raise `StoreBusyError` when the lock is not free by then; a store that cannot be asked
+        for that waits as long as it always does.
+        """
+        in_time: Callable[[float], AbstractContextManager[Transaction]] | None
+        in_time = None if within is None else getattr(self.store, "transaction_within", None)
+        with self.store.transaction() if in_time is None or within is None else in_time(within) as tx:
             change = self._begin(tx)
             if change.uses >= USES_OF_A_KEY:
                 keyset = change.unlocked.keyset

@@ -26,6 +26,7 @@
     ├── AuditError                         9    500   the event cannot be written, so nothing is answered
     ├── NewerFormatError                  10    500   written by a newer strongroom
     └── RotationError                     11    502   the source of a secret did not take, prove or refuse a value
+        └── SourceRefusedError                        it said no, and changed nothing
 
 `code` is the one word for it in audit events and in JSON.
 
@@ -195,3 +196,7 @@ class RotationError(StrongroomError):
     code = "rotation"
     exit_code = 11
     http_status = 502
+
+
+class SourceRefusedError(RotationError):
+    """The source of a secret refused a step of a rotation, and has changed nothing."""

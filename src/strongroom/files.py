@@ -86,6 +86,17 @@ def owners_beside(path: str, *more: int) -> Collection[int]:
     return (directory.st_uid, *more) if directory.st_mode & stat.S_IWOTH else ANYBODY
 
 
+def check_store_owner(path: str, found: os.stat_result) -> None:
+    """Raise `UnsafeFileError` for the file of a store that a stranger may have put there."""
+    if found.st_uid not in (0, os.geteuid()) and found.st_uid not in owners_beside(path):
+        directory = os.path.dirname(path)
+        raise UnsafeFileError(
+            path,
+            f"it belongs to another user (uid {found.st_uid}), and everybody can put files into {directory}; run this "
+            f"as that user, or `chmod o-w {directory}` if the store is the right one",
+        )
+
+
 def check_only_name(path: str, descriptor: int) -> None:
     """Raise `UnsafeFileError` when the open file at `path` has other names too (hard links).
 
@@ -185,6 +196,16 @@ def _move_to_unused(draft: str, path: str) -> None:
         # No hard links here (FAT, some network mounts): whoever makes the empty file has won the name.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         os.replace(draft, path)
+
+
+def run_as(user: int) -> str:
+    """Return the beginning of a command line that root types to run a program as the user with this id."""
+    import pwd
+
+    try:
+        return f"runuser -u {pwd.getpwuid(user).pw_name} --"
+    except KeyError:
+        return f"setpriv --reuid={user} --regid={user} --clear-groups"
 
 
 def mark(file: int | str) -> bool:

@@ -113,6 +113,8 @@ def _raised_below(error: BaseException, boundary: FrameType) -> Iterator[BaseExc
             continue
         seen.add(id(each))
         waiting += each.__context__, each.__cause__
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
         if isinstance(each, StrongroomError):
             waiting += _take_off(each, above)
         yield each

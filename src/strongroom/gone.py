@@ -35,7 +35,7 @@ def error_for(error: StoreNotFoundError, config: Config) -> StoreNotFoundError:
     """Return what to raise for a store that is not there: a `StoreGoneError` when something says that it was."""
     try:
         if config.store_id:
-            return _gone(config.store, [f"store_id = {config.store_id} of the settings"])
+            return _gone(config.store, [f"store_id = {config.store_id} in the settings"])
         path = path_of(config.store)
         if path is not None and (found := _beside(os.path.abspath(path), config.store)):
             return _gone(config.store, found)
@@ -106,10 +106,11 @@ def _is_logged(log: str, url: str, *, default: bool = False) -> bool:
 
 
 def _gone(url: str, found: list[str]) -> StoreGoneError:
+    left = " and ".join(found)
     return StoreGoneError(
-        f"there is no store at {url}, but there was one, by {', '.join(found)}: it was deleted or moved. Put it back, "
-        "or restore it from a backup. If it was removed on purpose, `strongroom init` makes a new one; to do without a "
-        "store, remove these too"
+        f"there is no store at {url}, but there was one, by {left}: it was deleted or moved. Put it back, or restore "
+        "it from a backup. If it was removed on purpose, `strongroom init` makes a new one; to do without a store, "
+        f"remove {left} too"
     )
 
 

@@ -109,7 +109,8 @@ class Header(Frozen):
         if self.store != store:
             raise WrongStoreError(
                 f"{url} is the store {self.store}, and the store {store} is meant: another one was put in its place. "
-                "Put the right one back; if this is on purpose, change store_id in the settings, or restart what runs"
+                f'Put the right one back. If this is on purpose, write store_id = "{self.store}" into the settings, '
+                "and restart what runs"
             )
 
     def with_recipients(self, recipients: Iterable[Recipient]) -> Header:

@@ -67,6 +67,7 @@ class Live:
                 value = decode_value(taken.data)
                 # With the value, as two branches of a git repository may each have made a version of that number.
                 handle._news += (taken.version, value) != (handle.version, handle._value)
+                handle._asked = (taken.version if asked else handle._given), handle._reads
                 handle._value, handle.version = value, taken.version
                 # One that expires is taken up anew by each read, because no commit says when it does.
                 handle._stored = None if taken.expires else taken.stored
@@ -111,6 +112,7 @@ class Live:
             handle._callbacks.append((callback, handle._news))
             if len(handle._callbacks) == 1:
                 handle.seen, handle._told = handle.version, handle._news
+                handle._heard = handle.version
                 self._watcher.watch(handle)
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:

@@ -24,8 +24,8 @@ class LiveSecret:
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_counted", "_live", "_mark", "_marked", "_news", "_previous",
-                 "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
+    __slots__ = ("__weakref__", "_asked", "_callbacks", "_counted", "_heard", "_live", "_mark", "_marked", "_news",
+                 "_previous", "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Live, name: str) -> None:
         """Made by `SecretsManager.secret`."""
@@ -38,6 +38,10 @@ class LiveSecret:
         self._mark, self._marked = NOTHING, -1
         """A number that moves when the secret may have changed, and what it showed when the value was read."""
         self._reads = self._counted = 0
+        self._asked = (0, 0)
+        """The version that code of the program was last given, and `_reads` when the present one was taken up."""
+        self._heard = 0
+        """The version that every callback has taken up without raising."""
         self._news = self._told = 0
         """How many new versions this process has taken up, and of how many of them callbacks have been told."""
         self._callbacks: list[tuple[Callback, int]] = []
@@ -69,6 +73,22 @@ class LiveSecret:
             self._reads += 1
             return self._value
         return self._live.refresh(self, asked=True)
+
+    @property
+    def held(self) -> int:
+        """The version that the program holds: its callbacks have taken it up, or without any, it has asked for it.
+
+        A value that was kept in a variable, or that a callback failed to pass on, is no switch.
+        """
+        if self._callbacks:
+            return self._heard
+        return self._given or self.version
+
+    @property
+    def _given(self) -> int:
+        """The version that code of the program was given last, 0 for none."""
+        given, then = self._asked
+        return self.version if self._reads != then else given
 
     @property
     def stage(self) -> str:

@@ -162,10 +162,11 @@ class Watcher:
             self._looked[handle.name] = state
         news = handle._news
         if news != handle._told:
-            handle.seen, handle._told = handle.version, news
-            for callback, known in list(handle._callbacks):
-                if news != known:
-                    _call(callback, handle)
+            seen = handle.seen = handle.version
+            handle._told = news
+            told = [_call(callback, handle) for callback, known in list(handle._callbacks) if news != known]
+            if all(told):
+                handle._heard = seen
 
 
 def state_of(store: Store) -> object:
@@ -184,11 +185,14 @@ def _bytes_at(view: Reader, path: str) -> bytes | None:
         return b""  # the same each time, and never what a handle holds
 
 
-def _call(callback: Callback, handle: LiveSecret) -> None:
+def _call(callback: Callback, handle: LiveSecret) -> bool:
+    """Return False when the callback raised, which is reported: then the program has not switched."""
     try:
         callback(handle)
+        return True
     except Exception as error:
         _report(error)
+        return False
 
 
 def _report(error: Exception) -> None:

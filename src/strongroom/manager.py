@@ -282,6 +282,10 @@ class SecretsManager:
 
     # Writing
 
+    def _has_rotation(self, name: str) -> bool:
+        """True when a secret has a rotator, or is being rotated."""
+        return self._access.engine.store.get(ROTATION + check_name(name)) is not None
+
     @property
     def _writing(self) -> Writing:
         # A process that only reads, such as `strongroom get`, does not load what writes.
@@ -308,8 +312,15 @@ class SecretsManager:
         must have (0: the secret must not exist). `expires_in` is in seconds. `custom` metadata and `max_versions`
         stay as they are unless given.
 
+        The source of a secret with a rotator is not told (see `rotate_secret`), except of the previous value of a
+        rotation, which is rotated back to.
+
         Raises `InvalidNameError`, `InvalidValueError`, `ConflictError`.
         """
+        plain = expires_in is None and custom is None and max_versions is None
+        rotated = plain and self._access.allows("update", name) and self._has_rotation(name)
+        if rotated and self.rotation.would_end(name, value):
+            return self.rotation.rotate(name, new_value=value, cas=cas)
         return self._writing.set(name, value, cas, expires_in, custom, max_versions)
 
     def set_secrets(self, secrets: Mapping[str, Value | Data], *, overwrite: bool = True) -> dict[str, VersionInfo]:
@@ -331,15 +342,23 @@ class SecretsManager:
         check_name(name)
         arguments.check_cas(cas)
         self._access.authorize("ROTATE", "update", name)
-        if self._access.engine.store.get(ROTATION + name) is not None and self.rotation.has_rotator(name):
+        if self._has_rotation(name) and self.rotation.has_rotator(name):
             return self.rotation.rotate(name, new_value=new_value, cas=cas)
         return self._writing.rotate(name, new_value, cas)
 
     def rollback(self, name: str, version: int, cas: int | None = None) -> VersionInfo:
         """Make the data of an older version the new current version, and return its metadata.
 
+        A secret with a rotator is rotated to it, at its source too; that raises `RotationError` besides.
+
         Raises `SecretNotFoundError`, `VersionNotFoundError`, `ConflictError`.
         """
+        check_name(name)
+        arguments.check_version(version)
+        arguments.check_cas(cas)
+        self._access.authorize("ROLLBACK", "update", name)
+        if self._has_rotation(name) and self.rotation.has_rotator(name):
+            return self.rotation.roll_back(name, version, cas=cas)
         return self._writing.roll_back(name, version, cas)
 
     def describe_secret(

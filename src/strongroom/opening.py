@@ -242,10 +242,11 @@ def _manager(
         _refuse_rollback(store, audit, store.revision(), newest, config)
     elif not recorded.complete and window == WINDOW:
         warnings.warn(
-            f"the newest {WINDOW // 2**20} MiB of the audit log do not say which revision {store.url} was at, so "
-            "nobody noticed if it was restored from an old copy; look with `strongroom audit verify`",
+            f"what is searched of the audit log (at most {WINDOW // 2**20} MiB from its end, or a million lines) does "
+            f"not say which revision {store.url} was at, so nobody noticed if it was restored from an old copy; look "
+            "with `strongroom audit verify`",
             StrongroomWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     policy = None
     if config.policy or "policy" in config.chosen:

@@ -207,9 +207,22 @@ class Rotator(Protocol):
     a `StrongroomError` is shown, of another exception its class alone. It is called in a thread of its own, and given
     up when it does not return in time.
 
-    An attribute `grace` (seconds), where there is one, is how long the previous value stays valid for processes that
-    have not switched, when the secret does not say it. A method `withhold(variables)`, where there is one, is told
-    which environment variables hold keys of the store; a rotator that starts programs keeps these from them.
+    A rotator that knows that its source said no and changed nothing raises `SourceRefusedError`. A previous value (or
+    account) that is gone already is retired: `retire` then returns.
+
+    What a rotator may have besides:
+
+    - `grace`: seconds for which the previous value stays valid for processes that have not switched, when the secret
+      does not say it.
+    - `keeps_previous`: False when the source refuses the previous value from `set` on, so that there is no grace time.
+    - `timeout`: seconds for each step, in place of 30.
+    - `accounts`: what it rotates at its source, as a collection of texts. No two secrets may share one.
+    - `check(current)`: raises unless the source accepts `current` and lets the rotator do what it will have to;
+      changes nothing. May return texts to show. Without it `test(current)` is asked.
+    - `adopt(value, current)`: returns `current` with an operator's own value, a text or a mapping of fields.
+    - `stop()`: ends a step that is under way in another thread, and all that it has started.
+    - `withhold(variables)`: is told which environment variables hold keys of the store; a rotator that starts programs
+      keeps these from them.
     """
 
     def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+_MOST_PARTS = 64
+"""Of a key, as `a.b.c` has three. The parser's time grows with the square of them."""
+_TEXTS = r'"""(?s:\\.|[^\\])*?"""|\'\'\'(?s:.)*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*'
+
 
 def loads(text: str) -> dict[str, Any]:
-    """Return the document; raises `tomllib.TOMLDecodeError`."""
+    """Return the document; raises `ValueError`, such as `tomllib.TOMLDecodeError`."""
     plain = _plain(text.replace("\r\n", "\n"))
     if plain is not None:
         return plain
+    import re
     import tomllib
 
+    # Where this takes a text for something else, it is no TOML, and the parser ends there.
+    bare = re.sub(_TEXTS, "", text)
+    if any(key.count(".") >= _MOST_PARTS for key in re.split(r"[=,{}\n]", bare)):
+        raise ValueError(f"a key has more than {_MOST_PARTS} parts")
     return tomllib.loads(text)
 
 

@@ -24,9 +24,14 @@ def fault(path: str, beside: str = "") -> Fault | None:
             status = os.lstat(path)
             if not stat.S_ISLNK(status.st_mode):
                 return judge(path, status)
-        return next((found for step, status in steps(path) if (found := judge(step, status))), None)
+        faults = [found for step, status in steps(path) if (found := judge(step, status))]
     except OSError as error:
-        return Fault("", path, f"cannot be examined: {error.strerror}")
+        return Fault("", None, path, f"cannot be examined: {error.strerror}")
+    if not faults:
+        return None
+    # All at once: nobody likes to be told of the next directory after each command.
+    mend = " && ".join(found.mend for found in faults) if all(found.mend for found in faults) else ""
+    return faults[0]._replace(mend=mend)
 
 
 def is_roots(path: str) -> bool:
@@ -58,4 +63,7 @@ def is_strangers(path: str, status: os.stat_result) -> bool:
 def _is_out_of_reach(step: str, status: os.stat_result) -> bool:
     if status.st_uid != 0:
         return False
-    return stat.S_ISLNK(status.st_mode) or not os.access(step, os.W_OK, effective_ids=True)
+    # What a group can write is out of this user's reach, and not of the group's.
+    return stat.S_ISLNK(status.st_mode) or not (
+        status.st_mode & (stat.S_IWOTH | stat.S_IWGRP) or os.access(step, os.W_OK, effective_ids=True)
+    )

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
-from strongroom.files import UnsafeFileError
+from strongroom.files import UnsafeFileError, owners_beside
 from strongroom.frozen import Frozen
 
 _MOST_LINKS = 40
@@ -22,11 +22,13 @@ _ACL = "system.posix_acl_access"
 class Fault(Frozen):
     """What lets another user decide where a path leads."""
 
-    __slots__ = ("mend", "path", "why")
+    __slots__ = ("mend", "owner", "path", "why")
 
-    def __init__(self, mend: str, path: str, why: str) -> None:
+    def __init__(self, mend: str, owner: int | None, path: str, why: str) -> None:
         self.mend = mend
         """The command that mends it; empty when only another place helps."""
+        self.owner = owner
+        """The user whose it is, when that is the fault."""
         self.path = path
         """The directory, link or file at fault."""
         self.why = why
@@ -47,9 +49,9 @@ def steps(path: str) -> Iterator[tuple[str, os.stat_result]]:
 def resolve(path: str, *, owners: Collection[int] | None = None) -> str:
     """Return the absolute `path` without symbolic links; the end of it need not exist.
 
-    A link must belong to root, to the user of this process, or to one of `owners` (user ids); by default these are the
-    owner of the link's directory: whoever can write to a directory such as /tmp can make links there, and only these
-    can replace what others put there.
+    A link must belong to root, to the user of this process, or to one of `owners` (user ids). By default anybody may
+    have made it, but where everybody can write, as in /tmp, it must be the owner of the link's directory: there,
+    strangers can make links too.
 
     Raises `UnsafeFileError` for another link, and `OSError`.
     """
@@ -57,12 +59,13 @@ def resolve(path: str, *, owners: Collection[int] | None = None) -> str:
     for step, status, ahead in _walk(path):
         if status is None:
             return os.path.normpath(os.path.join(step, *reversed(ahead)))
-        if stat.S_ISLNK(status.st_mode):
-            others = (os.stat(os.path.dirname(step)).st_uid,) if owners is None else owners
-            if status.st_uid not in (0, os.geteuid(), *others):
-                raise UnsafeFileError(step, f"it is a symbolic link of another user (uid {status.st_uid}); remove it")
-        else:
+        if not stat.S_ISLNK(status.st_mode):
             here = step
+        elif status.st_uid not in (0, os.geteuid()) and status.st_uid not in (
+            owners_beside(step) if owners is None else owners
+        ):
+            whose = f"it is a symbolic link of another user (uid {status.st_uid})"
+            raise UnsafeFileError(step, f"{whose}; name what it leads to, or remove it")
     return here
 
 
@@ -92,14 +95,14 @@ def judge(step: str, status: os.stat_result, owners: Collection[int] = ()) -> Fa
     """Return what lets somebody else than root, the user of this process and `owners` change this one step."""
     trusted, mode = (0, os.geteuid(), *owners), status.st_mode
     if status.st_uid not in trusted:
-        return Fault("", step, f"belongs to another user (uid {status.st_uid})")
+        return Fault("", status.st_uid, step, f"belongs to another user (uid {status.st_uid})")
     if not mode & (stat.S_IWOTH | stat.S_IWGRP) or stat.S_ISLNK(mode):
         return None  # the mode of a link means nothing
     if mode & stat.S_IWOTH:
         mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
-        return Fault(mend, step, f"can be written by others (mode {mode & 0o7777:04o})")
+        return Fault(mend, None, step, f"can be written by others (mode {mode & 0o7777:04o})")
     if mode & stat.S_IWGRP and not is_private_group(step, status, trusted):
-        return Fault(f"chmod g-w {step}", step, f"can be written by a group (mode {mode & 0o7777:04o})")
+        return Fault(f"chmod g-w {step}", None, step, f"can be written by a group (mode {mode & 0o7777:04o})")
     return None
 
 

@@ -104,7 +104,7 @@ class Writing:
             done = self._mark("DESTROY", name, lambda change: _forget(change, name))
             self._forget_reports(name)
         else:
-            done = self._mark("DESTROY", name, lambda change: versions.destroy(change, name, numbers))
+            done = self._mark("DESTROY", name, lambda change: _destroy(change, name, numbers))
         self._access.engine.store.scrub()
         return done
 
@@ -119,9 +119,9 @@ class Writing:
             self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
             if change.get(ROTATION + name) is not None:
                 with importing:
-                    from strongroom.rotation.state import refuse_while_staged
+                    from strongroom.rotation.state import check_write
 
-                refuse_while_staged(change, change.records, name)
+                check_write(change, change.records, name, data)
             return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
 
         return step
@@ -132,6 +132,16 @@ class Writing:
             return bool(changing.change(self._access, action, "delete", name, step))
         except SecretNotFoundError:
             return False
+
+
+def _destroy(change: Change, name: str, numbers: Sequence[int] | None) -> list[int]:
+    done = versions.destroy(change, name, numbers)
+    if change.get(ROTATION + name) is not None:
+        with importing:
+            from strongroom.rotation.steps import destroyed
+
+        destroyed(change, name, done)
+    return done
 
 
 def _forget(change: Change, name: str) -> list[int]:

@@ -24,6 +24,8 @@ import pytest
 from strongroom.cli.editors import KINDS, REFUSED, editor_of
 from strongroom.errors import InvalidInputError
 
+pytestmark = pytest.mark.own_directory
+
 OLD, NEW = (f"{word}-{os.urandom(4).hex()}" for word in ("correct", "battery"))
 KEY = "fmjCyL2qxjpYWm64MTp2zfC7cHWrS3nAbIAVVXL7Uvo="
 SHOWN = OLD[2:].encode()
@@ -223,8 +225,13 @@ def test_an_editor_that_keeps_copies_whatever_it_is_told_is_refused_before_anyth
     assert reads == []
 
 
-@pytest.mark.parametrize("editor", ["./mine", "sh ./mine", "vim --servername X --remote-wait", "nano -wBC {home}/kept",
-                                    "emacs -nw -l {home}/.emacs", "kak -c session", "nice -n 5 vim"])  # fmt: skip
+@pytest.mark.parametrize(
+    "editor",
+    [
+        "./mine", "sh ./mine", "vim --servername X --remote-wait", "nano -wBC {home}/kept", "emacs -nw -l {home}/.emacs",
+        "kak -c session", "nice -n 5 vim", "vim -W {home}/keys",
+    ],
+)  # fmt: skip
 def test_before_an_editor_that_is_not_known_to_be_clean_there_is_a_warning(desk, editor):
     known = editor_of({"EDITOR": editor.format(home=desk.home)})
     assert known.kind is None

@@ -32,7 +32,7 @@ from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.model import SECRET
 
 from .hidden import PASSPHRASE, Failing, Open, Rotator, Setting, cheap
-from .reporter import needles, shown
+from .reporter import exceptions, needles, shown
 
 ROOT = str(Path(strongroom.__file__).parent) + os.sep
 
@@ -260,6 +260,58 @@ def test_arguments_of_the_wrong_type_or_number_show_nothing(setting):
         with pytest.raises((StrongroomError, TypeError)) as caught:
             call()
         setting.check(caught.value)
+
+
+def hold_and_raise(error, value):
+    held = {"password": value}
+    raise error(len(held))
+
+
+def raise_group(value, error):
+    """Raise a group of exceptions, as tasks of a `TaskGroup` do, each from a frame that holds the value."""
+    members = []
+    for kind in (error, OSError):
+        try:
+            hold_and_raise(kind, value)
+        except BaseException as member:
+            members.append(member)
+    raise BaseExceptionGroup("several", [BaseExceptionGroup("inner", members)])
+
+
+class GroupingProvider:
+    """A key provider whose tasks fail."""
+
+    url = "tasks:"
+
+    def __init__(self, error) -> None:
+        self.error = error
+
+    def wrap(self, *given):
+        raise_group(given, self.error)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("call", ["attempt", "rotator", "provider"])
+def test_a_group_of_exceptions_shows_nothing(setting, call, error):
+    rotator = Rotator()
+    rotator.create = lambda *given: raise_group(CANARY, error)
+    secrets = setting.secrets
+    calls = {
+        "attempt": lambda: with_refresh(secrets, "A", lambda value: raise_group(value, error)),
+        "rotator": lambda: secrets.rotation.rotate("A", rotator, wait=0),
+        "provider": lambda: secrets.custody.rekey_master(GroupingProvider(error)),
+    }
+    with pytest.raises(BaseException) as caught:  # noqa: PT011
+        calls[call]()
+    met = 0
+    for each in exceptions(caught.value):
+        trace = each.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code in (hold_and_raise.__code__, raise_group.__code__):
+                met += 1
+                assert trace.tb_frame.f_locals == {}
+            trace = trace.tb_next
+    assert met or isinstance(caught.value, StrongroomError)
 
 
 @pytest.mark.parametrize("error", [ValueError, RotationError, KeyboardInterrupt, SystemExit, UnicodeError])

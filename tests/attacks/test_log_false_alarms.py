@@ -78,6 +78,59 @@ def test_after_a_power_loss_the_log_has_what_the_store_says_that_it_has(
         assert secrets.verify_audit().problems == ()
 
 
+@pytest.mark.parametrize("zeros", [0, 100, 70_000])
+@pytest.mark.parametrize("torn", [0, 1, 8, 20, 40, 61, 62])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_header_that_was_torn_off_stops_no_process(tmp_path, master_key, is_first, torn, zeros):
+    store, log = f"sqlite:{tmp_path}/store.db", tmp_path / "audit.log"
+    made_with = tmp_path / "first.log" if is_first else log
+    with strongroom.init(store, audit=f"file:{made_with}") as secrets:
+        secrets.set_secret("A", "1")
+    header = made_with.read_bytes().splitlines(keepends=True)[0].replace(b'"segment":1', b'"segment":2')
+    if not is_first:
+        log.rename(f"{log}.000001")
+    log.write_bytes(header[:torn] + bytes(zeros))
+    for value in "23":
+        with strongroom.open(store, audit=f"file:{log}") as secrets:
+            secrets.set_secret("A", value)
+            assert secrets.verify_audit().problems == ()
+            assert len(secrets.get_audit_logs(None, action="SET")) == int(value) - is_first
+
+
+@pytest.mark.parametrize("zeros", [1, 4096, 70_000, 2**20])
+@pytest.mark.parametrize("lost", [1, 30, 200])
+def test_an_event_that_was_torn_off_before_any_number_of_zeros_is_a_note(tmp_path, master_key, lost, zeros):
+    store, log = f"sqlite:{tmp_path}/store.db", tmp_path / "audit.log"
+    with strongroom.init(store, audit=f"file:{log}") as secrets:
+        secrets.set_secret("A", "1")
+        secrets.get_secret("A")
+    log.write_bytes(log.read_bytes()[:-lost] + bytes(zeros))
+    for value in "23":
+        with strongroom.open(store, audit=f"file:{log}") as secrets:
+            secrets.set_secret("A", value)
+            report = secrets.verify_audit()
+            assert report.problems == ()
+            # An event that has lost its line feed alone is whole.
+            assert bool(report.notes) == (lost > 1 or zeros > 65_536)
+
+
+def test_a_header_that_another_process_writes_at_this_moment_is_no_damage(tmp_path, master_key, monkeypatch):
+    sink = FileSink(str(tmp_path / "audit.log"))
+    sink.append(b"x\n")
+    whole = (tmp_path / "audit.log").read_bytes()
+    (tmp_path / "audit.log").write_bytes(b"")
+    read = os.pread
+
+    def read_before_it_is_written(*arguments):
+        found = read(*arguments)
+        (tmp_path / "audit.log").write_bytes(whole)
+        return found
+
+    monkeypatch.setattr(os, "pread", read_before_it_is_written)
+    assert list(sink.lines_backwards()) == []
+    assert len(list(sink.lines())) == 2
+
+
 def test_lines_that_a_power_loss_turned_to_zeros_are_named_with_that_reason(tmp_path):
     sink = FileSink(str(tmp_path / "audit.log"))
     log = writer(sink)

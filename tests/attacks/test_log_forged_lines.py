@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
+from strongroom.access import Access
 from strongroom.errors import RollbackError
 
 from .conftest import STRANGER, VICTIM, as_user, strongroom_as, two_users
@@ -204,10 +205,38 @@ def test_no_line_switches_the_rollback_check_off(project, attack):
         project.open()
 
 
+@pytest.mark.parametrize(("lines", "most"), [(1_000, None), (5_000, None), (1_000, 100_000)])
+def test_lines_slipped_in_before_the_end_of_a_write_do_not_hide_it(project, monkeypatch, lines, most):
+    """Who sees the intent of a write can append before its outcome, which needs the line of the intent to be known."""
+    old = (project.place / "store.db").read_bytes()
+    enter_checkpoint = Access.enter_checkpoint
+
+    def slip_in(access, change):
+        enter_checkpoint(access, change)
+        line, stream = project.lines()[-1], project.events()[-1]["stream"].encode()
+        forged = line.replace(b'"outcome":"intent"', b'"outcome":"ok","revision":99')
+        project.append(*(forged.replace(stream, b"%016x" % number) for number in range(lines)))
+
+    with monkeypatch.context() as patch, project.open() as secrets:
+        patch.setattr(Access, "enter_checkpoint", slip_in)
+        secrets.set_secret("A", "four")
+    for file in project.place.glob("store.db*"):
+        file.unlink()
+    (project.place / "store.db").write_bytes(old)
+    if most is None:
+        with pytest.raises(RollbackError):
+            project.open()
+        return
+    # More than may wait for the lines before them are not passed over in silence.
+    monkeypatch.setattr("strongroom.audit.tail.MOST_WAITING", most)
+    with pytest.warns(strongroom.StrongroomWarning, match="does not say which revision"):
+        project.open().close()
+
+
 def test_more_than_is_searched_is_said(project, monkeypatch):
     monkeypatch.setattr("strongroom.opening.WINDOW", 100_000)
     project.append(*[b"x" * 100] * 2_000)
-    with pytest.warns(strongroom.StrongroomWarning, match="do not say which revision"):
+    with pytest.warns(strongroom.StrongroomWarning, match="does not say which revision"):
         secrets = project.open()
     with secrets:
         assert secrets.get_secret("A") == "three"
@@ -239,6 +268,21 @@ def test_after_an_acceptance_a_copy_of_its_lines_covers_no_later_rollback(projec
     project.append(*accepted)
     with pytest.raises(RollbackError):
         project.open()
+
+
+def test_forged_streams_do_not_keep_authentic_ones_from_being_verified(project):
+    opening = {"seq": 1, "action": "OPEN", "key": 1, "log": "f" * 16, "segment": 1, "at": 0, "after": []}
+    for shape in ({"seq": 7}, opening):
+        project.append(*(project.forge(stream=f"{number:016x}", **shape) for number in range(1_100)))
+    with project.open() as secrets:
+        secrets.get_secret("A")
+        before = secrets.verify_audit()
+        secrets.get_secret("A")
+        after = secrets.verify_audit()
+    assert after.events == before.events + 2
+    assert len(before.problems) == len(after.problems)
+    own = project.events()[-1]["stream"]
+    assert not any(own in problem.message for problem in after.problems)
 
 
 # What a line says when there is no key

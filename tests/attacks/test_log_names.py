@@ -395,6 +395,28 @@ def test_segments_of_a_stranger_are_neither_read_nor_counted(victims, segment):
     assert log.read_bytes().startswith(HEADER[:30].replace(b"%b", id)[:29])
 
 
+def no_file(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+def a_large_file(path: Path) -> None:
+    path.write_bytes(b"x" * 100_000)
+    path.chmod(0o644)
+
+
+@two_users
+@pytest.mark.parametrize("plant", [Path.mkdir, os.mkfifo, no_file, a_large_file])
+def test_what_a_stranger_says_was_put_aside_is_passed_over(victims, plant):
+    folder = victims / "logs"
+    log = folder / "secrets_audit.log"
+    log.rename(folder / "secrets_audit.log.000001")
+    folder.chmod(0o1777)
+    as_user(STRANGER, lambda: plant(folder / "secrets_audit.log.000001.cut"))
+    for arguments in (("get", "A"), ("audit", "log"), ("audit", "verify")):
+        done = strongroom_as(VICTIM, *arguments, cwd=victims)
+        assert done.returncode == 0, done.stderr
+
+
 @two_users
 @pytest.mark.parametrize("name", [".secrets_audit.log.new", "secrets_audit.log.lock", "secrets_audit.log.000001"])
 def test_what_a_stranger_put_beside_the_log_does_not_become_a_part_of_it(victims, name):
@@ -443,9 +465,14 @@ def test_users_of_one_group_share_a_log_and_each_of_them_rolls_it_over(shared):
 
 @two_users
 def test_root_looks_at_the_log_of_a_service(victims):
-    environ = {"SECRETS_MASTER_KEY": (victims / "master.key").read_text().strip()}
+    # What root finds in a directory of another user does not count, so it is named.
+    environ = {
+        "SECRETS_MASTER_KEY": (victims / "master.key").read_text().strip(),
+        "STRONGROOM_CONFIG": "strongroom.toml",
+    }
     for command in (("get", "A"), ("audit", "verify"), ("audit", "log")):
-        done = strongroom_as(None, *command, cwd=victims, environ=environ)
+        named = ("--store", f"sqlite:{victims}/secrets.db", "--audit", f"file:{victims}/logs/secrets_audit.log")
+        done = strongroom_as(None, *named, *command, cwd=Path("/"), environ=environ)
         assert done.returncode == 0, done.stderr
     assert (victims / "logs" / "secrets_audit.log").stat().st_uid == VICTIM
 

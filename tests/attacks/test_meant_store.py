@@ -167,6 +167,18 @@ def test_forged_lines_do_not_lock_the_right_store_out(url, count, padding):
         assert manager.get_secret("A") == "the right one"
 
 
+@pytest.mark.parametrize("most", [2**20, 300_000])
+def test_a_flood_does_not_lock_out_a_store_that_was_only_read_with_this_log(url, monkeypatch, most):
+    """Such a store has no checkpoint of the log, which a write would leave."""
+    monkeypatch.setattr("strongroom.audit.known.MOST_BYTES", most)
+    Path("logs").rename("logs of the writer")
+    with strongroom.open(url) as manager:
+        manager.get_secret("A")
+    forge(3_000, 500)
+    with strongroom.open(url) as manager:
+        assert manager.get_secret("A") == "the right one"
+
+
 @pytest.mark.parametrize(
     "line", [b'{"id":"0-1","ts":"[' + b"[" * 1000 + b'"}', b'{"id":"0-1","ts":"' + b"1" * 100_000 + b'"}',
              b'{"id":"0-1","ts":"","action":"OPEN","address":1,"host":{},"store":[]}', b'{"id":"0-1","ts":"'],
@@ -336,7 +348,7 @@ def test_init_names_its_store_in_the_settings(project, tmp_path, master_key, mon
         shutil.copy(elsewhere / name, name)
     result = strongroom_as(None, "get", "A", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
     assert (result.returncode, result.stdout) == (5, "")
-    assert "change store_id in the settings" in result.stderr
+    assert "write store_id = " in result.stderr
 
 
 def test_init_makes_a_new_store_where_its_last_one_is_gone(project, master_key):
@@ -381,5 +393,7 @@ def test_init_names_no_store_that_is_not_the_directorys_own(project, master_key,
 def test_init_does_not_write_through_a_link(project, master_key, tmp_path):
     (tmp_path / "victim").write_text("precious")
     Path("strongroom.toml").symlink_to(tmp_path / "nowhere")
-    init(project, master_key)
+    done = strongroom_as(None, "init", cwd=project, environ={"SECRETS_MASTER_KEY": master_key})
+    assert done.returncode == 2
+    assert "strongroom.toml is a link to a file that is not there; remove it" in done.stderr
     assert not (tmp_path / "nowhere").exists()

@@ -54,7 +54,7 @@ def test_a_program_gets_no_key_of_any_recipient_whatever_its_variable_is_called(
     monkeypatch.setenv("OTHER_KEY", strongroom.generate_master_key())
     with strongroom.init("memory:", "env:OUR_KEY", "memory:") as secrets:
         secrets.custody.add_recipient(drivers.key_provider("env:OTHER_KEY"))
-        secrets.set_secret("A", {"value": "old", "environ": {}})
+        secrets.set_secret("A", {"value": "old", "environ": {}, "cwd": "", "me": "", "argv": []})
         secrets.rotation.attach("A", f"command:{program}", grace=0)
         secrets.rotation.rotate("A", wait=0)
         environ = secrets.get_data("A")["environ"]
@@ -85,7 +85,9 @@ def test_a_program_inherits_no_descriptor_but_its_own(program):
 # Which program it is
 
 
-@pytest.mark.parametrize("path", ["rotate", "./rotate", "../bin/rotate", "bin/rotate", ""])
+@pytest.mark.parametrize(
+    "path", ["rotate", "./rotate", "../bin/rotate", "bin/rotate", "", "/bin/true\0", "/bin/true\n"]
+)
 def test_a_program_is_named_by_its_whole_path(program, monkeypatch, path):
     monkeypatch.chdir(program.parent)
     with pytest.raises(ConfigError, match="absolute path"):
@@ -100,27 +102,37 @@ def test_what_others_can_write_to_on_the_way_is_refused_at_once_and_at_each_run(
     at = program.parent.parent / where
     at.chmod(mode)
     for call in (lambda: drivers.rotator(f"command:{program}", None), lambda: rotator.create({"value": "hidden"})):
-        with pytest.raises(ConfigError, match="every user can write") as caught:
+        with pytest.raises(ConfigError, match="can be written by others") as caught:
             call()
         assert str(at) in str(caught.value)
 
 
-def test_a_link_is_followed_where_its_way_is_as_safe(program, safe_directory, tmp_path):
+def test_a_link_is_followed_where_its_way_is_as_safe(program, safe_directory, open_place):
     link = safe_directory / "current"
     link.symlink_to("bin")
     assert create(link / "rotate")["me"] == str(program)
-    shutil.copy(program, tmp_path / "rotate")  # below /tmp
+    shutil.copy(program, open_place / "rotate")  # below /tmp
     link.unlink()
-    link.symlink_to(tmp_path)
-    with pytest.raises(ConfigError, match="is not run: /tmp: every user can write to this directory"):
+    link.symlink_to(open_place)
+    with pytest.raises(ConfigError, match="can be written by others"):
         create(link / "rotate")
 
 
-@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "not executable", "interpreter in /tmp"])
-def test_what_is_no_program_or_is_run_by_another_is_refused(program, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "not executable", "interpreter in /tmp",
+                                  "interpreter's interpreter in /tmp", "interpreter is a fifo"])  # fmt: skip
+def test_what_is_no_program_or_is_run_by_another_is_refused(program, open_place, kind):
     if kind == "interpreter in /tmp":
-        shutil.copy("/bin/sh", tmp_path / "sh")
-        program.write_text(f"#!{tmp_path}/sh\necho '{{}}'\n")
+        shutil.copy("/bin/sh", open_place / "sh")
+        program.write_text(f"#!{open_place}/sh\necho '{{}}'\n")
+    elif kind == "interpreter's interpreter in /tmp":
+        shutil.copy("/bin/sh", open_place / "sh")
+        own = program.with_name("own")
+        own.write_text(f"#! \t{open_place}/sh -\n")
+        own.chmod(0o755)
+        program.write_text(f"#!{own}\n")
+    elif kind == "interpreter is a fifo":
+        os.mkfifo(program.with_name("fifo"))
+        program.write_text(f"#!{program.with_name('fifo')}\n")
     elif kind == "not executable":
         program.chmod(0o644)
     else:
@@ -195,11 +207,11 @@ def test_nothing_of_a_strangers_is_run(home, program, what):
     above = home.parent.parent
 
     def run():
-        from strongroom import files
+        from strongroom import ways
 
-        check = files._check_writers
-        files._check_writers = lambda at, found, trusted: (
-            None if at in (str(above), str(home.parent)) else check(at, found, trusted)
+        judge = ways.judge
+        ways.judge = lambda at, found, owners: (
+            None if at in (str(above), str(home.parent)) else judge(at, found, owners)
         )
         with pytest.raises(ConfigError, match=f"belongs to another user .uid {STRANGER}.") as caught:
             drivers.rotator(f"command:{link}", None)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import strongroom
-from strongroom import fallback, generate_master_key
+from strongroom import fallback, generate_master_key, toml
 from strongroom.cli import main
 from strongroom.config import load
 from strongroom.errors import ConfigError, DeniedError, InvalidKeyError, NoKeyError, WrongKeyError
 from strongroom.key_providers.file import create
 
 from .conftest import ME, python_as, strongroom_as
+
+pytestmark = pytest.mark.own_directory
 
 THEIRS, OURS = "value-of-the-stranger", "value-of-the-victim"
 ASK = "import strongroom; print(strongroom.get_secret_or_env('DB', default='the default'))"
@@ -403,7 +407,9 @@ def test_a_key_file_that_cannot_be_read_is_no_reason_to_fall_back(clone, monkeyp
     real = os.read
 
     def fail(descriptor, size):
-        raise OSError(5, "Input/output error")
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("master.key"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, size)
 
     monkeypatch.setattr(os, "read", fail)
     with pytest.raises(NoKeyError, match=r"master\.key cannot be read: Input/output error"):
@@ -411,3 +417,33 @@ def test_a_key_file_that_cannot_be_read_is_no_reason_to_fall_back(clone, monkeyp
     monkeypatch.setattr(os, "read", real)
     assert strongroom.get_secret_or_env("DB", default="d") == "d"
     fallback.reset()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code"),
+    [
+        ("pyproject.toml", "\n" * 2**20, 3),
+        ("pyproject.toml", "[tool.x]\n" + "[tool" + " " * 2**19 + "\n" + " \n" * 2**17, 3),
+        ("strongroom.toml", "a." * 2**19 + "a = 1", 2),
+        ("strongroom.toml", '"a={".' * 2**16 + "a = 1", 2),
+        ("strongroom.toml", "b = {" + "a." * 2**17 + "a = 1}", 2),
+        ("strongroom.toml", "[" + "a." * 2**15 + "a]\n" + "".join(f"a{number} = 1\n" for number in range(2**15)), 2),
+        ("strongroom.toml", "#" * (2**20 + 1), 2),
+    ],
+    ids=["empty lines", "spaces", "long key", "quoted key", "inline key", "long table", "large"],
+)
+def test_no_file_of_settings_takes_the_square_of_its_size(clone, file, content, code):
+    """Each took minutes."""
+    for name in os.listdir():
+        os.unlink(name)
+    Path(file).write_text(content)
+    command = [sys.executable, "-m", "strongroom", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr[-500:]
+
+
+@pytest.mark.parametrize(
+    "dots", ["description = '" + "." * 500 + "'", "a = [\n" + "1.5,\n" * 500 + "]", "# " + "." * 500]
+)
+def test_dots_in_texts_numbers_and_comments_are_no_parts_of_a_key(dots):
+    assert toml.loads(f"{dots}\n[tool.strongroom]\nb.c = 1\n")["tool"] == {"strongroom": {"b": {"c": 1}}}

@@ -135,6 +135,7 @@ def test_a_group_that_has_one_member_is_no_stranger(home):
         f"me = pwd.struct_passwd(('victim', 'x', {VICTIM}, {VICTIM}, '', '/', '/bin/sh'))\n"
         "pwd.getpwuid, pwd.getpwall = (lambda uid: me), (lambda: [me, *others])\n"
         f"others = [pwd.struct_passwd(('other', 'x', {STRANGER}, PRIMARY, '', '/', '/bin/sh'))]\n"
+        "pwd.getpwnam = lambda name: {'victim': me, 'other': others[0]}[name]\n"
         f"grp.getgrgid = lambda gid: grp.struct_group(('victim', 'x', {VICTIM}, MEMBERS))\n"
         "from strongroom import trust\n"
         "print(trust.fault(os.getcwd()))\n"
@@ -226,3 +227,25 @@ def test_permissions_that_others_could_write_are_not_believed(home, kind):
     done = strongroom_as(VICTIM, "get", "DB", cwd=project, environ=environ)
     assert done.returncode == 2
     assert "is not believed" in done.stderr
+
+
+def test_who_names_the_settings_names_the_store_beside_them(home):
+    """A directory that a group shares is named once, and not again for each file in it."""
+    os.chown(home, VICTIM, 4100)
+    environ = {"SECRETS_MASTER_KEY": generate_master_key()}
+    assert strongroom_as(VICTIM, "init", cwd=home, environ=environ).returncode == 0
+    assert strongroom_as(VICTIM, "set", "DB", cwd=home, environ=environ, stdin="mine").returncode == 0
+    home.chmod(0o770)
+    assert "was found, not named" in strongroom_as(VICTIM, "get", "DB", cwd=home, environ=environ).stderr
+    environ["STRONGROOM_CONFIG"] = str(home / "strongroom.toml")
+    assert strongroom_as(VICTIM, "get", "DB", cwd=home, environ=environ).stdout == "mine\n"
+    home.chmod(0o1770)
+    assert "--store" in strongroom_as(VICTIM, "get", "DB", cwd=home, environ=environ).stderr, "others can add a store"
+
+
+def test_root_is_told_to_run_as_the_user_whose_project_it_is(home):
+    assert strongroom_as(VICTIM, "init", "-y", cwd=home).returncode == 0
+    told = strongroom_as(None, "list", cwd=home).stderr
+    assert f"setpriv --reuid={VICTIM} --regid={VICTIM} --clear-groups strongroom" in told
+    named = strongroom_as(None, "--config", "strongroom.toml", "--key", "file:master.key", "list", cwd=home)
+    assert f"run this as that user: `setpriv --reuid={VICTIM}" in named.stderr

@@ -351,6 +351,24 @@ def test_users_share_a_store_through_a_group(shared):
     assert os.waitpid(member(4104, check), 0)[1] == 0
 
 
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_a_counter_follows_the_group_and_the_mode_that_the_store_is_given(tmp_path, access):
+    path = str(tmp_path / "secrets.db")
+    with closing(SqliteStore(path, create=True)) as store:
+        put(store, b"1")
+    os.chmod(path, 0o660)
+    if os.geteuid() == 0:
+        os.chown(path, VICTIM, GROUP)
+    with opened(path) as store:
+        if access == "write":
+            put(store, b"2")
+        for _ in range(_FEW + 2):
+            store.get("a")
+    counter, database = os.stat(path + "-gen"), os.stat(path)
+    assert counter.st_mode & 0o777 == 0o660
+    assert (counter.st_uid, counter.st_gid) == (database.st_uid, database.st_gid)
+
+
 @pytest.mark.parametrize("mode", [0o700, 0o770, 0o777, 0o1777])
 def test_a_copy_without_wal_mode_is_taken_over_wherever_it_lies(path, shared, mode):
     copy = shared / "there" / "secrets.db"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import strongroom
 from strongroom.errors import StoreBusyError
 from strongroom.stores import sqlite_holders
 from strongroom.stores.sqlite import SqliteStore
@@ -106,6 +107,30 @@ def test_a_process_that_stopped_while_it_reads_stops_nobody(path, tmp_path):
             assert view.get("a") == b"299" * 3000
         assert store.scrub() is False
         put(store, b"2")
+
+
+def test_reads_go_on_while_the_holder_of_the_write_lock_is_stopped(tmp_path, master_key, monkeypatch):
+    """A process that only reads puts a checkpoint of the log into the store now and then."""
+    monkeypatch.setattr("strongroom.audit.log.CHECKPOINT_AFTER", 3600.0)
+    path = str(tmp_path / "secrets.db")
+    with strongroom.init(f"sqlite:{path}", audit=f"file:{tmp_path}/audit.log") as secrets:
+        secrets.set_secret("A", "x")
+        log = secrets._access.audit
+        log._every, log._checkpoint_at = 1, -3600.0
+        asked = []
+        within = SqliteStore.transaction_within
+        monkeypatch.setattr(
+            SqliteStore, "transaction_within", lambda store, seconds: asked.append(seconds) or within(store, seconds)
+        )
+        with stopped(path, "writes", tmp_path):
+            for _ in range(20):
+                assert secrets.get_secret("A") == "x"
+        # Once for all of them, and not for long.
+        assert asked == [0.1]
+        log._checkpoint_at = -3600.0
+        assert secrets.get_secret("A") == "x"
+        assert log._checkpoint_at > 0
+        assert secrets.verify_audit().problems == ()
 
 
 def test_a_process_that_is_killed_frees_what_it_held(path, tmp_path):

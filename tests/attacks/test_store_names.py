@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import StoreError, StoreNotFoundError
+from strongroom.stores.file import FileStore
 from strongroom.stores.sqlite import _FEW, SqliteStore
+
+from .conftest import STRANGER, VICTIM, as_user, two_users
 
 
 def put(store, value, path="a"):
@@ -79,6 +82,56 @@ def test_a_link_to_itself_or_to_nothing_is_no_store(tmp_path, target):
     with pytest.raises((StoreError, StoreNotFoundError)):
         SqliteStore(str(tmp_path / "secrets.db"))
     assert os.listdir(tmp_path) == ["secrets.db"]
+
+
+@two_users
+@pytest.mark.parametrize("kind", [SqliteStore, FileStore])
+@pytest.mark.parametrize("where", ["the file", "a directory", "a chain"])
+def test_a_strangers_link_is_not_followed_where_everybody_can_make_one(kind, where, shared, home):
+    """Neither to another store of the victim's, nor to make a new one, with its directories."""
+    as_user(VICTIM, lambda: kind(str(home / "store"), create=True).close())
+    before = sorted(os.listdir(home))
+
+    def plant():
+        if where == "the file":
+            (shared / "store").symlink_to(home / "store")
+        else:
+            (shared / "link").symlink_to(home)
+            (shared / "second").symlink_to("link" if where == "a chain" else home)
+
+    as_user(STRANGER, plant)
+    link = shared / ("store" if where == "the file" else "second/store")
+
+    def use():
+        with pytest.raises(StoreError, match=rf"symbolic link of another user \(uid {STRANGER}\); name what it"):
+            kind(str(link))
+        for new in ("new", "new/and/deep"):
+            with pytest.raises(StoreError, match=r"symbolic link of another user|exists already"):
+                kind(str(link) if where == "the file" else str(link.parent / new), create=True)
+
+    as_user(VICTIM, use)
+    use()
+    assert sorted(os.listdir(home)) == before
+
+
+@two_users
+@pytest.mark.parametrize("kind", [SqliteStore, FileStore])
+@pytest.mark.parametrize("by", ["the owner of the directory", "a member of the directory's group"])
+def test_a_link_of_whoever_deploys_is_followed(kind, by, home):
+    """The service is another user than the one who deploys."""
+    os.chown(home, STRANGER if by == "the owner of the directory" else 0, STRANGER)
+    home.chmod(0o2775)
+    (home / "release-5").mkdir()
+    os.chown(home / "release-5", VICTIM, VICTIM)
+    as_user(STRANGER, lambda: (home / "current").symlink_to("release-5"))
+
+    def use():
+        with closing(kind(str(home / "current" / "store"), create=True)) as store:
+            put(store, b"1")
+        with closing(kind(str(home / "current" / "store"))) as store:
+            assert store.get("a") == b"1"
+
+    as_user(VICTIM, use)
 
 
 # Hard links

@@ -168,7 +168,7 @@ def test_a_torn_or_forged_line_is_no_error_and_counts_for_nothing(memory, start)
 
 
 def test_a_flood_of_forged_writes_hides_none(memory, start, monkeypatch):
-    monkeypatch.setattr(tail, "MOST_WAITING", 10)
+    monkeypatch.setattr(tail, "MOST_WAITING", 10_000)
     write(start(memory), 5)
     event = json.loads(memory.texts[-1])
     for number in range(100):

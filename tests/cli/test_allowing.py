@@ -36,7 +36,7 @@ def test_what_was_allowed_is_shown_listed_and_taken_back(store: Cli, project: Pa
     assert store("allow", "--list").out.startswith(f"{project}\taudit_keep = 3")
     listed = json.loads(store("allow", "--list", "--json").out)
     assert [entry["directory"] for entry in listed] == [str(project)]
-    assert "forgotten: 1 permission;" in store("allow", "--revoke").err
+    assert "forgotten: 1 permission" in store("allow", "--revoke").err
     assert store("allow", "--list").out == ""
     assert store("list").code == 2
 
@@ -70,6 +70,32 @@ def test_a_key_is_unknown_again_after_its_permission_was_revoked(store: Cli) -> 
     assert store("list").code == 2
     assert store("allow").code == 0
     assert store("list").code == 0
+
+
+def test_an_allowed_key_stays_allowed_when_its_mode_is_mended(store: Cli, project: Path) -> None:
+    content = (project / "master.key").read_bytes()
+    (project / "master.key").unlink()
+    (project / "master.key").write_bytes(content)
+    (project / "master.key").chmod(0o644)
+    refused = store("list")
+    assert refused.code == 2
+    assert f"STRONGROOM_KEY=file:{project}/master.key" in refused.err
+    assert store("allow").code == 0
+    assert "chmod 600" in store("list").err
+    (project / "master.key").chmod(0o600)
+    assert store("list").code == 0
+    told = store("allow", "--revoke").err
+    assert "forgotten: 1 permission, and that the key" in told
+    assert store("list").code == 2
+
+
+def test_many_things_that_need_permission_are_told_in_short(store: Cli, project: Path) -> None:
+    (project / "strongroom.toml").write_text(TEXT + 'on_error = "fallback"\non_rollback = "warn"\n')
+    told = store("list").err
+    assert "(and 2 more: `strongroom doctor` lists all)" in told
+    assert f"name it: STRONGROOM_CONFIG={project}/strongroom.toml" in told
+    assert len(told) < 4 * 120
+    assert sum(line.startswith("FAIL") for line in store("doctor").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(

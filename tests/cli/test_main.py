@@ -92,7 +92,7 @@ def test_the_warnings_of_strongroom_are_lines_and_others_are_not_shown(
         (("rekey", "nonsense"), "`strongroom rekey` has no such command"),
         (("--nonsense",), "there is no option --nonsense here"),
         (("get",), "NAME is missing"),
-        (("get", "A", "B"), "this command takes NAME, and 1 more given"),
+        (("get", "A", "B"), "this command takes NAME, but 1 more came"),
         (("set", "A", VALUE), "a value is never an operand"),
         (("rotate", "A", VALUE), "a value is never an operand"),
         (("get", "A", "--version"), "--version needs a value: --version N"),

@@ -17,10 +17,12 @@ from .conftest import Cli
 
 PROGRAM = f"""#!{sys.executable}
 import json, os, sys
-json.load(sys.stdin)
+request = json.load(sys.stdin)
 if sys.argv[1] == "create":
     print(json.dumps({{"value": os.urandom(8).hex()}}))
-sys.exit(sys.argv[1] in open("{{place}}").read())
+# The look at the value that is valid already goes well.
+looks = sys.argv[1] == "test" and request["pending"] == {{"value": "x"}}
+sys.exit(sys.argv[1] in open("{{place}}").read() and not looks)
 """
 
 
@@ -112,12 +114,13 @@ def test_all_rotates_each_secret_with_a_rotator_whatever_becomes_of_the_others(
     store: Cli, program: Path, safe_directory: Path
 ) -> None:
     broken = safe_directory / "broken"
-    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.write_text("#!/bin/sh\nexit 0\n")
     broken.chmod(0o755)
     for name, rotator in (("A", f"command:{broken}"), ("B", f"command:{program}"), ("PLAIN", None)):
         store("set", name, stdin="x")
         if rotator:
             store("rotate", name, "--attach", rotator, "--grace", "0s")
+    broken.write_text("#!/bin/sh\nexit 1\n")
     result = store("rotate", "--all")
     assert result.code == 11
     assert "'A' was not rotated, and nothing was changed" in result.err
@@ -217,3 +220,80 @@ def test_what_cannot_be_is_refused(store: Cli, words: tuple[str, ...]) -> None:
     store("set", "A", stdin="x")
     assert store("rotate", *words).code in (2, 3)
     assert store("rotate", "status").out == ""
+
+
+def test_due_on_two_hosts_rotates_each_secret_once_and_without_an_alarm(store: Cli, safe_directory: Path) -> None:
+    counts = safe_directory / "count"
+    counts.write_text(
+        "#!/bin/sh\ncat > /dev/null\n[ $1 = create ] || exit 0\n"
+        f"echo x >> {safe_directory}/created; sleep 0.3; echo '{{\"value\":\"'$$'\"}}'\n"
+    )
+    counts.chmod(0o755)
+    for name in ("A", "B"):
+        store("set", name, stdin="x")
+        done = store("rotate", name, "--attach", f"command:{counts}", "--every", "0s", "--grace", "1h")
+        assert done.code == 0, done.err
+        store("rotate", name, "--attach", f"command:{counts}", "--every", "30d", "--grace", "1h")
+    # Due by the time that their versions were made.
+    for name in ("A", "B"):
+        store("rotate", name, "--attach", f"command:{counts}", "--every", "1s", "--grace", "1h")
+    time.sleep(1.1)
+    argv = [sys.executable, "-m", "strongroom", "rotate", "--due", "--wait", "0s"]
+    both = [subprocess.Popen(argv, stderr=-1, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    versions = [row["version"] for row in json.loads(store("rotate", "status", "--json").out)]
+    assert versions == [2, 2], said
+    assert len((safe_directory / "created").read_text().split()) == 2
+
+
+def test_due_says_nothing_again_while_a_grace_time_runs(store: Cli, program: Path) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}", "--every", "30d", "--grace", "1h")
+    store("rotate", "A", "--wait", "0s")
+    result = store("rotate", "--due", "--wait", "0s")
+    assert (result.code, result.err) == (0, "")
+    assert step(store) == "promoted"
+
+
+def test_set_says_that_the_source_was_not_told_and_rollback_tells_it(store: Cli, program: Path) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}", "--grace", "1h")
+    result = store("set", "A", stdin="by hand")
+    assert result.code == 0
+    assert "its source was not told of version 2: `strongroom rotate check A`" in result.err
+    assert "was written here, and its source was not told" in store("rotate", "status").err
+    assert store("rotate", "check", "A").code == 0
+    assert "not told" not in store("rotate", "status").err
+    result = store("rollback", "A", "1")
+    assert (result.code, "not told" in result.err) == (0, False)
+    assert step(store) == "promoted"
+
+
+@pytest.mark.parametrize("words", [("rotate", "A", "--dry-run"), ("rotate", "check", "A")])
+def test_a_look_says_what_it_found_and_changes_nothing(store: Cli, program: Path, project: Path, words) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}")
+    result = store(*words)
+    assert (result.code, "would begin well; nothing was changed" in result.err) == (0, True)
+    store("set", "A", stdin="drifted")
+    (program.parent / "fails").write_text("test")
+    (project / "fails").write_text("test")
+    result = store(*words)
+    assert result.code == 11
+    assert store("get", "A").out == "drifted\n"
+    assert store("history", "A").out.count("\n") == 2
+
+
+@pytest.mark.parametrize("how", [("rotate", "abort", "A", "--force"), ("rotate", "A", "--detach", "--force")])
+def test_a_rotation_whose_source_is_gone_has_a_way_out(store: Cli, program: Path, how) -> None:
+    store("set", "A", stdin="x")
+    store("rotate", "A", "--attach", f"command:{program}", "--grace", "1h")
+    store("rotate", "A", "--wait", "0s")
+    program.unlink()
+    for words in (("resume", "A"), ("retire", "A", "--force"), ("abort", "A")):
+        assert store("rotate", *words).code != 0
+    assert "--force" in store("rotate", "abort", "A").err
+    assert store(*how).code == 0
+    assert len(store("get", "A").out) == 17
+    assert store("rotate", "status", "--json").out.count("idle") == (how[1] == "abort")

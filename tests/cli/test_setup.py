@@ -6,13 +6,14 @@ import json
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import strongroom
-from strongroom import generate_master_key
+from strongroom import files, generate_master_key
 from strongroom.cli import git
 
 from .conftest import VALUE, Cli
@@ -250,3 +251,17 @@ def test_a_new_passphrase_is_asked_for_twice(
     monkeypatch.setenv("STRONGROOM_PASSPHRASE", "another good passphrase")
     assert cli("list", "--key", "passphrase:").code == 0
     assert asked == ["New passphrase: ", "The same again: "] * 3
+
+
+@pytest.mark.parametrize("redirect", ["> master.key", ">> master.key", "| cat > master.key"])
+def test_a_key_that_the_shell_has_put_into_a_file_was_made_here(cli: Cli, project: Path, redirect: str) -> None:
+    command = f'umask 077; "{sys.executable}" -m strongroom keygen {redirect}'
+    subprocess.run(["sh", "-c", command], check=True)
+    assert files.is_marked("master.key") == ("|" not in redirect)
+    assert cli("init").code == (2 if "|" in redirect else 0)
+
+
+def test_a_file_that_holds_more_than_the_key_is_not_taken_for_one(cli: Cli, project: Path) -> None:
+    (project / ".env").write_text("A=")
+    subprocess.run(["sh", "-c", f'"{sys.executable}" -m strongroom keygen >> .env'], check=True)
+    assert not files.is_marked(".env")

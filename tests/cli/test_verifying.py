@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from strongroom import SecretsManager, drivers, trust
+from strongroom import SecretsManager, drivers, ways
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
 from strongroom.errors import StoreError
@@ -138,9 +138,10 @@ def test_doctor_finds_a_forged_record(store: Cli, plant: Callable[[str, bytes | 
 
 def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / ".git").mkdir()
-    monkeypatch.setattr(trust, "is_private_group", lambda *_: False)
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
     for name, url in (("STORE", "sqlite:secrets.db"), ("KEY", "file:master.key")):
         monkeypatch.setenv(f"STRONGROOM_{name}", url)
+    (project / "strongroom.toml").unlink()
     project.chmod(0o775)
     (project / "secrets.db").chmod(0o644)
     result = store("doctor")
@@ -149,6 +150,24 @@ def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypa
     warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("warn"))
     for words in ("could be committed to git", "a group can replace", "can be read by others", "lies beside the store"):
         assert words in warnings
+
+
+def test_doctor_warns_of_a_store_that_a_group_shares(
+    store: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: False)
+    assert store("list").code == 0
+    (project / "logs").chmod(0o770)
+    for name in ("secrets.db", "logs/secrets_audit.log"):
+        (project / name).chmod(0o660)
+    named = ("--store", "sqlite:secrets.db", "--key", "file:master.key")
+    result = store("doctor", *named)
+    assert result.code == 0
+    warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("warn"))
+    for words in ("secrets.db (mode 0660) can be written by the group", "log (mode 0660) can be written by the group"):
+        assert words in warnings
+    monkeypatch.setattr(ways, "is_private_group", lambda *_: True)
+    assert "can be written by its owner only, who is alone in its group" in store("doctor", *named).out
 
 
 def test_doctor_does_not_take_a_sticky_directory_for_a_closed_one(store: Cli, project: Path) -> None:
@@ -186,9 +205,10 @@ def test_doctor_says_what_needs_permission_and_what_has_it(store: Cli, project: 
 
 
 def test_doctor_says_which_settings_count(store: Cli, project: Path) -> None:
+    (project / "strongroom.toml").unlink()
     assert "there is no file of settings" in store("doctor").out
     (project / "strongroom.toml").write_text("")
-    assert "were found; they count where they need no permission" in store("doctor").out
+    assert "count: the file was found, not named" in store("doctor").out
     assert "the file was named" in store("doctor", "--config", "strongroom.toml").out
 
 
@@ -338,4 +358,4 @@ def test_a_value_on_the_disk_is_found_in_every_spelling(project: Path, spell: Ca
 def test_the_selftest_refuses_a_store_of_no_kind(cli: Cli) -> None:
     result = cli("selftest", "--store", "file")
     assert (result.code, result.out) == (2, "")
-    assert "must begin with its kind, or end in .db or .enc" in result.err
+    assert "such as sqlite:secrets.db, or give a path that ends in .db or .enc" in result.err

@@ -7,6 +7,7 @@ What a block needs besides what is above it is said in comments before its fence
     <!-- given: app.py -->     such a file is there already; it is one of `GIVEN`
     <!-- typed: yes, word -->  at a terminal, where this is typed at its prompts
     <!-- file: app.py -->      the block is a file to save, not to run
+    <!-- server: postgresql -->  a real one stands where the block names db.example
     <!-- skip: reason -->      not for a test
 
 A `text` block is what the shell block before it prints on standard output. In Python, what stands after `print(…)  #`
@@ -30,6 +31,7 @@ import strongroom
 from strongroom.key_providers.file import create
 
 from . import terminal
+from .servers import Servers
 
 ROOT = Path(__file__).parents[2]
 GIVEN = {
@@ -38,7 +40,7 @@ GIVEN = {
 }
 PORT = "8731"
 """The port of a page's service, which somebody else may have on this machine: a reader takes another."""
-MARKS = {"empty directory", "fresh store", "given", "typed", "file", "skip"}
+MARKS = {"empty directory", "fresh store", "given", "typed", "file", "server", "skip"}
 _block = re.compile(r"((?:^ *<!-- .*? -->\n)*)^( *)```(\w+)\n(.*?)^\2```$", re.MULTILINE | re.DOTALL)
 _mark = re.compile("<!-- ([a-z ]+?)(?:: (.*?))? -->")
 ALL = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
@@ -71,8 +73,9 @@ def blocks(page: str) -> Iterator[Block]:
 class Reader:
     """Somebody who follows a page, in directories below `scratch`."""
 
-    def __init__(self, scratch: Path, environ: dict[str, str]) -> None:
+    def __init__(self, scratch: Path, environ: dict[str, str], servers: Servers | None = None) -> None:
         self._scratch = scratch
+        self._servers = servers
         self._environ = environ
         self._names: dict[str, object] = {}
         self._port = _free_port()
@@ -81,6 +84,9 @@ class Reader:
     def follow(self, block: Block) -> str:
         """Do what the block says, and return what it prints."""
         block = block._replace(code=block.code.replace(PORT, self._port))
+        if "server" in block.marks:
+            assert self._servers is not None
+            block = block._replace(code=self._servers.put_in(block.code, block.marks["server"]))
         self._prepare(block)
         if "file" in block.marks:
             Path(block.marks["file"]).write_text(block.code, encoding="utf-8")

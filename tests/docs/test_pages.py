@@ -13,6 +13,9 @@ import pytest
 from strongroom import fallback
 
 from .pages import PORT, Block, Reader, blocks, promised, text
+from .servers import Servers
+
+pytestmark = pytest.mark.own_directory
 
 SKIPPED = {
     "README.md": ("pip install", "make demo"),
@@ -40,7 +43,9 @@ def reader(request, tmp_path, monkeypatch) -> Iterator[Reader]:
     scratch.mkdir()
     monkeypatch.chdir(scratch)
     fallback.reset()
-    yield Reader(scratch, environ)
+    servers = Servers(tmp_path)
+    yield Reader(scratch, environ, servers)
+    servers.stop()
     fallback.reset()
 
 

@@ -17,6 +17,7 @@ except ImportError:
 EXAMPLE = Path(__file__).parents[2] / "examples" / "migrate"
 
 
+@pytest.mark.own_directory
 @pytest.mark.skipif(main is None, reason="there is no command line")
 def test_the_service_moves_from_dotenv_and_keeps_working(tmp_path: Path) -> None:
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])

@@ -28,6 +28,8 @@ from running import NAMES, SERVICES, WITH_POOLS  # noqa: E402
 from shared.python import secrets_manager, signatures  # noqa: E402
 from shared.python.object_store import signed_headers  # noqa: E402
 
+pytestmark = pytest.mark.own_directory
+
 RUN = [sys.executable, str(EXAMPLE / "run.py")]
 
 

@@ -11,6 +11,7 @@ django = pytest.importorskip("django")
 from django.conf import settings  # noqa: E402
 from django.db.utils import ConnectionHandler, OperationalError  # noqa: E402
 
+import strongroom  # noqa: E402
 from strongroom.integrations import values  # noqa: E402
 from strongroom.integrations.django import live  # noqa: E402
 from strongroom.integrations.psycopg import drain_on_change  # noqa: E402
@@ -52,6 +53,29 @@ def test_a_new_connection_logs_in_with_the_current_password(connect, postgres, s
     assert pid(connection) == before
     connection.close()
     assert pid(connection) != before
+
+
+@pytest.mark.parametrize("field", ["password", "value"])
+def test_the_user_follows_too_when_two_roles_take_turns(postgres, secrets, field):
+    if not settings.configured:
+        settings.configure()
+        django.setup()
+    postgres.execute("DROP ROLE IF EXISTS turn_a, turn_b; CREATE ROLE turn_a LOGIN PASSWORD 'one'; "
+                     "CREATE ROLE turn_b LOGIN PASSWORD 'two'")  # fmt: skip
+    secrets.set_secret("TURN", {"username": "turn_a", field: "one"})
+    connection = ConnectionHandler({"default": {
+        "ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "HOST": "127.0.0.1", "PORT": postgres.port,
+        "USER": live("TURN", secrets, field="username"), "PASSWORD": live("TURN", secrets),
+    }})["default"]  # fmt: skip
+    for user, password in (("turn_a", "one"), ("turn_b", "two")):
+        secrets.set_secret("TURN", {"username": user, field: password})
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_user")
+            assert cursor.fetchone() == (user,)
+        connection.close()
+    secrets.set_secret("TURN", {"username": "turn_a", field: 3})
+    with pytest.raises(strongroom.InvalidValueError):
+        str(live("TURN", secrets))
 
 
 def test_a_pool_is_drained_when_the_secret_changes(connect, postgres, secrets, wait_until):

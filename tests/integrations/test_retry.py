@@ -139,6 +139,9 @@ class Ahead:
         if pending["value"] != "pending":
             raise ConnectionError
 
+    def check(self, current):
+        pass
+
     def test(self, pending):
         raise ConnectionError
 
@@ -154,6 +157,21 @@ def test_the_pending_value_of_an_unfinished_rotation_is_tried_last_and_is_on_rec
     assert tried == ["old-Password/+1", "pending"]
     newest = secrets.get_audit_logs(1, name="DB", action="GET")[0]
     assert (newest["stage"], newest["outcome"]) == ("pending", "ok")
+
+
+@pytest.mark.parametrize("promotions", [1, 2, 3])
+def test_a_promotion_between_two_attempts_refuses_nobody(secrets, call, promotions, monkeypatch):
+    accepted = []
+
+    def promoted_meanwhile(name):
+        if len(accepted) < promotions:
+            accepted.append(f"new {len(accepted)}")
+            secrets.set_secret(name, accepted[-1])
+
+    monkeypatch.setattr(secrets.rotation, "pending", promoted_meanwhile)
+    attempt, tried = service(f"new {promotions - 1}")
+    assert call(secrets, "DB", attempt) == "connected"
+    assert len(tried) == len(set(tried))
 
 
 def test_where_no_rotation_is_unfinished_there_is_no_pending_value_and_no_event(secrets):

@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+from strongroom import SourceRefusedError
+
 
 class Source:
     """A rotator and its source. `strategy` is `single` (one value at a time) or `alternating` (two)."""
@@ -16,6 +18,10 @@ class Source:
         self.path = path
         self.strategy = strategy
         self.calls: list[str] = []
+
+    @property
+    def keeps_previous(self) -> bool:
+        return self.strategy == "alternating"
 
     def accepted(self) -> list[str]:
         return json.loads(self.path.read_text())
@@ -28,6 +34,10 @@ class Source:
     def create(self, current):
         self.calls.append("create")
         return {"value": os.urandom(8).hex()}
+
+    def check(self, current):
+        if current["value"] not in self.accepted():
+            raise SourceRefusedError("the source refuses the current value")
 
     def set(self, pending, current):
         self.calls.append("set")

@@ -24,7 +24,9 @@ def source(tmp_path):
 @pytest.fixture
 def rotation(secrets, source, clock):
     """Rotations whose one URL leads to the source."""
-    return Rotation(secrets._access, lambda url, read: source, 10, clock=clock)
+    other = Source(source.path)
+    other.users = "others"
+    return Rotation(secrets._access, lambda url, read: source if url == URL else other, 10, clock=clock)
 
 
 def refuse_once(source, step):

@@ -103,6 +103,7 @@ def test_a_stopped_process_is_named_and_keeps_the_previous_value_alive_for_its_g
         # A reader of a file reports from the begin of a rotation on.
         source.test = lambda pending: stop(secrets, stopped, 2)
         secrets.rotation.rotate("A", source, wait=1.3)
+        del source.test
     (status,) = secrets.rotation.status("A")
     assert [(c.service, c.process.pid, c.version) for c in status.laggards] == [("worker", stopped.pid, 1)]
     with pytest.raises(ConflictError, match=rf"still held by worker \(pid {stopped.pid}, stopped, version 1 since 20"):
@@ -124,6 +125,7 @@ def test_the_end_of_the_grace_time_retires_whoever_lags(secrets, source, service
     stopped = service("worker")
     source.test = lambda pending: stop(secrets, stopped)
     secrets.rotation.rotate("A", source, wait=0)
+    del source.test
     Rotation(secrets._access, None, 10, clock=Later()).retire("A", source)
     assert source.accepted() == [secrets.get_secret("A")]
 
@@ -306,6 +308,7 @@ def test_what_is_no_report_is_passed_over_and_swept_away(secrets, source, servic
 
     def test(pending):
         wait_until(lambda: entries(secrets))
+        del source.test
         (key, report), *_ = reports.scan()
         reports.put(key[:-16] + "0" * 16, report)  # moved: it is bound to its key
         reports.put(key[:-16] + "1" * 16, b"")

@@ -27,9 +27,17 @@ def stages(manager):
     return [(e.get("stage"), e["outcome"]) for e in events if e["action"] == "ROTATE" and e["outcome"] != "intent"]
 
 
+@pytest.fixture
+def keeping(source):
+    """A source that accepts the previous value until it is retired."""
+    source.strategy = "alternating"
+    return source
+
+
 def test_a_rotation_sets_tests_promotes_and_keeps_the_previous_value_for_its_grace_time(
-    rotation, secrets, source, clock
+    rotation, secrets, keeping, clock
 ):
+    source = keeping
     made = rotation.rotate("A", source)
     assert made.version == 2
     assert source.calls == ["create", "set", "test"]
@@ -43,10 +51,10 @@ def test_a_rotation_sets_tests_promotes_and_keeps_the_previous_value_for_its_gra
     assert secrets.verify().ok
 
 
-def test_every_step_is_on_record(rotation, secrets, source, clock):
-    rotation.rotate("A", source)
+def test_every_step_is_on_record(rotation, secrets, keeping, clock):
+    rotation.rotate("A", keeping)
     clock.time += 3601
-    rotation.resume("A", source)
+    rotation.resume("A", keeping)
     assert [stage for stage, _ in stages(secrets)] == [
         "pending", "set", "tested", "promoted", "released", "resumed", "retired",
     ]  # fmt: skip
@@ -146,10 +154,10 @@ def test_an_abort_by_force_does_not_ask_the_source(rotation, secrets, source):
     assert secrets._access.engine.store.scan("rotation/") == []
 
 
-def test_a_promoted_rotation_is_not_aborted(rotation, source):
-    rotation.rotate("A", source)
+def test_a_promoted_rotation_is_not_aborted(rotation, keeping):
+    rotation.rotate("A", keeping)
     with pytest.raises(ConflictError, match=r"is current already"):
-        rotation.abort("A", source)
+        rotation.abort("A", keeping)
 
 
 def test_a_write_in_between_is_refused(rotation, secrets, source):
@@ -168,13 +176,13 @@ def test_a_write_in_between_is_refused(rotation, secrets, source):
     assert secrets.set_secret("A", "mine").version == 2
 
 
-def test_a_second_rotation_in_the_grace_time_is_refused(rotation, source, clock):
-    rotation.rotate("A", source)
+def test_a_second_rotation_in_the_grace_time_is_refused(rotation, keeping, clock):
+    rotation.rotate("A", keeping)
     said = "has its grace time, until 2027-01-15 09:00:00 UTC at the latest; .*retire A --force"
     with pytest.raises(ConflictError, match=said):
-        rotation.rotate("A", source)
+        rotation.rotate("A", keeping)
     clock.time += 3601
-    assert rotation.rotate("A", source).version == 3
+    assert rotation.rotate("A", keeping).version == 3
 
 
 def test_of_two_rotations_at_once_one_is_refused(rotation, secrets, source):
@@ -219,14 +227,14 @@ def test_a_rotation_with_an_object_is_resumed_with_it(rotation, source):
     rotation.resume("A", source)
 
 
-def test_a_retirement_that_fails_is_tried_again(rotation, secrets, source, clock):
-    rotation.rotate("A", source)
+def test_a_retirement_that_fails_is_tried_again(rotation, secrets, keeping, clock):
+    rotation.rotate("A", keeping)
     clock.time += 3601
-    failing(source, "retire", "at once")
+    failing(keeping, "retire", "at once")
     with pytest.raises(RotationError, match=r"The new value is current.*rotate resume A"):
-        rotation.resume("A", source)
-    rotation.resume("A", source)
-    assert source.accepted() == [secrets.get_secret("A")]
+        rotation.resume("A", keeping)
+    rotation.resume("A", keeping)
+    assert keeping.accepted() == [secrets.get_secret("A")]
 
 
 def test_an_error_in_the_log_after_promotion_does_not_put_the_source_back(rotation, secrets, source, monkeypatch):
@@ -269,8 +277,8 @@ def test_a_rekey_takes_rotations_along(rotation, secrets, source):
     assert rotation.resume("A", source).version == 2
 
 
-def test_a_damaged_rotation_is_found(rotation, secrets, source, plant):
-    rotation.rotate("A", source)
+def test_a_damaged_rotation_is_found(rotation, secrets, keeping, plant):
+    rotation.rotate("A", keeping)
     ((path, stored),) = secrets._access.engine.store.scan("rotation/")
     plant(secrets, path, stored[:-1] + bytes([stored[-1] ^ 1]))
     assert any("rotation/A" in problem for problem in secrets.verify().problems)

@@ -8,6 +8,7 @@ import pytest
 
 from integrations import server
 
+from .postgres_servers import PgBouncer, Standby, start_15
 from .proxy import Proxy
 from .servers import MariaDb
 
@@ -19,6 +20,37 @@ def postgresql() -> Iterator[server.Postgres]:
     postgres.execute("CREATE ROLE app_a LOGIN; CREATE ROLE app_b LOGIN")
     yield postgres
     postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_15() -> Iterator[server.Postgres]:
+    """A PostgreSQL server of release 15 with the roles `app_a` and `app_b`."""
+    postgres = start_15()
+    postgres.execute("CREATE ROLE app_a LOGIN; CREATE ROLE app_b LOGIN")
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def standby(postgresql: server.Postgres) -> Iterator[Standby]:
+    """A standby of `postgresql`."""
+    standby = Standby(postgresql)
+    yield standby
+    standby.stop()
+
+
+@pytest.fixture
+def pgbouncer(postgresql: server.Postgres) -> Iterator[Callable[..., PgBouncer]]:
+    """Put a pgbouncer before `postgresql`, which asks it for passwords or has a list of them."""
+    made: list[PgBouncer] = []
+
+    def put(how: str, **users: str) -> PgBouncer:
+        made.append(PgBouncer(postgresql, how, {"postgres": server.ADMIN} | users))
+        return made[-1]
+
+    yield put
+    for one in made:
+        one.stop()
 
 
 @pytest.fixture(scope="session")

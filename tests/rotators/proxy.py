@@ -18,6 +18,8 @@ class Proxy:
         self.sent = b""
         self.lose: bytes | None = None
         self.silent = False
+        self.skip = 0
+        """How many such requests are answered before."""
         self._closing = threading.Event()
         self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -58,5 +60,7 @@ class Proxy:
                         return
                     if ready is client:
                         self.sent += data
-                        loses = loses or (self.lose is not None and self.lose in data)
+                        found = self.lose is not None and self.lose in data
+                        loses = loses or (found and self.skip == 0)
+                        self.skip -= found and self.skip > 0
                     (server if ready is client else client).sendall(data)

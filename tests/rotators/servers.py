@@ -1,4 +1,4 @@
-"""Real MariaDB and Redis servers on the loopback interface, in directories of their own."""
+"""Real MariaDB, Redis and Sentinel servers on the loopback interface, in directories of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ipaddress
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -82,14 +83,22 @@ class MariaDb:
 
 
 class Redis:
-    """A server, with an aclfile or without; `default` has the administrator's password."""
+    """A server, with an aclfile or without; `default` has the administrator's password.
 
-    def __init__(self, directory: Path, aclfile: bool) -> None:
+    `replica_of` is the port of another server, that this one copies. `program` is another release's.
+    """
+
+    def __init__(
+        self, directory: Path, aclfile: bool, *, replica_of: int | None = None, program: str | None = None
+    ) -> None:
         self.directory = directory
+        self.program = program or binary()
         self.port = free_port()
         self.acl = directory / "users.acl"
         self.config = directory / "redis.conf"
         settings = f"port {self.port}\nbind 127.0.0.1\nsave ''\ndir {directory}\n"
+        if replica_of is not None:
+            settings += f"replicaof 127.0.0.1 {replica_of}\nmasteruser default\nmasterauth {ADMIN}\n"
         users = f"user default on >{ADMIN} ~* &* +@all\nuser app on >first ~* +get\n"
         if aclfile:
             self.acl.write_text(users)
@@ -100,7 +109,7 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen([binary(), str(self.config)], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([self.program, str(self.config)], stdout=subprocess.DEVNULL)
         wait_until(lambda: self.accepts("default", ADMIN) or self.accepts("app", "first"), self.process)
 
     def command(self, *words: str) -> object:
@@ -125,6 +134,39 @@ class Redis:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class Sentinel:
+    """A Redis Sentinel that watches one server under the name `cache`."""
+
+    def __init__(self, directory: Path, primary: Redis) -> None:
+        self.port = free_port()
+        config = directory / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n"
+            f"sentinel monitor cache 127.0.0.1 {primary.port} 1\n"
+            f"sentinel auth-user cache default\nsentinel auth-pass cache {ADMIN}\n"
+            "sentinel down-after-milliseconds cache 500\nsentinel failover-timeout cache 2000\n"
+        )
+        self.process = subprocess.Popen([primary.program, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+        wait_until(lambda: listens(self.port), self.process)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def redis_7() -> str:
+    """Return Debian's Redis server, or skip the test."""
+    found = shutil.which("redis-server")
+    if found is None:
+        pytest.skip("there is no redis-server: install the Debian package redis-server")
+    return found
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def program(name: str) -> str:

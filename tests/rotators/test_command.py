@@ -49,7 +49,7 @@ class TestCommand(RotatorConformance):
     def rotator(self, program, tmp_path):
         path = program()
         self.accepted = tmp_path / "accepted"
-        return drivers.rotator(f"command:{path}", None)
+        return drivers.rotator(f"command:{path}?keeps_previous=no", None)
 
     @pytest.fixture
     def current(self):
@@ -126,9 +126,10 @@ def command_lines():
 
 
 @pytest.fixture
-def manager(program, make_manager):
+def manager(program, make_manager, tmp_path):
     """A manager whose secret `A` a program rotates that fails as the file `fails` says."""
     place = program(PROGRAM.replace("step = sys.argv[1]\n", FAULTY))
+    (tmp_path / "fails").write_text("")
     manager = make_manager()
     manager.set_secret("A", "first")
     manager.rotation.attach("A", f"command:{place}?timeout=1", grace=0)
@@ -138,6 +139,8 @@ def manager(program, make_manager):
 FAULTY = """
 import atexit, time
 step, fault = sys.argv[1], open(os.path.dirname(place) + "/fails").read().split()
+if step == "test" and request["pending"] == {"value": "first"}:
+    sys.exit("first" not in json.load(open(place)))
 if step in fault and "empty" in fault:
     print('{"value": ""}')
     sys.exit()

@@ -44,6 +44,10 @@ def accepts(server, data):
 
 
 class TestPostgresql(RotatorConformance):
+    @pytest.fixture(params=["postgresql", "postgresql_15"])
+    def server(self, request):
+        return request.getfixturevalue(request.param)
+
     @pytest.fixture(params=["self", "admin", "alternating"])
     def strategy(self, request):
         return request.param

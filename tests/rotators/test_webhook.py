@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from strongroom import drivers
-from strongroom.errors import ConfigError, RotationError
+from strongroom.errors import ConfigError, RotationError, SourceRefusedError
 from strongroom.rotators.webhook import WebhookRotator
 from strongroom.testing.rotators import RotatorConformance
 
@@ -26,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
         request, accepted, answer = json.loads(body), self.server.accepted, {}
         step = request["step"]
         status = self.server.statuses.get(step, self.server.status)
+        if step == "test" and request["pending"]["value"] == "first" in accepted:
+            status = self.server.status  # the look at the value that is valid already goes well
         if step == "create":
             answer = self.server.made or {"value": os.urandom(8).hex()}
         elif step == "set":
@@ -68,15 +70,16 @@ def read(name):
     return {"value": KEY}
 
 
-def connect(server):
-    return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key", read)
+def connect(server, more=""):
+    return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key{more}", read)
 
 
 class TestWebhook(RotatorConformance):
+    # Its service accepts one value at a time.
     @pytest.fixture
     def rotator(self, server):
         self.server = server
-        return connect(server)
+        return connect(server, "&keeps_previous=no")
 
     @pytest.fixture
     def current(self):
@@ -179,6 +182,23 @@ def test_a_webhook_that_cannot_retire_leaves_the_new_value_working(server, manag
     server.statuses.clear()
     manager.rotation.resume("A")
     assert server.accepted == [manager.get_secret("A")]
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "signature"), (409, "another one"), (422, "refuses the value"),
+                                              (429, "left alone"), (404, "no such address")])  # fmt: skip
+def test_a_definite_no_ends_the_rotation_with_nothing_changed(server, manager, status, said):
+    server.statuses["set"] = status
+    server.requests.clear()
+    with pytest.raises(SourceRefusedError, match=f"'A' was not rotated, and nothing was changed: .*{said}"):
+        manager.rotate_secret("A")
+    assert [json.loads(body)["step"] for _, _, body in server.requests] == ["test", "create", "set"]
+    assert manager.rotation.status("A")[0].step == "idle"
+
+
+def test_a_previous_value_that_is_gone_is_retired(server, manager):
+    server.statuses["retire"] = 410
+    manager.rotate_secret("A")
+    assert manager.rotation.status("A")[0].step == "idle"
 
 
 def test_a_value_of_bytes_is_not_sent(server):

@@ -649,7 +649,7 @@ def test_after_a_scrub_no_file_holds_deleted_or_replaced_bytes(store, path):
 
 
 def test_a_scrub_says_when_a_reader_is_in_the_way(store, monkeypatch):
-    monkeypatch.setattr("strongroom.stores.sqlite_session.REBUILD_MILLISECONDS", 10)
+    monkeypatch.setattr("strongroom.stores.sqlite_session.REBUILD_SECONDS", 0.01)
     put(store, "a", b"1")
     with store.view():
         assert store.scrub() is False

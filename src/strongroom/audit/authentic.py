@@ -8,41 +8,39 @@ enough by itself. That such lines were not repeated or moved is what `verify` fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from strongroom.audit.chain import START, TAIL_SIZE, line_mac
 from strongroom.audit.parsing import BEGIN, event_id
-from strongroom.crypto.mac import Mac
 
-What = TypeVar("What")
+if TYPE_CHECKING:
+    from strongroom.crypto.mac import Mac
+
 _STREAMS = 1_000
+_OVERHEAD = 512
+"""Bytes that a waiting line takes besides its text."""
 
 
-class _Waiting:
-    """A line that waits."""
-
-    __slots__ = ("body", "mac", "stream", "what")
-
-    def __init__(self, stream: str, body: bytes, mac: bytes, what: object) -> None:
-        self.stream = stream
-        self.body = body
-        self.mac = mac
-        self.what = what
+_Waiting = tuple[bytes, bytes, Any]
+"""A line up to its MAC, its MAC, and what it was taken with."""
 
 
-class Authenticator(Generic[What]):
+class Authenticator:
     """Lines that wait for the line of their stream before them."""
 
     def __init__(self, keys: Mapping[int, bytes], most: int | None = None) -> None:
-        """No more than `most` lines wait; those that wait for the longest time give up first."""
+        """No more than `most` bytes wait; what waits for the longest time gives up first."""
         self._most = most
+        self._size = 0
         self._keys = [keys[key] for key in sorted(keys, reverse=True)]
         self._macs: dict[str, list[Mac]] = {}
         self._waiting: dict[tuple[str, int], list[_Waiting]] = {}
         self.count = 0
         """How many lines are waiting."""
+        self.gave_up = False
+        """True when lines gave up, which may have been authentic: who slips many in before a line can cause that."""
 
-    def take(self, piece: bytes, what: What) -> bool:
+    def take(self, piece: bytes, what: Any) -> bool:
         """Return whether the event `piece` is authentic by itself; if not, it waits, and `meet` may return `what`."""
         id, mac = event_id(piece), claimed_mac(piece)
         if id is None or mac is None:
@@ -50,32 +48,39 @@ class Authenticator(Generic[What]):
         stream, seq = id
         if seq == 1:
             return self._fits(stream, START, piece[:-TAIL_SIZE], mac)
-        if self.count == self._most:
-            self.count -= len(self._waiting.pop(next(iter(self._waiting))))
-        self._waiting.setdefault((stream, seq - 1), []).append(_Waiting(stream, piece[:-TAIL_SIZE], mac, what))
+        one = piece[:-TAIL_SIZE], mac, what
+        self._waiting.setdefault((stream, seq - 1), []).append(one)
         self.count += 1
+        self._size += _size(one)
+        while self._most is not None and self._size > self._most:
+            self.gave_up = True
+            self._remove(self._waiting.pop(next(iter(self._waiting))))
         return False
 
-    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[What]:
+    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[Any]:
         """Return what `take` was given and is authentic, as an event before it shows: `piece`, with its id."""
         waiting = self._waiting.get(id) if id else None
         mac = claimed_mac(piece) if waiting else None
         if id is None or waiting is None or mac is None:
             return []
         # What does not fit goes on waiting: this line may be the forged one.
-        fitting = [one for one in waiting if self._fits(one.stream, mac, one.body, one.mac)]
+        fitting = [one for one in waiting if self._fits(id[0], mac, one[0], one[1])]
         if fitting:
-            self.count -= len(fitting)
+            self._remove(fitting)
             if len(fitting) == len(waiting):
                 del self._waiting[id]
             else:
                 self._waiting[id] = [one for one in waiting if one not in fitting]
-        return [one.what for one in fitting]  # type: ignore[misc]
+        return [what for _, _, what in fitting]
 
     def forget(self) -> None:
         """Give up what is waiting: streams end where segments do."""
         self._waiting.clear()
-        self.count = 0
+        self.count = self._size = 0
+
+    def _remove(self, lines: list[_Waiting]) -> None:
+        self.count -= len(lines)
+        self._size -= sum(map(_size, lines))
 
     def _fits(self, stream: str, before: bytes, body: bytes, mac: bytes) -> bool:
         macs = self._macs.get(stream)
@@ -85,6 +90,10 @@ class Authenticator(Generic[What]):
             self._macs[stream] = macs = [line_mac(key, stream) for key in self._keys]
         # Who learns from the time that this takes has the log, but not the key, and cannot ask twice.
         return any(one.digest(before, body) == mac for one in macs)
+
+
+def _size(one: _Waiting) -> int:
+    return len(one[0]) + _OVERHEAD
 
 
 def claimed_mac(piece: bytes) -> bytes | None:

@@ -39,7 +39,7 @@ def recent_heads(sink: AuditSink, keys: Mapping[int, bytes], store: str) -> dict
     sight, or have a line vouched for and then remove it.
     """
     mine = b'"store":"%b"' % store.encode()
-    authentic: Authenticator[tuple[str, Head]] = Authenticator(keys)
+    authentic = Authenticator(keys)
     heads: dict[str, Head] = {}
     lines: dict[str, int] = {}
     seen = 0

@@ -25,6 +25,10 @@ WINDOW = 256 * 1024
 """Bytes at the end of the log in which a line about another store is noticed."""
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes in which a line of this store is looked for then."""
+START_BYTES = 1024 * 1024
+"""Bytes at its beginning in which one is looked for first: whoever appends cannot push it away from there."""
+LINE_COST = 64
+"""What a line costs of that besides its bytes: empty lines are not free."""
 _LONGEST = 64 * 1024
 _BEGIN = b'{"id":"'
 _OPENED = b'-1","ts":"'
@@ -40,27 +44,45 @@ def other_store_at(
     """
     here = (address, os.uname().nodename)
     other: str | None = None
-    seen = 0
+    seen, window = 0, WINDOW
     for line in sink.lines_backwards():
-        seen += len(line.text) + 1
+        seen += len(line.text) + line.skipped + LINE_COST
         event = _opening(line.text) if _OPENED in line.text else None
         if event is not None and (event["address"], event["host"]) == here:
             if event["store"] != store:
                 other = other or event["store"]
             elif _is_authentic(event, line.text, keys):
                 return None
-        if seen > WINDOW and (other is None or _has_written_to(line.position.log, keys, reader)):
-            return None
+        if seen > window:
+            if other is None or _has_written_to(line.position.log, keys, reader):
+                return None
+            if window == WINDOW and _began_with(here, sink, keys, store):
+                return None
+            window = MOST_BYTES
         if seen > MOST_BYTES:
             break
     return other
+
+
+def _began_with(here: tuple[str, str], sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str) -> bool:
+    """True when the log knew this store at its beginning."""
+    seen = 0
+    for line in sink.lines():
+        event = _opening(line.text)
+        is_mine = event is not None and (event["address"], event["host"], event["store"]) == (*here, store)
+        if is_mine and event is not None and _is_authentic(event, line.text, keys):
+            return True
+        seen += len(line.text) + line.skipped + LINE_COST
+        if seen > START_BYTES:
+            break
+    return False
 
 
 def addresses_in(sink: AuditSink) -> set[str]:
     """Return the addresses of the stores that were opened lately, on any host; nobody has authenticated these lines."""
     found, seen = set(), 0
     for line in sink.lines_backwards():
-        seen += len(line.text) + 1
+        seen += len(line.text) + line.skipped + LINE_COST
         event = _opening(line.text) if _OPENED in line.text else None
         if event is not None:
             found.add(event["address"])

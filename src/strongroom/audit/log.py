@@ -161,6 +161,11 @@ class AuditLog:
         return event
 
     @property
+    def store(self) -> str:
+        """The id of the store that events are recorded for."""
+        return self._store
+
+    @property
     def service(self) -> str:
         """The service that events are recorded for."""
         return self._service
@@ -177,6 +182,10 @@ class AuditLog:
         if self._since_checkpoint < self._every or self._keys is None:
             return False
         return time.monotonic() - self._checkpoint_at >= CHECKPOINT_AFTER
+
+    def postpone_checkpoint(self) -> None:
+        """Let no checkpoint be due for a while, as the store does not take one now."""
+        self._checkpoint_at = time.monotonic()
 
     def checkpoint(self) -> tuple[str, bytes]:
         """Return the id of the log and what the store shall keep for it: the log's head, authenticated.

@@ -22,9 +22,14 @@ def pieces(text: bytes) -> Iterator[tuple[int, bytes]]:
     """
     start = 0
     while (end := text.find(BEGIN, start + 1)) > 0:
-        yield start, text[start:end]
+        yield start, _whole(text[start:end])
         start = end
-    yield start, text[start:]
+    yield start, _whole(text[start:])
+
+
+def _whole(piece: bytes) -> bytes:
+    """Take off the zeros that a power loss left in the place of a line feed, and after it."""
+    return piece.rstrip(b"\0") if piece.endswith(b"\0") and piece.rstrip(b"\0").endswith(b"}") else piece
 
 
 def event_id(piece: bytes) -> tuple[str, int] | None:

@@ -75,7 +75,7 @@ class _Walk:
         self._store = store
         self._is_wanted = is_wanted
         self._stop = stop
-        self._waiting: Authenticator[_Found] = Authenticator(keys)
+        self._waiting = Authenticator(keys)
         self._answered: set[str] = set()
         self._end = (0, 0)
         """Segment and offset before which all events are older than `stop`."""
@@ -143,6 +143,27 @@ class _Walk:
             self._answered.add(str(one.event["intent"]))
         if one.is_answered:
             self._answered.discard(one.event["id"])
+
+
+def events_of(sink: AuditSink, name: str, since: float) -> Iterator[Event]:
+    """Yield the events on one secret from `since` (seconds since 1970) on, newest first, as they are read.
+
+    They are not authenticated: what is done with them must harm nobody who could not do that harm by other means.
+    Raises `AuditError` when the log cannot be read.
+    """
+    start, stop = _bounds(since)
+    needle = _needle(name)
+    for line in sink.lines_backwards():
+        if needle not in line.text:
+            continue
+        for _, piece in reversed(list(pieces(line.text))):
+            event = parse(piece)
+            if event is None or event.get("name") != name:
+                continue
+            if event["ts"] < stop:
+                return
+            if event["ts"] >= start:
+                yield event
 
 
 def moment(since: Since) -> datetime:

@@ -25,7 +25,8 @@ BEYOND = 256 * 1024
 """Bytes that are looked at beyond the end of the search, for the line before one that was met already."""
 FEW_LINES = 50
 """Lines after which the checkpoint is looked at, should the search still go on."""
-MOST_WAITING = 1_000
+MOST_WAITING = 16 * 1024 * 1024
+"""Bytes of lines that wait for the line before them."""
 _KEPT = 512 * 1024
 """Bytes of the end of a log that are kept in memory from the first search for the second."""
 _revision = b'"revision":'
@@ -40,7 +41,7 @@ class Recorded(Frozen):
         self.revision = revision
         """The newest revision on record, at least the one that was asked about."""
         self.complete = complete
-        """False when more was written than is looked at, and so a newer revision may be on record."""
+        """False when more was written than is looked at or kept, and so a newer revision may be on record."""
         self.end = end
         """Where the log ended; None when it has no lines."""
 
@@ -61,6 +62,10 @@ class Tail:
             return again
         self._rest = self._sink.lines_backwards()
         return self._keep(self._rest)
+
+    def lines(self) -> Iterator[LogLine]:
+        """Return all lines, oldest first."""
+        return self._sink.lines()
 
     def _keep(self, rest: Iterator[LogLine]) -> Iterator[LogLine]:
         read, left = self._read, _KEPT
@@ -103,13 +108,13 @@ def newest_revision(
         if position.segment <= stop[0] and (position.segment, position.offset) < stop:
             beyond -= cost
             if not search.is_waiting or beyond < 0:
-                return Recorded(search.newest, True, end)
+                return Recorded(search.newest, search.is_complete, end)
         if left < 0:
             return Recorded(search.newest, False, end)
         # Most lines are those of readers, and there can be very many.
         if _revision in text or search.is_waiting:
             search.line(position, text)
-    return Recorded(search.newest, True, end)
+    return Recorded(search.newest, search.is_complete, end)
 
 
 class _Search:
@@ -120,7 +125,7 @@ class _Search:
         self._mine = b'"store":"%b"' % store.encode()
         self._stored = checkpoint
         self._checkpoint: tuple[int, int] | None = None
-        self._waiting: Authenticator[int] = Authenticator(keys, MOST_WAITING)
+        self._waiting = Authenticator(keys, MOST_WAITING)
         self.newest = revision
         self.stop = (0, 0)
         """Segment and offset; lines before that need not be looked at."""
@@ -128,6 +133,10 @@ class _Search:
     @property
     def is_waiting(self) -> bool:
         return self._waiting.count > 0
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._waiting.gave_up
 
     def stop_at_checkpoint(self, log: str) -> tuple[int, int]:
         """Return where the store's checkpoint lies: what was found before that does not count.

@@ -205,7 +205,7 @@ class _Walk:
 
     def _sealed(self, event: Event, piece: bytes, position: Position) -> None:
         name, seq = event["stream"], event["seq"]
-        stream = self._streams.get(name) or self._begin(event)
+        stream = self._streams.get(name) or self._begin(event, piece)
         if stream is None:
             return
         if stream.segment != position.segment:
@@ -230,7 +230,7 @@ class _Walk:
         elif checkpoint and checkpoint.position != position:
             self._because(self._harm, "the checkpoint in the store has this line elsewhere or otherwise")
 
-    def _begin(self, event: Event) -> Stream | None:
+    def _begin(self, event: Event, piece: bytes) -> Stream | None:
         """Meet a new stream; its first line says under which key it is."""
         name, key = event["stream"], event.get("key")
         if event["seq"] == 1 and (type(key) is not int or key not in self._keys):
@@ -242,12 +242,14 @@ class _Walk:
             return None
         if event["seq"] > 1 and name in self._unknown:
             return None
-        if self._nameless == MOST:
+        macs: list[Mac] = [line_mac(secret, name) for secret in self._keys.values()]
+        stream = Stream(name, self._found.segment, macs)
+        # However many forged streams there are, one whose first line is authentic is followed.
+        if self._nameless >= MOST and not stream.begins_with(piece):
             self._problem(f"event {event['id']} is of a stream that was not opened")
             return None
         self._nameless += 1
-        macs: list[Mac] = [line_mac(secret, name) for secret in self._keys.values()]
-        self._streams[name] = stream = Stream(name, self._found.segment, macs)
+        self._streams[name] = stream
         return stream
 
     def _opened(self, event: Event, position: Position) -> None:

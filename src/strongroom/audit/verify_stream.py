@@ -60,6 +60,11 @@ class Stream:
         self._hold(seq, body, mac, findings)
         return False
 
+    def begins_with(self, piece: bytes) -> bool:
+        """Return whether an event is an authentic first line of this stream."""
+        mac = claimed_mac(piece)
+        return mac is not None and self._fits(START, piece[:-TAIL_SIZE], mac)
+
     def has_lost(self, seq: int) -> bool:
         """Return whether the event with this number is not among the authentic lines before this moment."""
         return seq > max([self.seq, *(held.seq for held in self._held)])

@@ -19,12 +19,13 @@ from strongroom.ways import resolve
 MAX_BYTES = 64 * 1024 * 1024
 LOOK_EVERY = 1.0
 """Seconds after which a writer looks whether the file at its path is still the one it writes to."""
+_ELSEWHERE = "name another one with --audit or STRONGROOM_AUDIT"
 _hints = {
-    errno.ENOSPC: "free some space on that disk, or let the log live elsewhere",
-    errno.EDQUOT: "the quota is used up: free some space, or let the log live elsewhere",
-    errno.EACCES: "let this user write to the file and its directory",
-    errno.EPERM: "let this user write to the file and its directory",
-    errno.EROFS: "the file system is read-only: let the log live elsewhere",
+    errno.ENOSPC: f"free some space on that disk, or {_ELSEWHERE}",
+    errno.EDQUOT: f"the quota is used up: free some space, or {_ELSEWHERE}",
+    errno.EACCES: f"let this user write to the file and its directory, or {_ELSEWHERE}",
+    errno.EPERM: f"let this user write to the file and its directory, or {_ELSEWHERE}",
+    errno.EROFS: f"the file system is read-only: {_ELSEWHERE}",
     errno.EISDIR: "name a file, not a directory",
     errno.ENOTDIR: "a part of the path is a file: name another path",
 }

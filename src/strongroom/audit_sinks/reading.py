@@ -7,13 +7,24 @@ import os
 from collections.abc import Iterator
 
 from strongroom.audit_sinks.rotation import Place
-from strongroom.audit_sinks.segments import Header, cut_parts, read_header, rotated
+from strongroom.audit_sinks.segments import (
+    HEADER_LIMIT,
+    Header,
+    cut_parts,
+    is_torn_header,
+    parse_header,
+    read_header,
+    rotated,
+)
 from strongroom.audit_sinks.sharing import Directory
 from strongroom.errors import AuditError
+from strongroom.files import UnsafeFileError
 from strongroom.model import MAX_LINE_BYTES, LogLine, Position
 
 CHUNK = 8 * 1024
 _BLOCK = 64 * 1024
+BEGIN = b'{"id":"'
+"""How each event begins."""
 
 
 class Segment:
@@ -79,10 +90,14 @@ def _parts(segment: Segment, directory: Directory) -> Iterator[Segment]:
     parts: list[Segment] = []
     base = segment.size
     for path in cut_parts(segment.place.path, segment.header.segment):
-        size = os.stat(path).st_size
-        if directory.trusts(path):
-            parts.append(Segment(segment.place, segment.header, path, size, base))
-            base += size
+        try:
+            fd = directory.open(path)
+        except (FileNotFoundError, UnsafeFileError):
+            continue  # nothing that was put aside: anybody may have made it
+        size = os.fstat(fd).st_size
+        os.close(fd)
+        parts.append(Segment(segment.place, segment.header, path, size, base))
+        base += size
     return reversed(parts)
 
 
@@ -94,6 +109,8 @@ def forwards(segment: Segment) -> Iterator[LogLine]:
             start, skipped = offset, 0
             offset += len(text)
             is_long = len(text) > MAX_LINE_BYTES
+            if is_long:
+                skipped = -_torn(text)
             while is_long and text[-1] != 10:
                 more = file.readline(min(size - offset, _BLOCK))
                 offset += len(more)
@@ -104,7 +121,14 @@ def forwards(segment: Segment) -> Iterator[LogLine]:
                 text = text[excess:]
                 if not more:
                     break
-            yield segment.line(start, text.removesuffix(b"\n"), skipped)
+            yield segment.line(start, text.removesuffix(b"\n"), max(skipped, 0))
+
+
+def _torn(text: bytes) -> int:
+    """Return how long the event is that a power loss cut off, at its line feed at the latest, and left zeros after."""
+    head, _, zeros = text.partition(b"\0")
+    is_one = head.startswith(BEGIN) and not zeros.strip(b"\0")
+    return len(head) if is_one else 0
 
 
 def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
@@ -151,12 +175,13 @@ def _find(place: Place, path: str, directory: Directory, *, keep_open: bool = Fa
     except FileNotFoundError:
         return None
     try:
-        # In this order: somebody may begin the segment just now.
-        size = os.fstat(fd).st_size
-        header = read_header(fd)
-        if header is None and size and not os.pread(fd, 8, 0).startswith((b'{"id":"', b"\0")):
+        # Read once: another process may write the header just now.
+        start = os.pread(fd, HEADER_LIMIT, 0)
+        header, size = parse_header(start), os.fstat(fd).st_size
+        # What a power loss or a full disk left of a header is made whole by the next writer.
+        if header is None and start and not start.startswith((BEGIN, b"\0")) and not is_torn_header(start):
             raise AuditError(f"{path} does not start like an audit log of strongroom: damaged, or another file")
-        if header is None or not size:
+        if header is None:
             return None
         if keep_open:
             fd, kept = -1, fd

@@ -53,7 +53,7 @@ def parse_header(start: bytes) -> Header | None:
 def is_torn_header(start: bytes) -> bool:
     """Return whether a file that begins, and ends, like this was to become a segment when the power went."""
     text = start.rstrip(b"\0")
-    return len(start) < HEADER_LIMIT and b"\n" not in text and (_START.startswith(text) or text.startswith(_START))
+    return b"\n" not in text and (_START.startswith(text) or text.startswith(_START))
 
 
 def read_header(fd: int) -> Header | None:

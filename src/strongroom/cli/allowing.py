@@ -33,6 +33,9 @@ def _allow(directory: str, out: Output) -> None:
     project = reviewed.project.directory
     for claim in reviewed.claims:
         permits.remember(claim.identity, project, claim.text)
+        if claim.key:
+            # The permission ends with the file's next change, `chmod 400` included; the note at the file does not.
+            files.mark(claim.key)
     if out.json:
         out.document({"directory": project, "allowed": [claim.text for claim in reviewed.claims]})
     elif not reviewed.claims:
@@ -52,21 +55,24 @@ def _list(out: Output) -> None:
 
 
 def _revoke(directory: str, out: Output) -> None:
-    projects = {directory}
+    projects, key = {directory}, None
     try:
         reviewed = configuration.review({}, directory)
     except StrongroomError:
         reviewed = None
     if reviewed is not None:
         projects.add(reviewed.project.directory)
-        key = bounds.path_in("key", reviewed.config.key)
-        if not reviewed.config.key.startswith("env:") and key is not None:
+        if not reviewed.config.key.startswith("env:"):
+            key = bounds.path_in("key", reviewed.config.key)
+        if key is not None:
             files.unmark(key)
     count = sum(permits.forget(project) for project in projects)
     if out.json:
         out.document({"directory": directory, "revoked": count})
+    elif key is not None:
+        out.say(f"forgotten: {counted(count, 'permission')}, and that the key {key} is known here")
     else:
-        out.say(f"forgotten: {counted(count, 'permission')}; a key file there needs `strongroom allow` too")
+        out.say(f"forgotten: {counted(count, 'permission')}")
 
 
 COMMANDS = {

@@ -142,7 +142,7 @@ def bind(command: Command, given: list[str], into: Arguments) -> None:
         setattr(into, name.lower(), taken)
     if given:
         wanted = " ".join(command.operands) or "no operands"
-        raise InvalidInputError(f"this command takes {wanted}, and {len(given)} more given; {command.excess}")
+        raise InvalidInputError(f"this command takes {wanted}, but {len(given)} more came; {command.excess}")
 
 
 def _shown(flag: str) -> str:

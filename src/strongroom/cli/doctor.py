@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator
 
 from strongroom.audit.query import moment
-from strongroom.cli import session, surroundings, times, ways
+from strongroom.cli import judging, session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
+from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import Output, counted
-from strongroom.cli.ways import FAIL, OK, WARN, Finding
 from strongroom.config import Config
 from strongroom.errors import StrongroomError
 from strongroom.manager import SecretsManager
@@ -35,14 +35,14 @@ def doctor(args: Arguments, out: Output) -> int:
 def _findings(args: Arguments) -> Iterator[Finding]:
     yield _versions()
     try:
-        reviewed = session.review(args, on_rollback="warn")
+        reviewed = session.review(args)
     except StrongroomError as error:
         yield Finding(FAIL, "the settings are wrong", str(error))
-        yield from ways.check_what_is_here()
+        yield from judging.check_what_is_here()
         return
-    config = reviewed.config
+    config = reviewed.config._replace(on_rollback="warn")
     allowed = True
-    for finding in ways.check_settings(reviewed):
+    for finding in judging.check_settings(reviewed):
         allowed = allowed and finding.state != FAIL
         yield finding
     yield from surroundings.check_files(config)

@@ -19,7 +19,7 @@ from strongroom.errors import InvalidInputError
 
 _VIM = "set nobackup nowritebackup noundofile noswapfile nomodeline"
 _VIM_STARTS = ("-u", "NONE", "-i", "NONE", "-n", "--noplugin", "-f")
-_VIM_ELSEWHERE = ("--remote", "--server", "-S", "-s")
+_VIM_ELSEWHERE = ("--remote", "--server", "-S", "-s", "-w", "-W")
 _EMACS = (
     "(setq make-backup-files nil auto-save-default nil auto-save-list-file-prefix nil create-lockfiles nil"
     " enable-local-variables nil enable-local-eval nil enable-dir-local-variables nil)"

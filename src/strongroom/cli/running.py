@@ -30,7 +30,8 @@ def run(args: Arguments, out: Output) -> int:
     keys = environment.key_variables(config.key)
     if args.watch:
         return _supervise(args, config, keys, out)
-    with session.open_with(config) as secrets:
+    # Rotations tell from the source that what is read here ends with this process.
+    with session.open_with(config, "run") as secrets:
         filled = environment.merge(_sources(args, secrets))
     return _become(args.command, _variables(args, keys, filled, out.warn), out)
 
@@ -60,7 +61,7 @@ def _supervise(args: Arguments, config: Config, keys: set[str], out: Output) -> 
             out.warn(text)
         warned.add(text)
 
-    with session.open_with(config) as secrets:
+    with session.open_with(config, "run") as secrets:
         supervising.hold_signals()
         watch = Watch(secrets)
 

@@ -39,9 +39,9 @@ def manager(args: Arguments, **more: Any) -> SecretsManager:
     return open_with(settings(args, **more))
 
 
-def open_with(config: Config) -> SecretsManager:
-    """Unlock the store of these settings."""
-    return opening.open(settings=config, source="cli")
+def open_with(config: Config, source: str = "cli") -> SecretsManager:
+    """Unlock the store of these settings; `source` is what events say of where they come from."""
+    return opening.open(settings=config, source=source)
 
 
 def new_key(url: str, out: Output) -> KeyProvider:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 
 from strongroom import discovery, drivers, files, opening
 from strongroom.cli import git, pinning, session
@@ -11,6 +13,9 @@ from strongroom.cli.output import Output
 from strongroom.config import KEY_FILE, VARIABLE, Config, path_of
 from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
 from strongroom.model import HEADER
+
+KEY_LINE = 45
+"""Bytes of a master key and its line feed."""
 
 
 def init(args: Arguments, out: Output) -> None:
@@ -122,9 +127,18 @@ def keygen(args: Arguments, out: Output) -> None:
         from strongroom import generate_master_key
 
         out.data(generate_master_key())
+        _accept_output()
         return
     _create_key(args.output, out)
     out.say(f"a new master key is in {args.output}; only you can read it. Keep a copy somewhere safe")
+
+
+def _accept_output() -> None:
+    """`strongroom keygen > master.key` makes a key file here too."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        if os.fstat(sys.stdout.fileno()).st_size == KEY_LINE:
+            files.mark(sys.stdout.fileno())
 
 
 COMMANDS = {

@@ -6,9 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from strongroom.cli import git, process, ways
+from strongroom import ways
+from strongroom.cli import git, judging, process
+from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.memory_file import file_system_of
-from strongroom.cli.ways import FAIL, OK, WARN, Finding
 from strongroom.config import Config, path_of
 from strongroom.key_providers import acl
 
@@ -23,7 +24,7 @@ def check_files(config: Config) -> Iterator[Finding]:
     for what, path, secret in (("store", store, False), ("audit log", log, False), ("master key", key, True)):
         if path is not None and os.path.exists(path):
             yield _check_file(what, path, secret=secret)
-            yield from ways.check_way(what, path)
+            yield from judging.check_way(what, path)
     if store is not None and os.path.exists(store):
         yield _check_writable(store)
     if key is not None and os.path.exists(key):
@@ -42,14 +43,28 @@ def _check_file(what: str, path: str, *, secret: bool) -> Finding:
     shared = mode & 0o077
     if secret and shared and acl.is_private(path, mode):
         return Finding(OK, f"{shown} can be read by its owner and this user only")
+    if not secret and mode & 0o022 == 0o020:
+        if ways.is_private_group(path, found):
+            return Finding(OK, f"{shown} can be written by its owner only, who is alone in its group")
+        advice = f"check that this is intended; else: chmod 600 {path}"
+        return Finding(WARN, f"{shown} can be written by the group {_group(found.st_gid)}", advice)
     if mode & 0o022 or (secret and shared):
         can = "written" if mode & 0o022 else "read"
         return Finding(FAIL, f"{shown} can be {can} by others", f"chmod 600 {path}")
     if found.st_uid not in (0, os.geteuid()):
-        return Finding(WARN, f"{shown} belongs to uid {found.st_uid}", "see to it that this is meant")
+        return Finding(WARN, f"{shown} belongs to uid {found.st_uid}", "check that this is intended")
     if mode & 0o044:
         return Finding(WARN, f"{shown} can be read by others", f"chmod 600 {path}, unless that is meant")
     return Finding(OK, f"{shown} can be read by its owner only")
+
+
+def _group(number: int) -> str:
+    import grp
+
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def _check_writable(store: str) -> Finding:

@@ -44,7 +44,12 @@ _ASKED_STARTS = (
     "RUSTDOC", "RUSTUP_", "CGO_", "GCC_", "CMAKE_", "NINJA_", "CCACHE_", "DISTCC_", "MAVEN_", "MVN_", "GRADLE_",
     "HOMEBREW_", "PYTEST_", "COVERAGE_", "TOX_", "GUNICORN_", "UVICORN_", "ANSIBLE_", "TF_CLI_", "HELM_",
     "SYSTEMD_", "DBUS_", "XDG_", "GTK_", "QT_", "GIO_", "GST_", "OPENSSL_", "CURL_", "KRB5", "SASL_", "EMACS",
-    "NVIM_", "TMUX_", "LESSKEY", "MAGICK_", "SDL_", "ASAN_", "UBSAN_", "LSAN_", "TSAN_", "MSAN_",
+    "NVIM_", "TMUX_", "LESS", "MAGICK_", "SDL_", "ASAN_", "UBSAN_", "LSAN_", "TSAN_", "MSAN_", "UWSGI_",
+    "HARNESS_", "DEBCONF_", "NEEDRESTART_", "MIX_", "STACK_", "CABAL_", "NIX_", "GUIX_", "NNN_", "SYSTEMTAP_", "OMPI_",
+    "PMIX_", "PRTE_", "I_MPI_", "HYDRA_", "SBATCH_", "SRUN_", "CATALINA_", "SPRING_CONFIG_", "SPRING_CLOUD_BOOTSTRAP_",
+    "TEXMF", "GROFF_", "WINE", "DIRENV_", "PULSE_", "P11_KIT_", "SSH_SK_", "SSH_PKCS11_", "FLASK_RUN_", "MSBUILD",
+    "NUGET_", "GDAL_", "GRASS_", "MAXIMA_", "LIBVA_", "VDPAU_", "GBM_", "__GLX_", "__EGL_", "VK_ICD", "VK_LAYER",
+    "VK_INSTANCE", "OCL_ICD", "BUILDAH_", "CONTAINERS_", "PLT", "ZOO",
 )  # fmt: skip
 _ASKED = frozenset((
     "AR", "AS", "CC", "CPP", "CXX", "F77", "FC", "LD", "LEX", "NM", "YACC", "RANLIB", "GOPROXY", "GOROOT",
@@ -52,18 +57,29 @@ _ASKED = frozenset((
     "MANOPT", "VIM", "VIMRUNTIME", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "PATH_LOCALE", "TMUX", "VAR_ACE",
     "USR_ACE", "DLC_ACE", "LDAPCONF", "MPLBACKEND", "SVN_SSH", "CVSROOT", "GMON_OUT_PREFIX", "POSIXLY_CORRECT",
     "FLASK_APP", "FLASK_DEBUG", "VIRTUAL_ENV", "GOENV", "GOVCS", "GOTOOLCHAIN", "GODEBUG", "TNS_ADMIN", "ODBCINI",
-    "ODBCINSTINI", "ODBCSYSINI", "TEXINPUTS", "WINEDLLOVERRIDES", "COMSPEC", "PATHEXT",
+    "ODBCINSTINI", "ODBCSYSINI", "COMSPEC", "PATHEXT", "FCEDIT", "HISTEDIT", "HG", "P4DIFF", "SENDMAIL", "MH",
+    "GOWORK", "GOINSECURE", "GONOSUMDB", "GOPRIVATE", "GOCACHE", "GOMODCACHE", "GCCGO", "CROSS_COMPILE", "HOSTCC",
+    "HOSTCXX", "STRIP", "OBJCOPY", "OBJDUMP", "LDSHARED", "NVCC", "SWIFTC", "AUTOM4TE", "ACLOCAL", "AUTOCONF",
+    "AUTOMAKE", "AUTOHEADER", "AUTOPOINT", "LIBTOOLIZE", "GTKDOCIZE", "INTLTOOLIZE", "M4", "AWK", "SED", "GREP",
+    "EGREP", "TAR", "INSTALL", "CONFIG_SITE", "SHELL_ESCAPE", "shell_escape", "openout_any", "openin_any", "TEX",
+    "LATEX", "PDFTEX", "PDFLATEX", "BIBTEX", "MAKEINDEX", "MAKEINFO", "TF_REATTACH_PROVIDERS", "CL_SOURCE_REGISTRY",
+    "SPRING_APPLICATION_JSON", "KERAS_BACKEND", "AIRFLOW__SECRETS__BACKEND", "DEBIAN_FRONTEND", "DOCKER_HOST",
+    "DOCKER_CONTEXT", "CONTAINER_HOST", "LIBVIRT_DEFAULT_URI", "VIRSH_DEFAULT_CONNECT_URI", "QEMU_AUDIO_DRV",
+    "MC_XDG_OPEN", "READER", "HUSKY", "GISBASE", "ROOTSYS", "DPKG_ROOT", "MAILCAPS",
 ))  # fmt: skip
 _KINDS = (
-    "PATH", "PATHS", "HOME", "DIR", "DIRS", "DIRECTORY", "FILE", "FILES", "LIBRARY", "LIBRARIES", "PRELOAD",
-    "LOADER", "FLAGS", "OPTS", "OPTIONS", "ARGS", "ARGUMENTS", "RUNPARAM", "SHELL", "PAGER", "EDITOR", "BROWSER",
-    "COMMAND", "PROGRAM", "EXECUTABLE", "INTERPRETER", "COMPILER", "WRAPPER", "LAUNCHER", "ASKPASS", "PLUGIN",
-    "PLUGINS", "MODULE", "MODULES", "ENGINES", "INIT", "STARTUP", "PROFILER", "CONFIG", "CONFIGURATION", "PROXY",
+    "PATH", "PATHS", "HOME", "DIR", "DIRS", "DIRECTORY", "FOLDER", "FOLDERS", "FILE", "FILES", "FILENAME", "FILENAMES",
+    "LIBRARY", "LIBRARIES", "ASSEMBLIES", "JARS", "PRELOAD", "LOADER", "LINKER", "TOOLCHAIN", "FLAGS", "OPT", "OPTS",
+    "OPTIONS", "SWITCHES", "ARGS", "ARGUMENTS", "RUNPARAM", "SHELL", "PAGER", "EDITOR", "BROWSER", "OPENER", "MERGE",
+    "DIFF", "CMD", "COMMAND", "PROG", "PROGRAM", "BIN", "BINARY", "EXECUTABLE", "EXECUTOR", "INTERPRETER", "PYTHON",
+    "PERL", "RUBY", "JAVA", "COMPILER", "WRAPPER", "LAUNCHER", "RUNNER", "RUNTIME", "HELPER", "ASKPASS", "PLUGIN",
+    "PLUGINS", "EXTENSIONS", "MODULE", "MODULES", "CLASS", "ENGINES", "INIT", "STARTUP", "PROLOG", "EPILOG",
+    "PROFILER", "CONFIG", "CONFIGURATION", "CONF", "CFG", "CNF", "INPUTS", "PROXY",
 )  # fmt: skip
 """The last word, or the end of one: MAKEFLAGS, KUBECONFIG."""
 _KIND_WORDS = frozenset((
-    "LIB", "LIBS", "OPT", "OPTION", "ARG", "BIN", "CMD", "EXEC", "SCRIPT", "RSH", "SSH", "CONF", "CFG", "RC",
-    "SOCK", "HOOKS", "BUNDLE",
+    "LIB", "LIBS", "OPTION", "ARG", "EXEC", "SCRIPT", "SCRIPTS", "RSH", "SSH", "BASH", "RC", "SOCK", "HOOK", "HOOKS",
+    "BUNDLE", "ARCHIVES", "LAYERS", "VENDORS", "PLUG",
 ))  # fmt: skip
 """The last word only: names end in these letters by chance."""
 _HARMLESS = frozenset(("NODE_ENV",))
@@ -85,8 +101,8 @@ def check_variable(variable: str, name: str, *, asked: bool = False) -> str:
         raise InvalidInputError(f"{variable!a} is no variable's name; use letters, digits and _", name=name)
     if decides_on_code(variable):
         raise InvalidInputError(
-            f"{name!r} would set {variable}, by which programs take code, options or places; choose another variable: "
-            f"--env VARIABLE={name}",
+            f"{name!r} would set {variable}, which makes programs run other code or use other files; "
+            f"choose another variable: --env VARIABLE={name}",
             name=name,
         )
     if not asked and may_lead_to_code(variable):

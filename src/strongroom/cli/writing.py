@@ -10,6 +10,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, InvalidValueError
 from strongroom.info import VersionInfo
+from strongroom.manager import SecretsManager
 from strongroom.model import check_name
 
 CAS = Option("--cas", "only if the current version is N (0: if there is no such secret)", "N", number=True)
@@ -25,7 +26,23 @@ def set_secret(args: Arguments, out: Output) -> None:
         made = secrets.set_secret(
             args.name, _data(args, out), args.cas, expires_in=expires, custom=custom, max_versions=args.max_versions
         )
+        untold = None if out.json else _untold(secrets, args.name, made)
     tell(out, args.name, made)
+    if untold is not None:
+        out.warn(untold)
+
+
+def _untold(secrets: SecretsManager, name: str, made: VersionInfo) -> str | None:
+    """Return a warning for a secret whose source does not know this version."""
+    # Other secrets do not load what rotates.
+    status = secrets.rotation.status(name)[0] if secrets._has_rotation(name) else None
+    if status is None or status.rotator is None or status.known == made.version:
+        return None
+    return (
+        f"{name!r} has a rotator, and its source was not told of version {made.version}: `strongroom rotate check "
+        f"{name}` asks whether it accepts that value, `strongroom rotate {name} --stdin` gives a value to the source "
+        f"too, and `strongroom rollback {name} {status.known or made.version - 1}` goes back"
+    )
 
 
 def _data(args: Arguments, out: Output) -> Any:
@@ -128,7 +145,7 @@ COMMANDS = {
             Option("--custom", "custom metadata, in place of what was there", "KEY=TEXT", many=True),
             Option("--max-versions", "how many versions of this secret are kept", "N", number=True),
         ),
-        exits=(0, 2, 4, 5, 6, 7, 8, 9, 10),
+        exits=(0, 2, 4, 5, 6, 7, 8, 9, 10, 11),
         excess=NO_VALUE,
         description=f"""\
 Stores a new current version of a secret, durably, and prints its number to standard error.
@@ -149,9 +166,9 @@ strongroom set API_TOKEN --cas 0 --expires-in 30d      only if it is new, for 30
         rollback,
         "NAME VERSION",
         (CAS,),
-        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
         description="Makes a new current version with the data of an older one. Nothing is lost: the version in between"
-        " stays.",
+        " stays.\n\nA secret with a rotator is rotated to the older value, at its source too (`strongroom rotate`).",
         examples="""\
 strongroom history POSTGRES_PASSWORD      find the version
 strongroom rollback POSTGRES_PASSWORD 3   make its value the current one""",

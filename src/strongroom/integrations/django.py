@@ -3,13 +3,19 @@
 from strongroom.integrations.django import live
 
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "PASSWORD": live("POSTGRES_PASSWORD")}}
+
+A secret with a user and a password, whose rotation moves it from one account to another, is both settings:
+
+"USER": live("POSTGRES_PASSWORD", field="username"), "PASSWORD": live("POSTGRES_PASSWORD")
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from strongroom import SecretsManager
+from strongroom import InvalidValueError, SecretsManager
+from strongroom.integrations.credentials import credentials
 from strongroom.integrations.values import default_manager
 from strongroom.secret import STARS
 
@@ -24,9 +30,10 @@ class LiveSetting:
     hands it to psycopg 3, with and without a pool, for each new connection. Other drivers may want a plain `str`.
     """
 
-    def __init__(self, name: str, secrets: SecretsManager | None) -> None:
+    def __init__(self, name: str, secrets: SecretsManager | None, field: str | None = None) -> None:
         self._name = name
         self._secrets = secrets
+        self._field = field
 
     @property
     def handle(self) -> LiveSecret:
@@ -34,7 +41,16 @@ class LiveSetting:
         return (self._secrets or default_manager()).secret(self._name)
 
     def __str__(self) -> str:
-        return str(self.handle)
+        value = self.handle.value
+        if not isinstance(value, Mapping):
+            return str(value)
+        if self._field is None:
+            return credentials(value).password
+        found = value.get(self._field)
+        del value
+        if not isinstance(found, str):
+            raise InvalidValueError(f"{self._name!r} has no text in its field {self._field!r}", name=self._name)
+        return found
 
     def __repr__(self) -> str:
         return f"LiveSetting({self._name!r}, {STARS})"
@@ -48,6 +64,10 @@ class LiveSetting:
         return self
 
 
-def live(name: str, secrets: SecretsManager | None = None) -> LiveSetting:
-    """Return a setting for the secret `name`; `secrets` is by default the manager of the default store."""
-    return LiveSetting(name, secrets)
+def live(name: str, secrets: SecretsManager | None = None, *, field: str | None = None) -> LiveSetting:
+    """Return a setting for the secret `name`; `secrets` is by default the manager of the default store.
+
+    Of a secret with several fields it is the password, or `field`. Raises `InvalidValueError`, when it is used, for one
+    without it.
+    """
+    return LiveSetting(name, secrets, field)

@@ -37,7 +37,8 @@ def with_refresh(
 
     When the service refuses it, the secret is read again and a new value tried; then, within `grace` seconds of the
     last change, the version before; then the pending value of a rotation that is not finished, as the service may have
-    taken that already. `refused` says which errors are refusals, by default `is_refused`.
+    taken that already; and all this once more when the secret has changed meanwhile. `refused` says which errors are
+    refusals, by default `is_refused`.
 
     With `discard`, such as a connection's `close`, a result that was under way when the secret changed is discarded,
     and made again.
@@ -135,9 +136,15 @@ def _values(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
 
 def _others(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
     handle = secrets.secret(name)
-    yield handle.value
-    yield from handle.accepted(grace)[1:]
-    yield secrets.rotation.pending(name)
+    while True:
+        version = handle.version
+        yield handle.value
+        yield from handle.accepted(grace)[1:]
+        yield secrets.rotation.pending(name)
+        # Promoted, or rotated once more, between two of these: what turned up is read until nothing new does.
+        handle()
+        if handle.version == version:
+            return
 
 
 def _version(secrets: SecretsManager, name: str) -> int:

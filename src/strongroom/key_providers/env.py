@@ -36,7 +36,7 @@ class EnvKeyProvider:
         if not text:
             raise NoKeyError(
                 f"no master key: the variable {self.variable} is {'empty' if text == '' else 'not set'}. Export it, or "
-                "name another place with --key or STRONGROOM_KEY, such as file:master.key"
+                "name a key with --key or STRONGROOM_KEY, such as file:master.key"
             )
         try:
             return parse_key(text)

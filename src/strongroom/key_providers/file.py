@@ -82,10 +82,15 @@ def _check(path: str, descriptor: int) -> None:
             f"run `chmod 600 {path}`, and make a new key if others may have read it"
         )
     if status.st_uid not in (0, os.geteuid()):
-        raise InvalidKeyError(f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key")
+        mend = f"run this as that user: `{files.run_as(status.st_uid)} …`, or `chown root {path}`"
+        if os.geteuid() != 0:
+            mend = "use a key of your own"
+        raise InvalidKeyError(
+            f"{path} belongs to another user (uid {status.st_uid}), so it is not taken as a key; {mend}"
+        )
     if not status.st_size:
         # Files of /proc say so too, whatever they hold, and everybody knows what that is.
-        raise InvalidKeyError(f"{path} is not taken as a key: it is empty, or none of a disk")
+        raise InvalidKeyError(f"{path} has 0 bytes, so it is not taken as a key: it is empty, or a file of /proc")
     if status.st_size > _TOO_LONG:
         raise InvalidKeyError(f"{path} has {status.st_size} bytes; that is not a key")
 

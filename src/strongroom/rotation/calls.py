@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from strongroom.data import decode_data, encode
-from strongroom.errors import RotationError, StrongroomError
+from strongroom.errors import RotationError, SourceRefusedError, StrongroomError
 from strongroom.threads import start
 
 TIMEOUT = 30.0
 """Seconds after which a step that has not answered is given up."""
+STOPPING = 5.0
+"""Seconds that a step has to end once it was told to."""
 
 
 class Calls:
@@ -21,10 +22,14 @@ class Calls:
         self.timeout = timeout
         self._hanging: dict[str, threading.Thread] = {}
 
-    def ask(self, name: str, step: str, call: Callable[..., Any], *arguments: Mapping[str, Any]) -> Any:
-        """Return what `call` returns; raises `RotationError` naming the step when it raises or does not return.
+    def ask(
+        self, name: str, step: str, call: Callable[..., Any], *arguments: Any, timeout: float | None = None,
+        stop: Callable[[], object] | None = None,
+    ) -> Any:  # fmt: skip
+        """Return what `call` returns; raises `RotationError` when it raises or does not return in `timeout` seconds.
 
-        A call that hangs goes on in its thread: Python cannot end it. The shipped rotators have time-outs of their own.
+        Then, and when this thread is interrupted, `stop` ends the call. Without it a call that hangs goes on in its
+        thread, which Python cannot end.
         """
         outcome: list[tuple[Any, BaseException | None]] = []
 
@@ -39,37 +44,32 @@ class Calls:
             start(thread)
         except StrongroomError as refused:
             raise RotationError(str(refused), name=name) from None
-        thread.join(self.timeout)
+        limit = self.timeout if timeout is None else timeout
+        try:
+            thread.join(limit)
+        except BaseException:
+            # Ctrl-C: nothing may change the source once this process has said what it left.
+            self._end(name, thread, stop)
+            raise
         if not outcome:
-            self._hanging[name] = thread
-            raise RotationError(f"the rotator did not answer within {self.timeout:g} s", name=name)
+            self._end(name, thread, stop)
+            raise RotationError(f"the rotator did not answer within {limit:g} s", name=name)
         result, error = outcome[0]
         if isinstance(error, StrongroomError):
-            raise RotationError(str(error), name=name) from None
+            kind = SourceRefusedError if isinstance(error, SourceRefusedError) else RotationError
+            raise kind(str(error), name=name) from None
         if error is not None:
             # Its text is not shown: the exceptions of a driver like to quote what they were given.
             raise RotationError(f"the rotator raised {type(error).__name__}", name=name) from None
         return result
 
+    def _end(self, name: str, thread: threading.Thread, stop: Callable[[], object] | None) -> None:
+        self._hanging[name] = thread
+        if stop is not None:
+            stop()
+            thread.join(STOPPING)
+
     def hangs(self, name: str) -> bool:
         """True while a call for this secret has not come back."""
         thread = self._hanging.get(name)
         return thread is not None and thread.is_alive()
-
-
-def check_pending(name: str, pending: object, current: bytes) -> bytes:
-    """Return the encoded pending data; raises `RotationError` for what cannot replace `current`."""
-    if not isinstance(pending, Mapping):
-        raise RotationError(f"create() returned {type(pending).__name__} and not a mapping of fields", name=name)
-    before = decode_data(current)
-    empty = [field for field in pending if pending[field] in ("", b"", None) and before.get(field)]
-    if not pending or empty:
-        raise RotationError("create() returned an empty value", name=name)
-    try:
-        encoded = encode(pending if set(pending) != {"value"} else pending["value"])
-    except StrongroomError as error:
-        raise RotationError(f"create() returned what cannot be a secret: {error}", name=name) from None
-    if encoded == current:
-        # Retiring the previous value would then shut everybody out.
-        raise RotationError("create() returned the value that is current already", name=name)
-    return encoded

@@ -25,6 +25,13 @@ def utc(seconds: float) -> str:
     return moment.utc(seconds)
 
 
+def seconds_of(stamp: str) -> float:
+    """Return the seconds since 1970 of an event's `ts`; raises `ValueError`."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(stamp).timestamp()
+
+
 class SystemClock:
     """The real one."""
 

@@ -84,6 +84,21 @@ def _machine() -> tuple[str, str]:
     return os.uname().nodename, machine
 
 
+def started_at(pid: int) -> float | None:
+    """Return when a process of this machine started, seconds since 1970; None when it is gone."""
+    ticks = _start_time(pid)
+    return None if ticks is None else _booted() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _booted() -> float:
+    try:
+        with open("/proc/stat", "rb") as file:
+            line = next(line for line in file if line.startswith(b"btime "))
+    except (OSError, StopIteration):
+        return 0.0
+    return float(line.split()[1])
+
+
 def _start_time(pid: int) -> int | None:
     """Return when a process started, None when it is gone or has only its exit code left."""
     state, started = _state_and_start(pid)

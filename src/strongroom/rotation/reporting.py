@@ -25,6 +25,11 @@ class Handle(Protocol):
     name: str
     version: int
 
+    @property
+    def held(self) -> int:
+        """The version that the program holds."""
+        ...
+
 
 class Reporter:
     """The reports of one process on the secrets of its live handles."""
@@ -35,6 +40,7 @@ class Reporter:
         self._refresh = refresh
         self._id = os.urandom(8).hex()
         self._one_at_a_time = threading.Lock()
+        self._lags = False
         self._reported: dict[str, tuple[str, int]] = {}
         self._since: dict[str, tuple[int, float]] = {}
         """Name → the version that was reported last, and when it was first."""
@@ -42,16 +48,19 @@ class Reporter:
         self._when_idle = not access.engine.store.url.startswith("file:")
 
     def report(self, handles: Mapping[str, Handle]) -> bool:
-        """Write what has changed since the last report; False when it could not be written.
+        """Write what has changed since the last report; False when there will be more to say without another commit.
+
+        So it is when it could not be written, and while the program holds a value that a rotation has replaced.
 
         That is no error, as a reader still reads. Until it is said again, rotations do not know this process.
         Nobody waits for a process that is stopped in here: reports are no part of the store.
         """
         # An older version that is written last would stay.
         with self._one_at_a_time, suppress(StrongroomError):
+            self._lags = False
             for name, rotation, version in self._news(handles):
                 self._write(name, rotation, version)
-            return True
+            return not self._lags
         return False
 
     def withdraw(self) -> None:
@@ -82,7 +91,8 @@ class Reporter:
         if state.step == PROMOTED and handle.version < state.after:
             with suppress(StrongroomError):
                 self._refresh(handle)
-        return handle.version
+        self._lags = self._lags or (state.step == PROMOTED and handle.held < state.after)
+        return handle.held
 
     def _write(self, name: str, rotation: str, version: int) -> None:
         now = moment.now()

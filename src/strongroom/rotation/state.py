@@ -8,6 +8,7 @@ previous one, so that it can be retired at the source whatever became of the old
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode, b64encode
 from typing import NamedTuple
 
@@ -42,7 +43,19 @@ class State(NamedTuple):
     promoted: float | None = None
     grace_ends: float | None = None
     error: str | None = None
-    """The class of the last error, never its text."""
+    """The class of the last error."""
+    reason: str | None = None
+    """What the last `RotationError` said: no values, as the text of an exception that is not ours is never taken."""
+    failed: float | None = None
+    """When that was."""
+    known: int = 0
+    """The version that the source is known to accept: it was promoted, or asked for."""
+    drifted: bool = False
+    """The source refused the current value when the rotation began, so it is never given that one back."""
+    keeps_previous: bool = True
+    """The source accepts the previous value until it is retired."""
+    back: tuple[int, int, float, float] | None = None
+    """Of a rotation back to a previous value: before, after, promoted and grace_ends of the one that it turns round."""
     owner: Owner | None = None
     data: bytes = b""
 
@@ -54,9 +67,24 @@ class State(NamedTuple):
         """True before promotion: the source may have the pending value, the store has the current one."""
         return self.step in (PENDING, SET, TESTED)
 
+    @property
+    def is_back(self) -> bool:
+        """True for a rotation back to the value that was current before."""
+        return self.back is not None
+
     def ended(self) -> State | None:
         """Return what remains when the rotation is over: the attachment, if any."""
-        return State(self.name, self.url, self.every, self.grace) if self.url is not None else None
+        return State(self.name, self.url, self.every, self.grace, known=self.known) if self.url is not None else None
+
+    def undone(self) -> State | None:
+        """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""
+        if self.back is None:
+            return self.ended()
+        before, after, promoted, grace_ends = self.back
+        return self._replace(
+            step=PROMOTED, id=os.urandom(8).hex(), before=before, after=after, promoted=promoted,
+            grace_ends=grace_ends, back=None, drifted=False, owner=None, error=None, reason=None, failed=None,
+        )  # fmt: skip
 
 
 def path(name: str) -> str:
@@ -76,6 +104,8 @@ def open_state(records: Records, name: str, stored: bytes) -> State:
     owner = fields.pop("owner")
     data = b64decode(fields.pop("data"))
     who = None if owner is None else Owner(owner[0], Process(*owner[1]), owner[2])
+    if fields.get("back") is not None:
+        fields["back"] = tuple(fields["back"])
     return State(name, **fields, owner=who, data=data)
 
 
@@ -87,13 +117,21 @@ def seal_state(records: Records, state: State) -> bytes:
     return records.seal_entry(path(state.name), json.dumps(fields, separators=(",", ":")).encode())
 
 
-def refuse_while_staged(reader: Reader, records: Records, name: str) -> None:
-    """Raise `ConflictError` while a rotation may have changed the source, and the store not yet."""
+def check_write(reader: Reader, records: Records, name: str, data: bytes) -> None:
+    """Raise `ConflictError` for a write that would leave the secret without a value that its source accepts."""
     state = load(reader, records, name)
-    if state is not None and state.is_staged:
+    if state is None:
+        return
+    if state.is_staged:
         raise ConflictError(
             f"{name!r} was not written: a rotation of it is under way ({state.step}), and its source may have another "
             f"value already. Finish it with `strongroom rotate resume {name}` or undo it with `strongroom rotate abort "
             f"{name}` first",
+            name=name,
+        )
+    if state.step == PROMOTED and data == state.data:
+        raise ConflictError(
+            f"{name!r} was not written: that is its previous value, which the source is going to refuse. `strongroom "
+            f"rollback {name} {state.before}` goes back to it at the source too",
             name=name,
         )

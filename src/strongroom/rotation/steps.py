@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from strongroom import versions
 from strongroom.change import Change
-from strongroom.errors import ConflictError, RotationError, SecretNotFoundError
+from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.info import VersionInfo
 from strongroom.rotation.owner import Owner
 from strongroom.rotation.state import PROMOTED, State, load, path, seal_state
@@ -26,6 +28,22 @@ def current(change: Change, name: str) -> tuple[VersionInfo, bytes]:
     return last, data
 
 
+def reserve(change: Change, name: str, owner: Owner, now: float) -> None:
+    """Let `owner` alone begin the next rotation; raises `ConflictError` while another does."""
+    state = load(change, change.records, name)
+    if state is not None and not state.id:
+        _refuse_working(state, now)
+        store(change, state._replace(owner=owner))
+
+
+def _refuse_working(state: State, now: float) -> None:
+    if state.owner is not None and state.owner.is_working(now):
+        process, name = state.owner.process, state.name
+        raise ConflictError(
+            f"process {process.pid} on {process.host} is rotating {name!r} now; wait for it to end", name=name
+        )
+
+
 def begin(change: Change, new: State, cas: int | None) -> State:
     """Make `new` the state: its pending data is durable from here on.
 
@@ -35,11 +53,16 @@ def begin(change: Change, new: State, cas: int | None) -> State:
     versions.check_cas(versions.require(change, name)[0], cas)
     last, _ = current(change, name)
     before = load(change, change.records, name) or State(name)
-    if before.id:
+    if before.owner is not None and new.owner is not None and before.owner.token != new.owner.token and not before.id:
+        _refuse_working(before, new.started or 0.0)
+    idle = before.owner is None or not before.owner.is_working(new.started or 0.0)
+    if new.back is not None and idle and (before.before, before.after, before.data) == (*new.back[:2], new.data):
+        new = new._replace(keeps_previous=before.keeps_previous)
+    elif before.id:
         raise ConflictError(f"another rotation of {name!r} has begun meanwhile; `strongroom rotate status`", name=name)
     if last.version != new.before:
         raise ConflictError(f"{name!r} was written meanwhile; rotate it again", name=name, version=last.version)
-    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace))
+    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace, known=before.known))
 
 
 def require(change: Change, name: str) -> State:
@@ -53,11 +76,7 @@ def require(change: Change, name: str) -> State:
 def take_over(change: Change, name: str, owner: Owner, now: float) -> State:
     """Make `owner` the one that works on a rotation; raises `ConflictError` while another does."""
     state = require(change, name)
-    if state.owner is not None and state.owner.is_working(now):
-        process = state.owner.process
-        raise ConflictError(
-            f"process {process.pid} on {process.host} is rotating {name!r} now; wait for it to end", name=name
-        )
+    _refuse_working(state, now)
     return store(change, state._replace(owner=owner))
 
 
@@ -74,7 +93,9 @@ def record(change: Change, state: State) -> State:
     return store(change, _mine(change, state))
 
 
-def promote(change: Change, state: State, now: float, grace: float, keep: int) -> tuple[VersionInfo, State]:
+def promote(
+    change: Change, state: State, now: float, grace: float, keep: int, keeps: bool
+) -> tuple[VersionInfo, State]:
     """Make the pending value current, and keep the previous one until it is retired.
 
     Raises `RotationError` when the secret was written or deleted behind the rotation.
@@ -84,22 +105,64 @@ def promote(change: Change, state: State, now: float, grace: float, keep: int) -
         raise RotationError(f"{state.name!r} has got version {last.version} meanwhile", name=state.name)
     made = versions.put(change, state.name, state.data, now=now, cas=state.before, attributes=Attributes(), keep=keep)
     state = state._replace(
-        step=PROMOTED, after=made.version, promoted=now, grace_ends=now + grace, data=data, error=None
-    )
+        step=PROMOTED, after=made.version, promoted=now, grace_ends=now + (grace if keeps else 0.0), data=data,
+        known=made.version, keeps_previous=keeps, back=None, drifted=False, error=None, reason=None, failed=None,
+    )  # fmt: skip
     return made, record(change, state)
 
 
-def let_go(change: Change, state: State, error: str | None) -> None:
+def let_go(change: Change, state: State, error: Exception | None, now: float) -> None:
     """Leave a rotation to whoever resumes it, unless somebody has done that already."""
     found = load(change, change.records, state.name)
     if found is not None and found.owner is not None and state.owner and found.owner.token == state.owner.token:
-        store(change, found._replace(owner=None, error=error))
+        store(change, noted(found._replace(owner=None), error, now))
 
 
-def end(change: Change, state: State) -> None:
-    """Remove a rotation; the attachment stays."""
+def noted(state: State, error: Exception | None, now: float) -> State:
+    """Return the state with what went wrong last, or with nothing."""
+    if error is None:
+        return state._replace(error=None, reason=None, failed=None)
+    reason = str(error) if isinstance(error, StrongroomError) else None
+    return state._replace(error=type(error).__name__, reason=reason, failed=now)
+
+
+def look_failed(change: Change, name: str, error: Exception, now: float) -> None:
+    """Keep why a rotation did not begin, for `status`, where a rotator is attached."""
+    found = load(change, change.records, name)
+    if found is not None and not found.id:
+        store(change, noted(found, error, now))
+
+
+def accepted(change: Change, name: str, version: int) -> None:
+    """Keep that the source accepts a version."""
+    found = load(change, change.records, name)
+    if found is not None:
+        found = found._replace(known=version)
+        store(change, found if found.id else noted(found, None, 0.0))
+
+
+def destroyed(change: Change, name: str, numbers: Sequence[int]) -> None:
+    """Remove the value of a destroyed version from the rotation too; raises `ConflictError` before promotion."""
+    state = load(change, change.records, name)
+    if state is None or not numbers:
+        return
+    if state.is_staged:
+        raise ConflictError(
+            f"{name!r} is being rotated ({state.step}), and nothing was destroyed: `strongroom rotate abort {name}` "
+            "first (--force when its source cannot be asked)",
+            name=name,
+        )
+    if state.step == PROMOTED and state.before in numbers:
+        store(change, state._replace(data=b""))
+
+
+def end(change: Change, state: State, *, undone: bool = False) -> None:
+    """Remove a rotation and what is left of processes that are gone; the attachment stays.
+
+    One that is `undone` and went back to a previous value leaves the rotation that it turned round.
+    """
     state = _mine(change, state)
-    remains = state.ended()
+    remains = state.undone() if undone else state.ended()
     if remains is None:
         change.delete(path(state.name))
     else:

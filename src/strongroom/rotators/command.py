@@ -9,24 +9,35 @@ PATH is absolute. The program, its directories and the interpreter that its firs
 user, and nobody else can write to them. It is run by the descriptor that was checked, from `/`, and without the
 variables that hold strongroom's own keys and settings. A script knows itself as /proc/self/fd/N, a link to its path.
 
-`command:PATH?timeout=60` gives it another time than 25 seconds, up to the 30 of a step.
+`command:PATH?keeps_previous=no` says that the source refuses the previous value as soon as `set` has told it a new one.
+`command:PATH?timeout=60` gives it another time than 25 seconds, up to an hour.
+
+It never outlives its step: it and all that it has started are killed when it has ended, when its time is over, when the
+rotation is interrupted, and when the rotating process is killed. A process that makes a group of its own (`setsid`)
+withdraws from that.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from strongroom.errors import ConfigError, RotationError
-from strongroom.files import UnsafeFileError, check_file
-from strongroom.rotators.values import options
+from strongroom.files import ANYBODY, UnsafeFileError, check_file, open_file
+from strongroom.rotators.values import keeps_previous, options
 from strongroom.ways import check_way
 
 TIMEOUT = 25.0
+MARGIN = 5.0
+GUARD = 'read -r _; kill -s KILL -- "-$1"'
+"""Kills the program's process group when the pipe from us ends: when this process was killed, too."""
+_MOST_INTERPRETERS = 6
+"""Linux follows five from a script, each of which may be a script."""
 _OURS = ("SECRETS_MASTER_KEY", "STRONGROOM_")
 """What the names of our variables begin with: they hold keys, or say where one is."""
 
@@ -34,9 +45,14 @@ _OURS = ("SECRETS_MASTER_KEY", "STRONGROOM_")
 class CommandRotator:
     """Runs a program for each step."""
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, *, keeps: bool = True) -> None:
+        self.keeps_previous = keeps
         self._path = path
         self._timeout = timeout
+        self.timeout = timeout + MARGIN
+        """Seconds for a step as a rotation sees it: the program is killed before that is over."""
+        self._running: set[int] = set()
+        self._is_stopped = False
         self._withheld: frozenset[str] = frozenset()
 
     def withhold(self, variables: Collection[str]) -> None:
@@ -80,20 +96,41 @@ class CommandRotator:
                 )  # fmt: skip
             except OSError as error:
                 raise RotationError(f"{self._path} cannot be run: {error.strerror}") from None
+        self._running.add(program.pid)
+        guard = self._guard(program.pid)
         try:
+            if self._is_stopped:
+                raise RotationError(f"{self._path} {step} was stopped")
             printed, _ = program.communicate(document, self._timeout)
         except subprocess.TimeoutExpired:
             raise RotationError(f"{self._path} {step} did not end within {self._timeout:g} s and was killed") from None
         finally:
             # With whatever it has started: nothing may change the source once we have gone on.
-            with suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)
+            _kill(program.pid)
             program.wait()
+            self._running.discard(program.pid)
+            guard.kill()
+            guard.wait()
+            guard.stdin.close()
         code = program.returncode
         if code:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise RotationError(f"{self._path} {step} {how}; run it by hand to see why")
         return printed
+
+    def stop(self) -> None:
+        """Kill the programs that are running, and all that they have started."""
+        self._is_stopped = True
+        for group in list(self._running):
+            _kill(group)
+
+    def _guard(self, group: int) -> Any:
+        import subprocess
+
+        return subprocess.Popen(  # noqa: S603
+            ["/bin/sh", "-c", GUARD, "sh", str(group)], stdin=-1, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd="/", env={}, start_new_session=True,
+        )  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -101,6 +138,11 @@ class CommandRotator:
             for name, text in os.environ.items()
             if not name.startswith(_OURS) and name not in self._withheld
         }  # fmt: skip
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 @contextmanager
@@ -134,25 +176,30 @@ def _refusal(path: str, error: OSError) -> ConfigError:
 
 
 def _check_interpreter(descriptor: int) -> None:
-    """Raise `OSError` when another user could change the program that runs a script."""
-    try:
-        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
-            first = file.read(256)
-    except PermissionError:
-        return  # no interpreter could read it either
-    words = first.partition(b"\n")[0].removeprefix(b"#!").split()
-    if first.startswith(b"#!") and words:
-        check_way(os.path.join("/", os.fsdecode(words[0])))
+    """Raise `OSError` when another user could change the program that runs a script, or the one that runs that."""
+    path = f"/proc/self/fd/{descriptor}"
+    for _ in range(_MOST_INTERPRETERS):
+        try:
+            with open(open_file(path, owners=ANYBODY, follow=True), "rb") as file:
+                first = file.read(256)
+        except PermissionError:
+            return  # no interpreter could read it either
+        # As Linux reads it (fs/binfmt_script.c).
+        words = re.split(rb"[ \t]+", re.split(rb"[\n\0]", first.removeprefix(b"#!"))[0].strip(b" \t"))
+        if not first.startswith(b"#!") or not words[0]:
+            return
+        path = check_way(os.path.join("/", os.fsdecode(words[0])))
 
 
 def connect(rest: str, read: object = None) -> CommandRotator:
     """Return the rotator; raises `ConfigError` for a path that is not absolute and for what is not a safe program."""
     path, _, query = rest.partition("?")
-    given = options(query, {"timeout"}, "command:")
+    given = options(query, {"timeout", "keeps_previous"}, "command:")
+    keeps = keeps_previous(given, "command:")
     timeout = given.get("timeout", "")
     if timeout and not (timeout.isascii() and timeout.isdigit() and 0 < int(timeout) <= 3600):
         raise ConfigError("command: timeout is a whole number of seconds")
-    if not os.path.isabs(path):
+    if not os.path.isabs(path) or not path.isprintable():
         raise ConfigError("command: takes an absolute path, such as command:/usr/local/bin/rotate-api-key")
     with opened(path):
-        return CommandRotator(path, float(timeout or TIMEOUT))
+        return CommandRotator(path, float(timeout or TIMEOUT), keeps=keeps)

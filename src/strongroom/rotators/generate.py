@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from strongroom.errors import RotationError
+from strongroom.rotators.shape import is_url, with_password
 from strongroom.rotators.values import Policy, options, password_field
 
 
@@ -28,7 +29,12 @@ class GenerateRotator:
         field = self._field or password_field(current)
         if field not in current:
             raise RotationError(f"the secret has no field {field!r}; name one with generate:field=NAME")
-        return {**current, field: self._policy.draw()}
+        value = self._policy.draw()
+        if isinstance(current[field], bytes):
+            return {**current, field: value.encode()}
+        if self._field is None and is_url(current[field]):
+            return with_password(current, value)
+        return {**current, field: value}
 
     def set(self, pending: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Nothing to do."""

@@ -17,7 +17,7 @@ The server must log us in with SCRAM, which tells it nothing that it does not kn
 as libpq writes them, or `any`. A server on another host must have a certificate for its name (`sslmode=verify-full`):
 SCRAM guards the password, but not the statements that follow it. `sslmode=` asks for less, `sslrootcert=PATH` names
 the authority, by default libpq's own file (~/.postgresql/root.crt) where there is one, else the system's. Further
-options: `length`, `alphabet`.
+options: `test` (a query that the new login must be able to run, besides logging in), `length`, `alphabet`.
 """
 
 from __future__ import annotations
@@ -27,29 +27,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from strongroom.errors import ConfigError, MissingExtraError, RotationError
+from strongroom.errors import ConfigError, MissingExtraError, RotationError, SourceRefusedError
 from strongroom.rotators.accounts import Accounts, Read, Refused, administrator
+from strongroom.rotators.postgresql_errors import REFUSED, explain, state_of
 from strongroom.rotators.servers import is_local, place
 from strongroom.rotators.values import POLICY, Policy
 
 TIMEOUT = 10
 """Seconds for a connection, and for a statement."""
-OPTIONS = POLICY | {"role", "other", "admin_secret", "sslmode", "sslrootcert", "require_auth"}
+OPTIONS = POLICY | {"role", "other", "admin_secret", "sslmode", "sslrootcert", "require_auth", "test"}
 SCRAM = "scram-sha-256"
 LEAST = 160000
 """The first libpq that can be told by which way to log in."""
-_ADVICE = (
-    ("certificate", "its certificate is not trusted: sslrootcert=PATH names its authority, sslmode= asks for less"),
-    ("SSL", "it does not talk TLS; sslmode= asks for less, on a network that is yours alone"),
-    ("authentication method", "it does not log in with SCRAM; see require_auth="),
-)
-"""What libpq's own words tell of a connection that could not be made."""
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
-_REFUSED = ("28P01", "28000")
 
 
 class Server:
@@ -61,63 +55,117 @@ class Server:
         self._password = password
 
     @contextmanager
-    def connected(self, user: str, password: str | None) -> Iterator[Any]:
-        """Connect; raises `RotationError` for what goes wrong in the block too, without the server's own words."""
+    def connected(self, user: str, password: str | None, role: str = "") -> Iterator[Any]:
+        """Connect; raises `RotationError` for what goes wrong in the block too, without the server's own words.
+
+        That is a `SourceRefusedError` when the server has said no, so that nothing was changed: each block has one
+        statement that changes something, and its last. `role` is whom it is about.
+        """
         import psycopg
 
         known: dict[str, Any] = {} if password is None else {"password": password}
-        state: str | None
+        begun = False
         try:
             with psycopg.connect(user=user, **known, **self._where) as connection:
+                begun = True
                 yield connection
                 return
         except psycopg.Error as error:
-            # libpq gives no code for a refusal at connect; its text has been the same for decades.
-            refused = "authentication failed" in str(error) or error.sqlstate in _REFUSED
-            state = error.sqlstate or ("the password was refused" if refused else _why(str(error)))
-        if refused:
-            raise Refused(f"PostgreSQL refuses the role {user!r} ({state})")
-        raise RotationError(f"PostgreSQL: {state}, as role {user!r}")
+            said = str(error)
+            state = state_of(said, error.sqlstate)
+            answered = error.sqlstate is not None and error.sqlstate[:3] not in ("08", "57P")
+        why = explain(state, said, user, role or user)
+        text = f"PostgreSQL at {self._where['host']}:{self._where['port']}, as role {user!r}: {why}"
+        if state in REFUSED:
+            raise Refused(text)
+        raise SourceRefusedError(text) if answered or not begun else RotationError(text)
 
-    def as_admin(self) -> Any:
-        """Connect as the administrator."""
+    def as_admin(self, role: str) -> Any:
+        """Connect as the administrator, to change a role."""
         assert self.admin is not None
-        return self.connected(self.admin, None if self._password is None else self._password())
+        return self.connected(self.admin, None if self._password is None else self._password(), role)
 
 
 class PostgresqlRotator:
     """Changes the password of a role, or lets two roles take turns."""
 
-    def __init__(self, server: Server, roles: Accounts, policy: Policy) -> None:
+    def __init__(self, server: Server, roles: Accounts, policy: Policy, place: str, test: str = "SELECT 1") -> None:
         self._server = server
         self._roles = roles
         self._policy = policy
+        self._test = test
+        self.accounts = roles.names(place)
+        self.users = roles
+        self.keeps_previous = roles.other is not None
+        """A role has one password at a time."""
+
+    def check(self, current: Mapping[str, Any]) -> list[str]:
+        """Log in, and change each role that a rotation will change, in a transaction that is rolled back."""
+        self._roles.pending(current, self._policy)
+        self.test(current)
+        roles = [self._roles.name, *([self._roles.other] if self._roles.other is not None else [])]
+        for role in roles:
+            with self._changing(role, current) as connection, connection.transaction(force_rollback=True):
+                _alter(connection, role, self._policy.draw())
+        if self._roles.other is None:
+            return ["the role has one password: new log-ins with the previous value are refused as soon as the new one "
+                    "is set, some milliseconds before readers get that; two roles that take turns (`other=`) have no "
+                    "such gap"]  # fmt: skip
+        self._compare(*roles)
+        return []
 
     def create(self, current: Mapping[str, Any]) -> dict[str, Any]:
         """Return a new password, and of two roles the one whose turn it is."""
         return self._roles.pending(current, self._policy)
 
+    def adopt(self, value: Any, current: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the secret with an operator's own password."""
+        return self._roles.adopt(value, current)
+
     def set(self, pending: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Give the role the pending password; one that has it already keeps it."""
         role, password = self._roles.login(pending)
-        if self._server.admin is not None:
-            with self._server.as_admin() as connection:
-                _alter(connection, role, password)
-        elif not self._accepts(role, password):
-            with self._server.connected(*self._roles.login(current)) as connection:
+        if self._server.admin is not None or not self._accepts(role, password):
+            with self._changing(role, current) as connection:
                 _alter(connection, role, password)
 
     def test(self, pending: Mapping[str, Any]) -> None:
-        """Connect with the pending password."""
+        """Connect with the pending password, and run the test query."""
         with self._server.connected(*self._roles.login(pending)) as connection:
-            connection.execute("SELECT 1")
+            connection.execute(self._test)
 
     def retire(self, previous: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-        """Take the password of the role that is not current away; a single role has lost the old one already."""
-        role, _ = self._roles.login(previous)
-        if role != self._roles.login(current)[0]:
-            with self._server.as_admin() as connection:
-                _alter(connection, role, None)
+        """Take the password of the role that is not current away; a single role has lost the old one already.
+
+        A role that is gone is as good as one without a password.
+        """
+        role = self._roles.user(previous) if previous else self._roles.turn_of(current)
+        if role is not None and role != self._roles.user(current):
+            with self._server.as_admin(role) as connection:
+                found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+                if found is not None:
+                    _alter(connection, role, None)
+
+    def _changing(self, role: str, current: Mapping[str, Any]) -> Any:
+        if self._server.admin is not None:
+            return self._server.as_admin(role)
+        return self._server.connected(*self._roles.login(current))
+
+    def _compare(self, one: str, other: str) -> None:
+        """Raise `SourceRefusedError` when one of two roles is a member of more than the other."""
+        member = "SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %s::regrole"
+        with self._server.as_admin(one) as connection:
+            found = [{row[0] for row in connection.execute(member, (f'"{role}"',))} for role in (one, other)]
+            odd = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND NOT rolcanlogin",
+                                     ([one, other],)).fetchone()  # fmt: skip
+        if odd is not None:
+            raise SourceRefusedError(f"the role {odd[0]!r} may not log in: ALTER ROLE {odd[0]} LOGIN")
+        for role, lacking in ((one, found[1] - found[0]), (other, found[0] - found[1])):
+            if lacking:
+                raise SourceRefusedError(
+                    f"the role {role!r} is no member of {', '.join(sorted(lacking))}, as the other is: GRANT it, since "
+                    "readers get one after the other"
+                )
 
     def _accepts(self, role: str, password: str) -> bool:
         try:
@@ -135,10 +183,6 @@ def _alter(connection: Any, role: str, password: str | None) -> None:
         encrypted = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
         verifier = sql.Literal(encrypted.decode())
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), verifier))
-
-
-def _why(said: str) -> str:
-    return next((f"no connection: {advice}" for word, advice in _ADVICE if word in said), "no connection")
 
 
 def _system_authorities() -> str:
@@ -167,7 +211,8 @@ def connect(rest: str, read: Read) -> PostgresqlRotator:
         import psycopg
     except ImportError:
         raise MissingExtraError("postgresql: needs psycopg: pip install 'strongroom[psycopg]'") from None
-    host, port, user, database, given = place("postgresql", rest, OPTIONS)
+    where_it_is = place("postgresql", rest, OPTIONS)
+    host, port, user, database, given = where_it_is
     if not given.get("role") or (user is None and ("other" in given or "admin_secret" in given)):
         raise ConfigError("postgresql: needs role=NAME, and an administrator (admin@host) for other= and admin_secret=")
     where = {"host": host, "port": port or 5432, "dbname": database or "postgres",
@@ -179,5 +224,6 @@ def connect(rest: str, read: Read) -> PostgresqlRotator:
         )
     password = administrator(read, given.get("admin_secret"))
     return PostgresqlRotator(
-        Server(where, user, password), Accounts(given["role"], given.get("other")), Policy.of(given)
-    )
+        Server(where, user, password), Accounts(given["role"], given.get("other")), Policy.of(given),
+        where_it_is.known_as("postgresql", 5432), given.get("test", "SELECT 1"),
+    )  # fmt: skip

@@ -41,16 +41,30 @@ class RedisRotator:
         self._user = user
         self._accounts = Accounts(user, None)
         self._policy = policy
+        self.accounts = self._accounts.names(server.known_as)
+        self.users = self._accounts
+
+    def check(self, current: Mapping[str, Any]) -> None:
+        """Log in, ask for the right to change the user, and save the users as they are.
+
+        A rotation that could not be saved is better not begun.
+        """
+        self._accounts.pending(current, self._policy)
+        self.test(current)
+        with self._changing(current) as connection:
+            self._server.check_is_primary(connection)
+            self._server.passwords(connection, self._user)
+            # Without a rule it changes nothing, and takes the same right.
+            connection.execute_command("ACL SETUSER", self._user)
+            self._server.write_down(connection)
 
     def create(self, current: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a new password.
-
-        Saves the users as they are, because a rotation that could not be saved is better not begun.
-        """
-        with self._changing(current) as connection:
-            self._server.passwords(connection, self._user)
-            self._server.write_down(connection)
+        """Return a new password."""
         return self._accounts.pending(current, self._policy)
+
+    def adopt(self, value: Any, current: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the secret with an operator's own password."""
+        return self._accounts.adopt(value, current)
 
     def set(self, pending: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Let the user accept the pending password too."""
@@ -65,8 +79,12 @@ class RedisRotator:
     def retire(self, previous: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Let the user refuse the previous password."""
         with self._changing(current) as connection:
-            if self._hash(previous) in self._server.passwords(connection, self._user):
-                self._server.change(connection, self._user, "!" + self._hash(previous))
+            found, new = self._server.passwords(connection, self._user), self._hash(current)
+            # The value of a previous password that was destroyed is not known: then all but the current one go.
+            old = {self._hash(previous)} if previous else set(found)
+            gone = [f"!{hash}" for hash in found if hash in old - {new}]
+            if gone:
+                self._server.change(connection, self._user, *gone)
             else:
                 self._server.write_down(connection)
 
@@ -92,7 +110,8 @@ def connect(rest: str, read: Read) -> RedisRotator:
         from redis.retry import Retry
     except ImportError:
         raise MissingExtraError("redis: needs redis-py: pip install 'strongroom[redis]'") from None
-    host, port, user, path, given = place("redis", rest, OPTIONS)
+    where_it_is = place("redis", rest, OPTIONS)
+    host, port, user, path, given = where_it_is
     password = administrator(read, given.get("admin_secret"))
     if path or not given.get("user") or (user is None) != (password is None):
         raise ConfigError(
@@ -107,4 +126,5 @@ def connect(rest: str, read: Read) -> RedisRotator:
     if tls is not None and vouching != "system":
         where["ssl_ca_certs"] = vouching
     admin = None if user is None or password is None else (lambda: Login(user, password()))
-    return RedisRotator(Server(where, given.get("save", "aclfile")), admin, given["user"], Policy.of(given))
+    server = Server(where, given.get("save", "aclfile"), where_it_is.known_as("redis", 6379))
+    return RedisRotator(server, admin, given["user"], Policy.of(given))

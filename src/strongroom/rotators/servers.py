@@ -20,6 +20,11 @@ class Place(NamedTuple):
     given: dict[str, str]
     """Its options."""
 
+    def known_as(self, scheme: str, port: int) -> str:
+        """Return the server, in the same words for each of its usual names."""
+        host = "localhost" if is_local(self.host) else self.host.lower().rstrip(".")
+        return f"{scheme}://{host}:{self.port or port}"
+
 
 def place(scheme: str, rest: str, known: set[str]) -> Place:
     """Read the rest of a URL after `scheme:`; raises `ConfigError`, also when it holds a password."""

@@ -50,6 +50,16 @@ def options(query: str, known: set[str], rotator: str) -> dict[str, str]:
     return given
 
 
+def keeps_previous(given: Mapping[str, str], rotator: str) -> bool:
+    """Read `keeps_previous=yes` (as without it) or `no`; raises `ConfigError`."""
+    word = given.get("keeps_previous", "yes")
+    if word not in ("yes", "no"):
+        raise ConfigError(
+            f"{rotator} keeps_previous is yes or no: does the source accept the previous value until it is retired?"
+        )
+    return word == "yes"
+
+
 def password_field(data: Mapping[str, Any]) -> str:
     """Return the field that holds the value to be rotated: `password` of several fields, else `value`."""
     return "password" if "password" in data else "value"

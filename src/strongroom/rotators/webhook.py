@@ -1,7 +1,9 @@
 """`webhook:https://…`: a service of your own rotates the secret.
 
 Each step is a POST of one JSON object, `{"step": …}` with the mappings `current`, `pending`, `previous` that
-the step has (see `command:`); `create` is answered with the new mapping. Any other status than 200 to 299 is a failure.
+the step has (see `command:`); `create` is answered with the new mapping. Any other status than 200 to 299 is a failure;
+one from 400 to 499 says that nothing was changed. 410 to `retire` is a yes: the previous value is gone already.
+`#keeps_previous=no` says that the service refuses the previous value as soon as `set` has given it a new one.
 
 `webhook:https://host/path#key=NAME` signs: the header `Strongroom-Signature` is `t=SECONDS,v1=HEX`, where HEX is
 HMAC-SHA256(value of the secret NAME, `SECONDS.BODY`).
@@ -21,13 +23,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from strongroom.crypto.hmac import sign
-from strongroom.errors import ConfigError, RotationError
+from strongroom.errors import ConfigError, RotationError, SourceRefusedError
 from strongroom.rotators.servers import is_local
-from strongroom.rotators.values import options
+from strongroom.rotators.values import keeps_previous, options
 
 TIMEOUT = 20.0
 """Seconds without an answer; less than a step has, so that the caller learns what happened."""
 MAX_ANSWER = 1 << 20
+_MEANINGS = {
+    401: "it does not accept the signature: is #key= its secret, and is its clock right?",
+    403: "it does not let us do this",
+    404: "there is no such address",
+    409: "it says that its state is another one: `strongroom rotate check` asks whether the current value is accepted",
+    410: "what it rotated is gone",
+    422: "it refuses the value",
+    429: "it asks to be left alone for a while; try again later",
+    503: "it cannot answer now; try again later",
+}
 Read = Callable[[str], Mapping[str, Any]]
 
 
@@ -37,8 +49,10 @@ class WebhookRotator:
     _clock = staticmethod(time.time)
 
     def __init__(
-        self, url: str, key: Callable[[], bytes] | None, *, use_proxies: bool = False, timeout: float = TIMEOUT
-    ) -> None:
+        self, url: str, key: Callable[[], bytes] | None, *, use_proxies: bool = False, timeout: float = TIMEOUT,
+        keeps: bool = True,
+    ) -> None:  # fmt: skip
+        self.keeps_previous = keeps
         self._url = url
         self._key = key
         self._use_proxies = use_proxies
@@ -64,9 +78,9 @@ class WebhookRotator:
 
     def retire(self, previous: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Post `retire`."""
-        self._post("retire", {"previous": previous, "current": current})
+        self._post("retire", {"previous": previous, "current": current}, gone_is_well=True)
 
-    def _post(self, step: str, data: Mapping[str, Any]) -> bytes:
+    def _post(self, step: str, data: Mapping[str, Any], *, gone_is_well: bool = False) -> bytes:
         from http.client import HTTPException
         from urllib.request import Request
 
@@ -87,8 +101,12 @@ class WebhookRotator:
         except OSError as error:
             # An HTTP status is an OSError too; its reason and body are the server's own words, so they are not shown.
             status = getattr(error, "code", None) or type(getattr(error, "reason", error)).__name__
+        if status == 410 and gone_is_well:
+            return b""
         if isinstance(status, int):
-            raise RotationError(f"{self._host} answered {step} with status {status}; its log says why")
+            why = _MEANINGS.get(status, "its log says why")
+            text = f"{self._host} answered {step} with status {status}; {why}"
+            raise SourceRefusedError(text) if 400 <= status < 500 else RotationError(text)
         raise RotationError(f"{self._host} did not answer {step} ({status}); it may have done it all the same")
 
     def _headers(self, body: bytes) -> dict[str, str]:
@@ -102,7 +120,7 @@ class WebhookRotator:
 def connect(rest: str, read: Read) -> WebhookRotator:
     """Return the rotator; raises `ConfigError` for a URL that would send values in the clear, or holds a password."""
     url, _, fragment = rest.partition("#")
-    given = options(fragment, {"key", "proxy"}, "webhook:")
+    given = options(fragment, {"key", "proxy", "keeps_previous"}, "webhook:")
     try:
         parts = urlsplit(url)
         local = is_local(parts.hostname or "")
@@ -116,7 +134,8 @@ def connect(rest: str, read: Read) -> WebhookRotator:
         raise ConfigError("webhook: proxy is environment, and only for https:// to another host")
     name = given.get("key")
     key = None if name is None else (lambda: _key(read(name)))
-    return WebhookRotator(url, key, use_proxies="proxy" in given)
+    keeps = keeps_previous(given, "webhook:")
+    return WebhookRotator(url, key, use_proxies="proxy" in given, keeps=keeps)
 
 
 def _key(data: Mapping[str, Any]) -> bytes:

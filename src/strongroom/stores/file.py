@@ -167,7 +167,10 @@ class FileStore:
     def _make(self) -> None:
         if os.path.islink(self._path) and not os.path.exists(self._path):
             raise StoreExistsError(f"{self.url} is a symbolic link that leads nowhere; remove it, then try again")
-        make_new(self._path, self.url, self._write_first)
+        directory, name = os.path.split(self._path)
+        with os_errors(self.url):
+            real = os.path.join(resolve(directory), name)
+        make_new(real, self.url, self._write_first)
 
     def _write_first(self, draft: str) -> None:
         os.unlink(draft)

@@ -11,11 +11,12 @@ from contextlib import suppress
 
 from strongroom.errors import StoreError
 from strongroom.files import (
+    ANYBODY,
     UnsafeFileError,
     check_file,
     check_only_name,
+    check_store_owner,
     open_file,
-    owners_beside,
     sync_directory,
 )
 from strongroom.stores.placing import write_whole
@@ -38,8 +39,9 @@ def open_at(path: str, url: str) -> int:
     Raises `StoreError` for a file that has been replaced where it was mounted from, and `OSError`.
     """
     real = resolve(path)
-    descriptor = open_file(real, owners=owners_beside(real), largest=MOST_BYTES)
+    descriptor = open_file(real, owners=ANYBODY, largest=MOST_BYTES)
     try:
+        check_store_owner(real, os.fstat(descriptor))
         if os.fstat(descriptor).st_nlink == 0 and _is_mounted(real):
             raise StoreError(
                 f"{url} is a mount of one file, which has been replaced or removed where it comes from: what is here "
@@ -57,7 +59,7 @@ def read(descriptor: int, path: str) -> bytes:
         # A file of /proc has no size, and another may grow while it is read.
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        check_file(path, os.fstat(descriptor), owners=owners_beside(path), largest=MOST_BYTES)
+        check_file(path, os.fstat(descriptor), owners=ANYBODY, largest=MOST_BYTES)
         raise StoreError(f"file:{path} grows without end; at most {MOST_BYTES:,} bytes are read")
     return content
 
@@ -69,9 +71,10 @@ def check_unchanged(path: str, real: str, read: Signature, url: str) -> os.stat_
     """
     if resolve(path) != real:
         raise _replaced(url)
-    descriptor = open_file(real, owners=owners_beside(real))
+    descriptor = open_file(real, owners=ANYBODY)
     try:
         found = os.fstat(descriptor)
+        check_store_owner(real, found)
         # Without the time of the last change of its attributes: a new mode or another name is not another content.
         if signature_of(found)[:4] != read[:4]:
             raise _replaced(url)

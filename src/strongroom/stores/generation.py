@@ -178,10 +178,24 @@ class Generation:
             if writing or error.errno not in (errno.EACCES, errno.EROFS):
                 raise
             descriptor, writable = files.open_file(self._path, owners=trusted), False
-        if os.fstat(descriptor).st_nlink > 1 and not files.has_only_name(self._path):
+        try:
+            if os.fstat(descriptor).st_nlink > 1 and not files.has_only_name(self._path):
+                raise files.UnsafeFileError(self._path, "it has several names (hard links); remove it")
+            if writable:
+                self._keep_open_to_writers(descriptor)
+        except BaseException:
             os.close(descriptor)
-            raise files.UnsafeFileError(self._path, "it has several names (hard links); remove it")
+            raise
         return descriptor, writable
+
+    def _keep_open_to_writers(self, descriptor: int) -> None:
+        """Let whoever may write the database write the file, when that was given another group or mode meanwhile."""
+        file, database = os.fstat(descriptor), os.stat(self._database.path)
+        if os.geteuid() in (0, file.st_uid) and (
+            file.st_gid != database.st_gid or database.st_mode & ~file.st_mode & 0o666
+        ):
+            with suppress(OSError):
+                copy_owner_and_mode(database, descriptor)
 
     def _disown(self, found: os.stat_result) -> None:
         """Make those look for the file at the path who still have mapped the one that was there before."""

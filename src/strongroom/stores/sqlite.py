@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -159,15 +159,19 @@ class SqliteStore:
             finally:
                 session.roll_back()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> AbstractContextManager[Session]:
         """Hold the write lock; commit durably at a clean exit, roll back when the block raises."""
+        return self.transaction_within(self._database.timeout)
+
+    @contextmanager
+    def transaction_within(self, seconds: float) -> Iterator[Session]:
+        """Like `transaction`; raises `StoreBusyError` when the write lock is not free within so many seconds."""
         writing = self._writing  # the child of a fork in here gets another one, and must not release that
-        if not writing.acquire(timeout=self._database.timeout):
+        if not writing.acquire(timeout=seconds):
             raise self._busy()
         try:
             self._writer = get_ident(), monotonic()
-            with self._connections().lend_to_write() as session:
+            with self._connections().lend_to_write(seconds) as session:
                 yield session
                 self._commit(session)
         finally:

@@ -210,10 +210,7 @@ def _check_mount(database: Database, descriptor: int) -> None:
 def _mount(descriptor: int) -> bytes:
     """Return the id of the mount that an open file was reached through; empty where /proc does not tell."""
     try:
-        information = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as information:
+            return next((line for line in information if line.startswith(b"mnt_id:")), b"")
     except OSError:
         return b""
-    try:
-        return next((line for line in os.read(information, 4096).split(b"\n") if line.startswith(b"mnt_id:")), b"")
-    finally:
-        os.close(information)

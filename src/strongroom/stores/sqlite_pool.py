@@ -43,9 +43,12 @@ class Pool:
             self._take_back(session)
 
     @contextmanager
-    def lend_to_write(self) -> Iterator[Session]:
-        """Lend one that has begun a transaction, which is rolled back when the block raises."""
-        session = self._begin_to_write()
+    def lend_to_write(self, seconds: float) -> Iterator[Session]:
+        """Lend one that has begun a transaction, which is rolled back when the block raises.
+
+        Raises `StoreBusyError` when another process holds the lock for longer than `seconds`.
+        """
+        session = self._begin_to_write(seconds)
         try:
             yield session
         except BaseException:
@@ -113,10 +116,10 @@ class Pool:
             self._lent.append(session)
             return session
 
-    def _begin_to_write(self) -> Session:
+    def _begin_to_write(self, seconds: float) -> Session:
         session = self._lend()
         try:
-            session.begin_to_write()
+            session.begin_to_write(seconds)
             return session
         except ReadOnlyError:
             # Opened while nobody could write it: a full table of files, a file system that was mounted read-only.
@@ -129,7 +132,7 @@ class Pool:
             raise
         session = self._lend()
         try:
-            session.begin_to_write()
+            session.begin_to_write(seconds)
         except BaseException:
             session.roll_back()
             self._take_back(session)

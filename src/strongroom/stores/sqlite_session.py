@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StrongroomError, TamperedError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from strongroom.stores.sqlite_connection import Connection
     from strongroom.stores.sqlite_database import Database
 
-REBUILD_MILLISECONDS = 1000
+REBUILD_SECONDS = 1.0
 """How long `rebuild` waits for others; it keeps writers out meanwhile."""
 _PROBE = "DELETE FROM store WHERE 0"
 """Changes nothing, and fails where SQLite has opened the database to read only, which BEGIN does not tell."""
@@ -74,9 +75,13 @@ class Session:
         self._run("BEGIN")
         self.stored_revision()
 
-    def begin_to_write(self) -> None:
-        """Take the write lock, and see that the database is what it shall be. Raises `ReadOnlyError` too."""
-        self._run("BEGIN IMMEDIATE")
+    def begin_to_write(self, seconds: float) -> None:
+        """Take the write lock, and see that the database is what it shall be.
+
+        Raises `StoreBusyError` when the lock is not free within so many seconds, and `ReadOnlyError` too.
+        """
+        with self._patient_for(seconds):
+            self._run("BEGIN IMMEDIATE")
         connection = self._usable()
         if not connection.can_write:
             self._run(_PROBE)
@@ -114,15 +119,24 @@ class Session:
         stays in the free space of the old one, and deleting the entry later does not reach that copy.
         """
         self._usable().check_files()
-        ((timeout,),) = self._run("PRAGMA busy_timeout")
-        self._run(f"PRAGMA busy_timeout={REBUILD_MILLISECONDS}")
+        with self._patient_for(REBUILD_SECONDS):
+            try:
+                self._run("VACUUM")
+                return self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
+            except StoreError:
+                return False  # a reader, a writer or a full disk
+
+    @contextmanager
+    def _patient_for(self, seconds: float) -> Iterator[None]:
+        """Wait for locks no longer than that in the block."""
+        if seconds == self._database.timeout:
+            yield
+            return
+        self._run(f"PRAGMA busy_timeout={int(seconds * 1000)}")
         try:
-            self._run("VACUUM")
-            return self._run("PRAGMA wal_checkpoint(TRUNCATE)")[0][0] == 0
-        except StoreError:
-            return False  # a reader, a writer or a full disk
+            yield
         finally:
-            self._run(f"PRAGMA busy_timeout={timeout}")
+            self._run(f"PRAGMA busy_timeout={int(self._database.timeout * 1000)}")
 
     def roll_back(self) -> None:
         """Undo everything since `begin`. Where SQLite cannot, closing the connection will."""

@@ -26,6 +26,9 @@ class Faulty:
         self._when = when
 
     def __getattr__(self, name: str) -> Any:
+        if name == "check":
+            # Asked before a rotation begins, where the steps that fail are those of the rotation.
+            return getattr(self._rotator, "check", self._rotator.test)
         method = getattr(self._rotator, name)
         if name != self._step:
             return method

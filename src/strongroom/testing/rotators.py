@@ -36,6 +36,40 @@ class RotatorConformance(WholeRotations):
         assert self.accepts(current)
         assert not self.accepts(pending)
 
+    def test_a_look_changes_nothing(self, rotator: Rotator, current: Fields) -> None:
+        """It finds the current value accepted, and what it tries is undone."""
+        _check(rotator, current)
+        _check(rotator, current)
+        assert self.accepts(current)
+        assert not self.accepts(rotator.create(current))
+
+    def test_a_look_finds_a_value_that_is_refused(self, rotator: Rotator, current: Fields) -> None:
+        """Or a rotation would begin that gives the source a value back which it never had."""
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            _check(rotator, rotator.create(current))
+        assert self.accepts(current)
+
+    def test_the_previous_value_is_kept_as_promised(self, rotator: Rotator, current: Fields) -> None:
+        """`keeps_previous` says whether the source accepts it until it is retired."""
+        pending = rotator.create(current)
+        rotator.set(pending, current)
+        assert self.accepts(current) == getattr(rotator, "keeps_previous", True)
+
+    @pytest.mark.parametrize("change", ["shorter", "longer", "another case"])
+    def test_a_value_that_is_nearly_the_one_that_was_set_fails_its_test(
+        self, rotator: Rotator, current: Fields, change: str
+    ) -> None:
+        """A source that cuts or normalises values would give them to others too; `test` is to find it."""
+        pending = rotator.create(current)
+        rotator.set(pending, current)
+        field = next(name for name in pending if name in ("password", "value"))
+        text = pending[field]
+        nearly = {"shorter": text[:-1], "longer": text + "x", "another case": text.swapcase()}[change]
+        if nearly == text:
+            pytest.skip("it has no letters")
+        with pytest.raises(Exception):  # noqa: B017, PT011
+            rotator.test({**pending, field: nearly})
+
     def test_a_value_that_was_not_set_fails_its_test(self, rotator: Rotator, current: Fields) -> None:
         """Or a rotation would promote a value that nobody accepts."""
         with pytest.raises(Exception):  # noqa: B017, PT011
@@ -83,3 +117,7 @@ class RotatorConformance(WholeRotations):
             assert self.accepts(pending)
             assert not self.accepts(current)
             current = pending
+
+
+def _check(rotator: Rotator, current: Fields) -> None:
+    getattr(rotator, "check", rotator.test)(current)

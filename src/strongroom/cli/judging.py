@@ -32,12 +32,12 @@ def check_settings(reviewed: Review) -> Iterator[Finding]:
     elif trust.is_roots(project.settings):
         yield Finding(OK, f"the settings in {project.settings} count: the file is root's, and out of your reach")
     else:
-        yield Finding(OK, f"the settings in {project.settings} were found; they count where they need no permission")
+        yield Finding(OK, f"the settings in {project.settings} count: the file was found, not named")
     for claim in reviewed.claims:
         if permits.is_allowed(claim.identity):
             yield Finding(OK, f"you have allowed it: {claim.text}")
         else:
-            what, advice = f"it needs your permission: {claim.text}", f"`strongroom allow`, or name it: {claim.mend}"
+            what, advice = f"your permission is needed: {claim.text}", f"`strongroom allow`, or name it: {claim.mend}"
             yield Finding(FAIL, what, advice)
     if project.settings is not None:
         yield from check_way("file of settings", project.settings)
@@ -74,8 +74,15 @@ def _check(what: str, directory: str, status: os.stat_result) -> Finding | None:
         return Finding(WARN, shown, "move it to a directory of your own")
     if mode & 0o002:
         shown = f"anybody can replace the {what}: {directory} has mode {mode:04o}"
-        return Finding(FAIL, shown, f"chmod o-w {directory}")
+        return Finding(FAIL, shown, _closing(directory, status))
     if mode & 0o020 and not ways.is_private_group(directory, status):
         shown = f"a group can replace the {what}: {directory} has mode {mode:04o}"
-        return Finding(WARN, shown, f"chmod g-w {directory}")
+        return Finding(WARN, shown, f"check that this is intended; else: chmod g-w {directory}")
     return None
+
+
+def _closing(directory: str, status: os.stat_result) -> str:
+    """Return how to close a directory so that this user can still write there."""
+    if status.st_uid == os.geteuid() or os.geteuid() == 0:
+        return f"chmod o-w {directory}"
+    return f"as root: chown {os.geteuid()} {directory} && chmod o-w {directory}"
