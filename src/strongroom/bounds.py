@@ -160,8 +160,22 @@ def _of_key(url: str, path: str, beside: str = "") -> Iterator[Claim]:
 
 def _leaves(path: str, directory: str) -> bool:
     """True when the path leads out of the directory, links followed."""
+    if _goes_straight(path, directory):
+        return False
     real, base = os.path.realpath(path), os.path.realpath(directory)
     return not real.startswith(base if base == "/" else f"{base}/")
+
+
+def _goes_straight(path: str, directory: str) -> bool:
+    """True when the path goes on from the directory without a link and without `..`, as most do."""
+    if not path.startswith(f"{directory}/"):
+        return False
+    here = directory
+    for part in path[len(directory) + 1 :].split("/"):
+        here = f"{here}/{part}"
+        if part in ("", ".", "..") or os.path.islink(here):
+            return False
+    return True
 
 
 def _identity(kind: str, *parts: str) -> bytes:

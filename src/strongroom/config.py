@@ -142,7 +142,9 @@ def review(
     chosen = {**said, **given}
     found: dict[str, str] = {}
     merged = Config(**chosen, chosen=frozenset(chosen), directory=project.directory)
-    merged = _with_defaults(merged, environ, found, named=project.named)
+    # It has been judged, and with it the way to what lies beside it.
+    judged = "" if project.named else project.settings or ""
+    merged = _with_defaults(merged, environ, found, judged, named=project.named)
     if variables:
         _check_spelling(variables, merged.key)
     return Review(_claims(project, said, found), merged, project)
@@ -220,8 +222,12 @@ def _anchored(url: str, directory: str) -> str:
     return url
 
 
-def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, str], *, named: bool) -> Config:
+def _with_defaults(
+    config: Config, environ: Mapping[str, str], found: dict[str, str], judged: str, *, named: bool
+) -> Config:
     """Find the default store, key and audit log in the project's directory, and enter their URLs into `found`.
+
+    `judged` is a path in that directory that nobody else can change, or empty.
 
     With `named`, the user has named the file of settings. Who could replace the store beside it could replace that too,
     except in a sticky directory, where others can add files only.
@@ -236,7 +242,7 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
         if there:
             found["store"] = config.store
         if not named or (there and os.stat(config.directory).st_mode & stat.S_ISVTX):
-            _check_store(os.path.join(config.directory, name), config.store, there=bool(there))
+            _check_store(os.path.join(config.directory, name), config.store, judged, there=bool(there))
     if "audit" not in config.chosen:
         log = os.path.normpath(os.path.join(near, LOG_FILE))
         config = config._replace(audit=f"file:{log}")
@@ -250,9 +256,9 @@ def _with_defaults(config: Config, environ: Mapping[str, str], found: dict[str, 
     return config
 
 
-def _check_store(path: str, url: str, *, there: bool) -> None:
+def _check_store(path: str, url: str, judged: str, *, there: bool) -> None:
     if there:
-        discovery.check("store", path, f"name it: --store {url}")
+        discovery.check("store", path, f"name it: --store {url}", judged)
     else:
         discovery.check_absent(path)
 

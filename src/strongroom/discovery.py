@@ -12,7 +12,7 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from strongroom import files, toml, trust
+from strongroom import files, trust
 from strongroom.errors import ConfigError, StoreNotFoundError
 from strongroom.frozen import Frozen
 from strongroom.warning import StrongroomWarning
@@ -76,6 +76,8 @@ def parse(project: Project) -> dict[str, Any]:
     path = project.settings
     if path is None:
         return {}
+    from strongroom import toml  # most projects have no such file
+
     try:
         document = toml.loads(project.content.decode())
     except (ValueError, RecursionError) as error:

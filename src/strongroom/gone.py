@@ -15,6 +15,11 @@ from strongroom.files import owners_beside
 
 BESIDE = ("-gen", "-wal", "-shm", "-journal", ".lock")
 """What the files beside a store are called, after its own name."""
+_BESIDE_SQLITE, _BESIDE_FILE = BESIDE[:-1], BESIDE[-1:]
+_TRACES = (
+    *(name + kind for name in STORE_FILES for kind in (_BESIDE_SQLITE if name.endswith(".db") else _BESIDE_FILE)),
+    LOG_FILE,
+)
 
 
 def check_nearer(config: Config) -> None:
@@ -45,6 +50,8 @@ def error_for(error: StoreNotFoundError, config: Config) -> StoreNotFoundError:
 
 
 def _refuse_if_gone(directory: str) -> None:
+    if not _may_have_had_one(directory):
+        return
     for name in STORE_FILES:
         path = os.path.join(directory, name)
         url = f"{'sqlite' if name.endswith('.db') else 'file'}:{path}"
@@ -56,9 +63,20 @@ def _refuse_if_gone(directory: str) -> None:
             raise _gone(url, found)
 
 
+def _may_have_had_one(directory: str) -> bool:
+    """False for nearly every directory, of which no more is to be asked."""
+    for name in _TRACES:
+        try:
+            os.lstat(f"{directory}/{name}")
+        except OSError:
+            continue
+        return True
+    return False
+
+
 def _beside(path: str, url: str) -> list[str]:
     """Return the files that lie beside where the store was; those that strangers could have put there do not count."""
-    kinds = BESIDE[-1:] if url.startswith("file:") else BESIDE[:-1]
+    kinds = _BESIDE_FILE if url.startswith("file:") else _BESIDE_SQLITE
     return [path + kind for kind in kinds if _is_ours(path + kind)]
 
 

@@ -14,7 +14,7 @@ from strongroom import discovery, drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
-from strongroom.audit.tail import SMALL_WINDOW, WINDOW, newest_revision
+from strongroom.audit.tail import SMALL_WINDOW, WINDOW, Tail, newest_revision
 from strongroom.config import Config
 from strongroom.engine import Engine
 from strongroom.errors import (
@@ -222,16 +222,17 @@ def _manager(
         log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
     id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
+    tail = Tail(sink)
     if not new:
         try:
-            _check_is_meant(engine, sink, address, config)
+            _check_is_meant(engine, tail, address, config)
         except WrongStoreError as error:
             # Not under the keys of that store: the log would know it from then on.
             log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
     # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
     window = SMALL_WINDOW if _is_under_git(store) else WINDOW
-    recorded = newest_revision(sink, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
+    recorded = newest_revision(tail, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
     # Looked at again: a commit in between can only make the store the newer one.
     is_old = store.revision() < newest
@@ -277,14 +278,14 @@ def _record_gone(config: Config, source: str) -> None:
         sink.close()
 
 
-def _check_is_meant(engine: Engine, sink: AuditSink, address: str, config: Config) -> None:
+def _check_is_meant(engine: Engine, tail: Tail, address: str, config: Config) -> None:
     """Raise `WrongStoreError` when the settings name another store, or the audit log knows another one here."""
     store, url = engine.unlocked.header.store, engine.store.url
     if config.store_id:
         engine.unlocked.header.check_is(config.store_id, url)
     elif address:
         keys = engine.unlocked.keyset.secrets(AUDIT_KEY)
-        other = other_store_at(address, sink, keys, store, engine.store)
+        other = other_store_at(address, tail, keys, store, engine.store)
         if other is not None:
             raise WrongStoreError(
                 f"{url} is the store {store}, but by its audit log the store {other} belongs there: another store was "

@@ -43,8 +43,8 @@ def is_roots(path: str) -> bool:
     user = os.geteuid()
     try:
         if user == 0:
-            ways = (os.path.abspath(path), os.path.realpath(path))
-            return all(way.startswith("/etc/") for way in ways) and all(s.st_uid == 0 for _, s in steps(path))
+            is_below = os.path.abspath(path).startswith("/etc/") and os.path.realpath(path).startswith("/etc/")
+            return is_below and all(s.st_uid == 0 for _, s in steps(path))
         return all(_is_out_of_reach(step, status) for step, status in steps(path))
     except OSError:
         return False

@@ -93,11 +93,10 @@ def check_way(path: str, *, owners: Collection[int] = ()) -> str:
 
 def judge(step: str, status: os.stat_result, owners: Collection[int] = ()) -> Fault | None:
     """Return what lets somebody else than root, the user of this process and `owners` change this one step."""
-    trusted = {0, os.geteuid(), *owners}
+    trusted, mode = (0, os.geteuid(), *owners), status.st_mode
     if status.st_uid not in trusted:
         return Fault("", status.st_uid, step, f"belongs to another user (uid {status.st_uid})")
-    mode = status.st_mode
-    if stat.S_ISLNK(mode):
+    if not mode & (stat.S_IWOTH | stat.S_IWGRP) or stat.S_ISLNK(mode):
         return None  # the mode of a link means nothing
     if mode & stat.S_IWOTH:
         mend = "" if mode & stat.S_ISVTX else f"chmod o-w {step}"
@@ -173,11 +172,14 @@ def _only_roots(directory: int, entry: int) -> bool:
 def _walk(path: str) -> Iterator[tuple[str, os.stat_result | None, list[str]]]:
     """Yield each step with its status and the parts that are still ahead; the status of a missing end is None."""
     here, links = "/", 0
-    ahead = _parts(os.path.join(os.getcwd(), path))
+    ahead = _parts(path if path.startswith("/") else os.path.join(os.getcwd(), path))
     yield here, os.lstat(here), ahead
     while ahead:
         name = ahead.pop()
-        step = os.path.dirname(here) if name == ".." else os.path.join(here, name)
+        if name == "..":
+            step = os.path.dirname(here)
+        else:
+            step = f"/{name}" if here == "/" else f"{here}/{name}"
         try:
             status = os.lstat(step)
         except (FileNotFoundError, NotADirectoryError):

@@ -265,3 +265,13 @@ def test_only_the_lines_that_may_match_are_parsed(memory, log, monkeypatch, name
     monkeypatch.setattr("strongroom.audit.query.parse", lambda piece: seen.append(piece) or parse(piece))
     query(memory, name=name)
     assert len(seen) == parsed
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_search_ends_soon_after_it_has_found_enough(memory, log, limit):
+    for n in range(50):
+        log.record("GET", f"N{n}", "ok")
+    read, backwards = [], memory.lines_backwards
+    memory.lines_backwards = lambda: (read.append(line) or line for line in backwards())
+    assert len(query(memory, limit=limit)) == limit
+    assert len(read) <= limit + 3

@@ -1,6 +1,7 @@
 """Which revision of the store the end of a log has on record."""
 
 import json
+from itertools import islice
 
 import pytest
 
@@ -174,3 +175,28 @@ def test_a_flood_of_forged_writes_hides_none(memory, start, monkeypatch):
         forged = event | {"id": f"{number:016x}-2", "stream": f"{number:016x}", "revision": 10**9}
         memory.texts.append(json.dumps(forged, separators=(",", ":")).encode())
     assert newest(memory).revision == 5
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 20])
+def test_two_searches_read_the_end_of_a_log_once(memory, start, read, number):
+    log = start(memory)
+    for n in range(10):
+        log.record("GET", f"N{n}", "ok")
+    everything = list(memory.lines())[::-1]
+    shared = tail.Tail(memory)
+    first = list(islice(shared.lines_backwards(), number))
+    log.record("GET", "LATER", "ok")
+    assert first == everything[:number]
+    assert list(shared.lines_backwards()) == everything
+    assert len(read) == len(everything)
+
+
+def test_what_is_too_much_for_memory_is_read_twice(memory, start, read, monkeypatch):
+    monkeypatch.setattr(tail, "_KEPT", 1000)
+    log = start(memory)
+    for n in range(10):
+        log.record("GET", f"N{n}", "ok")
+    everything = list(memory.lines())[::-1]
+    shared = tail.Tail(memory)
+    assert list(shared.lines_backwards()) == list(shared.lines_backwards()) == everything
+    assert len(read) == 2 * len(everything)

@@ -18,6 +18,7 @@ from strongroom.errors import NewerFormatError, TamperedError
 from strongroom.model import AUDIT
 
 if TYPE_CHECKING:
+    from strongroom.audit.tail import Tail
     from strongroom.protocols import AuditSink, Reader
 
 WINDOW = 256 * 1024
@@ -33,7 +34,9 @@ _BEGIN = b'{"id":"'
 _OPENED = b'-1","ts":"'
 
 
-def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], store: str, reader: Reader) -> str | None:
+def other_store_at(
+    address: str, sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str, reader: Reader
+) -> str | None:
     """Return the id of another store that the log knows at `address`, None when it knows this one or none.
 
     `store` is the id of the store that is there now, `keys` are its audit keys, and `reader` reads it. Raises
@@ -44,7 +47,7 @@ def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], sto
     seen, window = 0, WINDOW
     for line in sink.lines_backwards():
         seen += len(line.text) + line.skipped + LINE_COST
-        event = _opening(line.text)
+        event = _opening(line.text) if _OPENED in line.text else None
         if event is not None and (event["address"], event["host"]) == here:
             if event["store"] != store:
                 other = other or event["store"]
@@ -61,7 +64,7 @@ def other_store_at(address: str, sink: AuditSink, keys: Mapping[int, bytes], sto
     return other
 
 
-def _began_with(here: tuple[str, str], sink: AuditSink, keys: Mapping[int, bytes], store: str) -> bool:
+def _began_with(here: tuple[str, str], sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str) -> bool:
     """True when the log knew this store at its beginning."""
     seen = 0
     for line in sink.lines():
@@ -80,7 +83,7 @@ def addresses_in(sink: AuditSink) -> set[str]:
     found, seen = set(), 0
     for line in sink.lines_backwards():
         seen += len(line.text) + line.skipped + LINE_COST
-        event = _opening(line.text)
+        event = _opening(line.text) if _OPENED in line.text else None
         if event is not None:
             found.add(event["address"])
         if seen > WINDOW:

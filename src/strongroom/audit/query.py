@@ -90,7 +90,8 @@ class _Walk:
                 # A stream lies in one segment, so nothing can come that authenticates a line of the one after.
                 self._waiting.forget()
                 segment = position.segment
-            enough = self._shown == limit
+            # The line before the one that was the last to be wanted may be found authentic too.
+            enough = limit is not None and self._shown >= limit
             if (enough or (position.segment, position.offset) < self._end) and not self._waiting.count:
                 break
             if BEGIN in line.text:

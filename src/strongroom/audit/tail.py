@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from strongroom.audit.authentic import Authenticator, last_event
@@ -12,7 +13,7 @@ from strongroom.errors import StrongroomError
 from strongroom.frozen import Frozen
 
 if TYPE_CHECKING:
-    from strongroom.model import Position
+    from strongroom.model import LogLine, Position
     from strongroom.protocols import AuditSink
 
 WINDOW = 64 * 1024 * 1024
@@ -26,6 +27,8 @@ FEW_LINES = 50
 """Lines after which the checkpoint is looked at, should the search still go on."""
 MOST_WAITING = 16 * 1024 * 1024
 """Bytes of lines that wait for the line before them."""
+_KEPT = 512 * 1024
+"""Bytes of the end of a log that are kept in memory from the first search for the second."""
 _revision = b'"revision":'
 
 
@@ -43,9 +46,43 @@ class Recorded(Frozen):
         """Where the log ended; None when it has no lines."""
 
 
+class Tail:
+    """The end of a log, which two searches read only once."""
+
+    def __init__(self, sink: AuditSink) -> None:
+        self._sink = sink
+        self._read: list[LogLine] = []
+        self._rest: Iterator[LogLine] | None = None
+
+    def lines_backwards(self) -> Iterator[LogLine]:
+        """Return the lines, newest first; the second call returns those of the first call, unless these were many."""
+        if self._rest is not None:
+            again = chain(self._read, self._rest)
+            self._read, self._rest = [], None
+            return again
+        self._rest = self._sink.lines_backwards()
+        return self._keep(self._rest)
+
+    def lines(self) -> Iterator[LogLine]:
+        """Return all lines, oldest first."""
+        return self._sink.lines()
+
+    def _keep(self, rest: Iterator[LogLine]) -> Iterator[LogLine]:
+        read, left = self._read, _KEPT
+        for line in rest:
+            read.append(line)
+            left -= len(line.text) + LINE_COST
+            if left < 0:
+                self._read, self._rest = [], None
+                yield line
+                yield from rest
+                return
+            yield line
+
+
 def newest_revision(
-    sink: AuditSink, keys: Mapping[int, bytes], store: str, revision: int, checkpoint: Callable[[str], bytes | None],
-    window: int = WINDOW,
+    sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str, revision: int,
+    checkpoint: Callable[[str], bytes | None], window: int = WINDOW,
 ) -> Recorded:  # fmt: skip
     """Return the newest revision on record for the store with the id `store`, which is at `revision` itself.
 
@@ -67,13 +104,16 @@ def newest_revision(
             search.stop_at_checkpoint(position.log)
         cost = len(text) + line.skipped + LINE_COST
         left -= cost
-        if (position.segment, position.offset) < search.stop:
+        stop = search.stop
+        if position.segment <= stop[0] and (position.segment, position.offset) < stop:
             beyond -= cost
             if not search.is_waiting or beyond < 0:
                 return Recorded(search.newest, search.is_complete, end)
         if left < 0:
             return Recorded(search.newest, False, end)
-        search.line(position, text)
+        # Most lines are those of readers, and there can be very many.
+        if _revision in text or search.is_waiting:
+            search.line(position, text)
     return Recorded(search.newest, search.is_complete, end)
 
 

@@ -61,6 +61,7 @@ class FileSink:
     _segment: int
     _last: int
     _replaced: bool
+    _where: str
     _look_at: float
 
     def __init__(
@@ -148,11 +149,13 @@ class FileSink:
 
         The number is the same through another mount, and no other directory on any disk has it; `-` when there is none.
         """
-        number = "-"
-        with suppress(OSError):
-            disk, directory = os.statvfs(self._place.folder).f_fsid, os.stat(self._place.folder).st_ino
-            number = f"{disk:x}:{directory:x}" if disk else "-"
-        return f"file:{self._place.path} {number}"
+        if not self._where:
+            number = "-"
+            with suppress(OSError):
+                disk, directory = os.statvfs(self._place.folder).f_fsid, os.stat(self._place.folder).st_ino
+                number = f"{disk:x}:{directory:x}" if disk else "-"
+            self._where = f"file:{self._place.path} {number}"
+        return self._where
 
     def compressed(self) -> list[str]:
         """Return the names of files beside the log that could be compressed segments, which are not read."""
@@ -167,8 +170,7 @@ class FileSink:
     def lines_backwards(self) -> Iterator[LogLine]:
         """See `AuditSink`; the last line of each segment is its header."""
         with self._errors("read"):
-            for segment in reading.newest_first(self._place):
-                yield from reading.backwards(segment)
+            yield from reading.lines_backwards(self._place)
 
     def close(self) -> None:
         """See `AuditSink`."""
@@ -182,6 +184,7 @@ class FileSink:
 
     def _forget(self) -> None:
         self._open: Open | None = None
+        self._where = ""
         self._replaced = False
         self._fd = -1
         # No room: whoever comes next looks, and that sets the rest.
@@ -190,6 +193,8 @@ class FileSink:
     def _look(self) -> None:
         """Follow the path to where the log goes on now."""
         now = self._open
+        # The directory may have been moved away, with another in its place.
+        self._where = ""
         following = self._place.follow(now)
         fd = following.fd
         if following is not now:

@@ -30,15 +30,19 @@ BEGIN = b'{"id":"'
 class Segment:
     """A segment as it was found; what is appended later is not read."""
 
-    __slots__ = ("base", "header", "path", "place", "size")
+    __slots__ = ("base", "fd", "header", "path", "place", "size")
 
-    def __init__(self, place: Place, header: Header, path: str, size: int, base: int | None = None) -> None:
+    def __init__(
+        self, place: Place, header: Header, path: str, size: int, base: int | None = None, fd: int | None = None
+    ) -> None:
         self.place = place
         self.header = header
         self.path = path
         self.size = size
         self.base = base
         """None for a whole segment; else where its first line counts as lying: it was written after a cut in place."""
+        self.fd = fd
+        """A descriptor of the segment that whoever reads it takes over, None when it is to be opened."""
 
     def line(self, offset: int, text: bytes, skipped: int = 0) -> LogLine:
         """Return the line that begins at `offset` of the file."""
@@ -54,13 +58,23 @@ def oldest_first(place: Place) -> list[Segment]:
     return list(newest_first(place))[::-1]
 
 
-def newest_first(place: Place) -> Iterator[Segment]:
-    """Return the segments of a log; the older ones are looked for only when asked for."""
+def lines_backwards(place: Place) -> Iterator[LogLine]:
+    """Return the lines of all segments, the newest first; the last line of each segment is its header."""
+    # The newest is nearly always all that is asked for: it is opened once.
+    for segment in newest_first(place, keep_open=True):
+        yield from backwards(segment)
+
+
+def newest_first(place: Place, *, keep_open: bool = False) -> Iterator[Segment]:
+    """Return the segments of a log; the older ones are looked for only when asked for.
+
+    With `keep_open` the newest is open, and `backwards` closes it.
+    """
     try:
         directory = place.directory()
     except FileNotFoundError:
         return
-    current = _find(place, place.path, directory)
+    current = _find(place, place.path, directory, keep_open=keep_open)
     if current:
         yield current
     older = rotated(place.path, directory, current.header.log if current else None)
@@ -120,13 +134,14 @@ def _torn(text: bytes) -> int:
 def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
     """Read one segment from its end."""
     at = segment.size
-    fd = _open(segment)
+    fd, segment.fd = _open(segment) if segment.fd is None else segment.fd, None
     try:
         if at and os.pread(fd, 1, at - 1) == b"\n":
             at -= 1
         # Of a line that goes on in the block before: its pieces, last first, and where it ends.
         pieces: list[bytes] = []
         end = kept = skipped = 0
+        log, number_of_segment, base = segment.header.log, segment.header.segment, segment.base or 0
         while at > 0:
             size = min(chunk, at)
             block = os.pread(fd, size, at - size)
@@ -137,7 +152,7 @@ def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
                 text = texts[number]
                 at -= len(text)
                 if number and not pieces:
-                    yield segment.line(at, text)
+                    yield LogLine(Position(log, number_of_segment, base + at), text)
                     at -= 1
                     continue
                 if not pieces:
@@ -154,7 +169,7 @@ def backwards(segment: Segment, chunk: int = CHUNK) -> Iterator[LogLine]:
         os.close(fd)
 
 
-def _find(place: Place, path: str, directory: Directory) -> Segment | None:
+def _find(place: Place, path: str, directory: Directory, *, keep_open: bool = False) -> Segment | None:
     try:
         fd = directory.open(path)
     except FileNotFoundError:
@@ -166,9 +181,15 @@ def _find(place: Place, path: str, directory: Directory) -> Segment | None:
         # What a power loss or a full disk left of a header is made whole by the next writer.
         if header is None and start and not start.startswith((BEGIN, b"\0")) and not is_torn_header(start):
             raise AuditError(f"{path} does not start like an audit log of strongroom: damaged, or another file")
-        return Segment(place, header, path, size) if header else None
+        if header is None:
+            return None
+        if keep_open:
+            fd, kept = -1, fd
+            return Segment(place, header, path, size, fd=kept)
+        return Segment(place, header, path, size)
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 def _open(segment: Segment) -> int:

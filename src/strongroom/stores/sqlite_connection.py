@@ -52,6 +52,8 @@ class Connection(sqlite3.Connection):
     writes = False
     """Whether it was opened to write too. SQLite may have opened it to read only all the same."""
     is_in_wal_mode = False
+    can_write = False
+    """Whether SQLite has been seen to write: it never opens the files again, so that stays so."""
     _is_open = True
     _schema = -1
 
@@ -164,7 +166,7 @@ def _is_at_rest(database: Database) -> bool:
 
 def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
     # Three slashes: a path that starts with two would otherwise be taken for a host. Bytes that are not UTF-8 stay.
-    path = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in os.fsencode(database.path))
+    path = _quoted(os.fsencode(database.path))
     connection = sqlite3.connect(
         f"file://{path}?{how}",
         uri=True,
@@ -190,6 +192,12 @@ def _connect(database: Database, found: os.stat_result, how: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _quoted(path: bytes) -> str:
+    if _PLAIN.issuperset(path):
+        return path.decode()
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in path)
 
 
 def _enter_wal_mode(database: Database) -> None:

@@ -82,8 +82,10 @@ class Session:
         """
         with self._patient_for(seconds):
             self._run("BEGIN IMMEDIATE")
-        self._run(_PROBE)
         connection = self._usable()
+        if not connection.can_write:
+            self._run(_PROBE)
+            connection.can_write = True
         connection.check_files()
         try:
             connection.check_schema()
