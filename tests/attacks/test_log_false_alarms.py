@@ -258,12 +258,16 @@ def test_no_failed_read_of_a_header_leaks_a_descriptor(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "broken")
 
     before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr(reading, "read_header", fail)
     monkeypatch.setattr(rotation, "read_header", fail)
     sink = FileSink(str(path))
-    for use in (sink.segment, lambda: list(sink.lines()), lambda: list(sink.lines_backwards())):
+    with pytest.raises(AuditError, match="EIO"):
+        sink.segment()
+    for step in ("read_header", "parse_header"):
+        monkeypatch.setattr(reading, step, fail)
         with pytest.raises(AuditError, match="EIO"):
-            use()
+            list(sink.lines())
+    with pytest.raises(AuditError, match="EIO"):
+        list(sink.lines_backwards())
     assert len(os.listdir("/proc/self/fd")) == before
 
 

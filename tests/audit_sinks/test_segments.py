@@ -145,7 +145,7 @@ def test_any_failure_names_the_file_and_what_to_do(path, monkeypatch, error, mes
         raise error
 
     monkeypatch.setattr(os, "lseek", refuse)
-    monkeypatch.setattr(reading, "read_header", refuse)
+    monkeypatch.setattr(reading, "parse_header", refuse)
     for read in (sink.position, lambda: list(sink.lines()), lambda: list(sink.lines_backwards())):
         with pytest.raises(AuditError) as caught:
             read()
