@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
@@ -18,7 +17,6 @@ from strongroom.audit.log import AuditLog
 from strongroom.audit.verify import verify
 from strongroom.audit_sinks.file import FileSink
 from strongroom.errors import AuditError
-from strongroom.testing.store_case import in_child
 
 KEYS = {1: b"k" * 32}
 STORE = "5" * 32
@@ -274,29 +272,32 @@ def test_no_failed_read_of_a_header_leaks_a_descriptor(tmp_path, monkeypatch):
 # A fork in C, which Python does not tell us of
 
 
-def fork_in_c() -> int:
-    return ctypes.PyDLL(None).fork()
+FORK_IN_C = """
+import ctypes, os, sys
+from strongroom.audit.log import AuditLog
+from strongroom.audit_sinks.file import FileSink
+path, sync, before, key, store = sys.argv[1:]
+log = AuditLog(FileSink(path, sync=sync), {1: bytes.fromhex(key)}, store=store, actor="alice", service="shop")
+for _ in range(int(before)):
+    log.record("GET", "BEFORE", "ok")
+fork = ctypes.PyDLL(None).fork
+child = fork()
+grandchild = 0 if child else fork()
+for _ in range(60):
+    log.record("GET", "PARENT" if child else "CHILD", "ok")
+log.checkpoint()
+for each in filter(None, (child, grandchild)):
+    assert os.waitpid(each, 0)[1] == 0
+"""
 
 
 @pytest.mark.parametrize("before", [0, 1, 10, 100])
 @pytest.mark.parametrize("sync", ["write", "fsync"])
 def test_a_child_of_a_fork_in_c_writes_a_stream_of_its_own(tmp_path, before, sync):
+    # In a program of one thread: another one could hold a lock of Python's amid the fork.
+    given = [str(tmp_path / "audit.log"), sync, str(before), KEYS[1].hex(), STORE]
+    subprocess.run([sys.executable, "-c", FORK_IN_C, *given], check=True, timeout=60)
     sink = FileSink(str(tmp_path / "audit.log"), sync=sync)
-
-    def work():
-        log = writer(sink)
-        for _ in range(before):
-            log.record("GET", "BEFORE", "ok")
-        child = fork_in_c()
-        grandchild = 0 if child else fork_in_c()
-        for _ in range(60):
-            log.record("GET", "PARENT" if child else "CHILD", "ok")
-        log.checkpoint()
-        for each in filter(None, (child, grandchild)):
-            assert os.waitpid(each, 0)[1] == 0
-
-    # In a process of one thread: another one could hold a lock of Python's amid the fork in C.
-    assert in_child(work) == 0
     report = verify(sink, KEYS, dict([writer(sink).checkpoint()]))
     assert (report.problems, report.notes) == ((), ())
     texts = [line.text for line in sink.lines()]
