@@ -189,7 +189,12 @@ def test_without_a_thread_a_live_handle_says_so(monkeypatch, make_manager):
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(StrongroomError, match="no thread can be started"):
             manager.secret("A")
-        manager.rotation.attach("A", "generate:")
+        # To attach a rotator asks the source in a thread of its own.
+        with pytest.raises(strongroom.RotationError, match="no thread"):
+            manager.rotation.attach("A", "generate:")
+    manager.rotation.attach("A", "generate:")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(strongroom.RotationError, match="no thread"):
             manager.rotation.rotate("A")
     seen = []
