@@ -27,7 +27,7 @@ platform: $(VENV)/ready-platform
 	$(BIN)/python examples/platform/run.py $(PLATFORM_ARGS)
 
 test: $(VENV)/ready-test
-	$(BIN)/python -m pytest -n auto -rs $(TEST_ARGS)
+	$(BIN)/python -m pytest -n auto -rfEs $(TEST_ARGS)
 
 # Airflow brings a hundred packages with bounds of their own, so it stays apart.
 $(AIRFLOW)/ready: pyproject.toml
@@ -60,7 +60,7 @@ coverage: $(VENV)/ready-test
 # The long form of the tests of crashes, power loss, failing calls, hostile stores and many processes: 5,000 kills, every
 # page, every moment.
 campaign: $(VENV)/ready-test
-	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto -rs tests/campaign $(TEST_ARGS)
+	STRONGROOM_CAMPAIGN=1 $(BIN)/python -m pytest -n auto -rfEs tests/campaign $(TEST_ARGS)
 
 # Begins where the last run ended; `make clean` forgets it. A mutant that survives is shown with its name, and is run
 # again, against new tests, when MUTATION_ARGS names it.

@@ -31,12 +31,16 @@ class Process(NamedTuple):
     @property
     def is_alive(self) -> bool:
         """True unless it is known to be gone; that of another machine counts as alive."""
-        return not self.is_here or _start_time(self.pid) == self.started
+        # 0: it is there, and the kernel does not say now since when.
+        return not self.is_here or _start_time(self.pid) in (0, self.started)
 
     @property
     def is_stopped(self) -> bool:
         """True when it is known to be stopped, by a signal or a debugger."""
-        return self.is_here and _state_and_start(self.pid)[0] in (b"T", b"t")
+        try:
+            return self.is_here and _state_and_start(self.pid)[0] in (b"T", b"t")
+        except OSError:
+            return False
 
 
 class Owner(NamedTuple):
@@ -101,7 +105,10 @@ def _booted() -> float:
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, None when it is gone or has only its exit code left."""
-    state, started = _state_and_start(pid)
+    try:
+        state, started = _state_and_start(pid)
+    except OSError:
+        return _signalled(pid)
     if not state:
         return None if os.path.exists("/proc/self/stat") else _signalled(pid)
     return None if state in (b"Z", b"X") else started
