@@ -44,7 +44,7 @@ class User:
         for name in ("JWT_SECRET", "WEBHOOK_SECRET", "INTEGRATION_API_KEY"):
             secrets.rotate_secret(name)
         secrets.rotation.attach("AI_API_KEY", f"webhook:{provider}/rotate#key=AI_ADMIN_KEY")
-        secrets.rotation.rotate("AI_API_KEY", wait=20)
+        secrets.rotation.rotate("AI_API_KEY", wait=5)
         # This program has read the key too, above, so the grace time would not end by itself before an hour.
         if any(status.name == "AI_API_KEY" and status.step == "promoted" for status in secrets.rotation.status()):
             secrets.rotation.retire("AI_API_KEY", force=True)
