@@ -125,9 +125,14 @@ class PostgresqlRotator:
     def set(self, pending: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         """Give the role the pending password; one that has it already keeps it."""
         role, password = self._roles.login(pending)
-        if self._server.admin is not None or not self._accepts(role, password):
-            with self._changing(role, current) as connection:
-                _alter(connection, role, password)
+        if self._server.admin is None and self._accepts(role, password):
+            # What a process sent before it was killed may still be on its way, and change that.
+            with self._server.connected(role, password) as connection, connection.transaction():
+                _take_turns(connection, role)
+            if self._accepts(role, password):
+                return
+        with self._changing(role, current) as connection:
+            _alter(connection, role, password)
 
     def test(self, pending: Mapping[str, Any]) -> None:
         """Connect with the pending password, and run the test query."""
@@ -182,7 +187,14 @@ def _alter(connection: Any, role: str, password: str | None) -> None:
     if password is not None:
         encrypted = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
         verifier = sql.Literal(encrypted.decode())
-    connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), verifier))
+    with connection.transaction():
+        _take_turns(connection, role)
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), verifier))
+
+
+def _take_turns(connection: Any, role: str) -> None:
+    """Let one transaction at a time change the role; the lock is taken before the change is sent."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"strongroom {role}",))
 
 
 def _system_authorities() -> str:
