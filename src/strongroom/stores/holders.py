@@ -46,7 +46,7 @@ def describe(pid: int) -> str:
     text = f"pid {pid}, command {command(pid)}"
     with suppress(OSError, ValueError, IndexError):
         text += f", running since {utc(_boot_time() + int(fields[19]) / os.sysconf('SC_CLK_TCK'))}"
-    state = _STATES.get(fields[0] if fields else "") or ("its container is paused" if _is_frozen(pid) else "")
+    state = _STATES.get(fields[0] if fields else "") or ("its container is paused" if is_frozen(pid) else "")
     return f"{text}; {state}" if state else text
 
 
@@ -71,7 +71,7 @@ def _boot_time() -> int:
     return next(int(line.split()[1]) for line in _read("/proc/stat").splitlines() if line.startswith("btime "))
 
 
-def _is_frozen(pid: int) -> bool:
+def is_frozen(pid: int) -> bool:
     """True when the process is in a frozen cgroup (`docker pause`); False when that cannot be told."""
     with suppress(OSError):
         for line in _read(f"/proc/{pid}/cgroup").splitlines():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from strongroom.errors import StoreBusyError
+from strongroom.stores.holders import is_frozen
 
 _LOCKS = (("-shm", 120, 122), ("", 0x40000000, 0x400001FF))
 """Where SQLite's locks lie that others wait for: to write, to check-point, to recover; and those on the database."""
@@ -39,7 +40,7 @@ def describe_process(pid: int) -> str:
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return f"process {pid}"
-    stopped = ", stopped now" if state in "Tt" else ", frozen now" if _is_frozen(pid) else ""
+    stopped = ", stopped now" if state in "Tt" else ", frozen now" if is_frozen(pid) else ""
     script = _script(pid)
     return f"process {pid} ({name}{' ' if script else ''}{script}, started {_ago(age)} ago{stopped})"
 
@@ -69,20 +70,6 @@ def _script(pid: int) -> str:
             if words[1:2] and words[1].endswith(".py"):
                 return os.path.basename(words[1])
     return ""
-
-
-def _is_frozen(pid: int) -> bool:
-    """True in a frozen control group, which is how `docker pause` stops a process."""
-    with suppress(OSError):
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            groups = [line.rstrip("\n").split(":", 2) for line in file]
-        for _, controllers, group in groups:
-            if controllers in ("", "freezer"):
-                kind, event = ("", "cgroup.events") if not controllers else ("/freezer", "freezer.state")
-                with suppress(OSError), open(f"/sys/fs/cgroup{kind}{group}/{event}", encoding="ascii") as file:
-                    if {"frozen 1", "FROZEN"} & set(file.read().split("\n")):
-                        return True
-    return False
 
 
 def _ago(seconds: float) -> str:
