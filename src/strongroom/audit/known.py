@@ -12,8 +12,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from strongroom.audit.chain import START, TAIL_SIZE, line_mac
-from strongroom.crypto import Forged
+from strongroom.audit.authentic import Authenticator, last_event
+from strongroom.audit.tail import LINE_COST
 from strongroom.errors import NewerFormatError, TamperedError
 from strongroom.model import AUDIT
 
@@ -27,10 +27,7 @@ MOST_BYTES = 64 * 1024 * 1024
 """Bytes in which a line of this store is looked for then."""
 START_BYTES = 1024 * 1024
 """Bytes at its beginning in which one is looked for first: whoever appends cannot push it away from there."""
-LINE_COST = 64
-"""What a line costs of that besides its bytes: empty lines are not free."""
 _LONGEST = 64 * 1024
-_BEGIN = b'{"id":"'
 _OPENED = b'-1","ts":"'
 
 
@@ -44,6 +41,7 @@ def other_store_at(
     """
     here = (address, os.uname().nodename)
     other: str | None = None
+    authenticator = Authenticator(keys)
     seen, window = 0, WINDOW
     for line in sink.lines_backwards():
         seen += len(line.text) + line.skipped + LINE_COST
@@ -51,7 +49,7 @@ def other_store_at(
         if event is not None and (event["address"], event["host"]) == here:
             if event["store"] != store:
                 other = other or event["store"]
-            elif _is_authentic(event, line.text, keys):
+            elif authenticator.take(last_event(line.text), None):
                 return None
         if seen > window:
             if other is None or _has_written_to(line.position.log, keys, reader):
@@ -66,11 +64,11 @@ def other_store_at(
 
 def _began_with(here: tuple[str, str], sink: AuditSink | Tail, keys: Mapping[int, bytes], store: str) -> bool:
     """True when the log knew this store at its beginning."""
-    seen = 0
+    authenticator, seen = Authenticator(keys), 0
     for line in sink.lines():
         event = _opening(line.text)
         is_mine = event is not None and (event["address"], event["host"], event["store"]) == (*here, store)
-        if is_mine and event is not None and _is_authentic(event, line.text, keys):
+        if is_mine and authenticator.take(last_event(line.text), None):
             return True
         seen += len(line.text) + line.skipped + LINE_COST
         if seen > START_BYTES:
@@ -94,7 +92,7 @@ def addresses_in(sink: AuditSink) -> set[str]:
 def _opening(text: bytes) -> dict[str, Any] | None:
     """Return the event when `text` is the first line of a stream, which says where its store is."""
     # A line may follow the torn end of another process's line.
-    text = text[max(text.rfind(_BEGIN), 0) :]
+    text = last_event(text)
     if _OPENED not in text[:40] or len(text) > _LONGEST or not text.endswith(b'"}'):
         return None
     try:
@@ -104,15 +102,6 @@ def _opening(text: bytes) -> dict[str, Any] | None:
     if not isinstance(event, dict) or event.get("action") != "OPEN":
         return None
     return event if all(type(event.get(word)) is str for word in ("address", "host", "store")) else None
-
-
-def _is_authentic(event: Mapping[str, Any], text: bytes, keys: Mapping[int, bytes]) -> bool:
-    text = text[max(text.rfind(_BEGIN), 0) :]
-    try:
-        line_mac(keys[event["key"]], event["stream"]).verify(bytes.fromhex(event["mac"]), START, text[:-TAIL_SIZE])
-    except (Forged, ValueError, KeyError, TypeError):
-        return False
-    return True
 
 
 def _has_written_to(log: str, keys: Mapping[int, bytes], reader: Reader) -> bool:
