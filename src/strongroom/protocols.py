@@ -5,7 +5,7 @@ Drivers translate the exceptions of their library into `StrongroomError`s, and n
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from strongroom.model import LogLine, Position
 
@@ -199,6 +199,16 @@ class Policy(Protocol):
         ...
 
 
+class Sessions(NamedTuple):
+    """Open sessions of one account that were not opened with its current value."""
+
+    account: str
+    open: int
+    """How many there are."""
+    oldest: float
+    """Seconds since the oldest of them was opened."""
+
+
 class Rotator(Protocol):
     """Gives a secret a new value at its source: a database, an account at a provider, a generator.
 
@@ -223,6 +233,15 @@ class Rotator(Protocol):
     - `stop()`: ends a step that is under way in another thread, and all that it has started.
     - `withhold(variables)`: is told which environment variables hold keys of the store; a rotator that starts programs
       keeps these from them.
+    - `about(name, rotation)`: is told the secret's name and the id of the rotation before the first step, the same id
+      when that is repeated or resumed, and "" when no rotation is under way (`check`).
+    - `discard(created, current)`: removes what `create` has made at the source, because no rotation is going to use it.
+    - `sessions(current, age)`: returns a `Sessions` for each account with sessions that were not opened with `current`:
+      those of its other account, and those of its own that are older than `age` seconds.
+    - `terminates`: True when these shall end once the previous value is retired; `end_sessions(current, age)` ends them
+      and returns how many they were.
+    - `second_account(current, other)`: returns the statements that give the source a second account `other` with the
+      rights of the current one, and the URL of a rotator of both; `make_second_account(current, other)` runs them.
     """
 
     def create(self, current: Mapping[str, Any]) -> Mapping[str, Any]:
