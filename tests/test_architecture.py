@@ -19,15 +19,15 @@ SOURCES = {
 }
 WORDS = {
     "strongroom.errors",
-    "strongroom.files",
-    "strongroom.frames",
-    "strongroom.frozen",
+    "strongroom.system.files",
+    "strongroom.system.frames",
+    "strongroom.system.frozen",
     "strongroom.info",
     "strongroom.model",
-    "strongroom.moment",
+    "strongroom.system.moment",
     "strongroom.protocols",
     "strongroom.secret",
-    "strongroom.ways",
+    "strongroom.system.ways",
 }
 DRIVERS = ("strongroom.stores", "strongroom.key_providers", "strongroom.audit_sinks", "strongroom.rotators")
 EDGES = ("strongroom.cli", "strongroom.server", "strongroom.integrations", "strongroom.__main__", "strongroom.testing")

@@ -7,7 +7,7 @@ from strongroom import config
 from strongroom.config import Config, load
 from strongroom.errors import ConfigError
 from strongroom.key_providers.file import create
-from strongroom.warning import StrongroomWarning
+from strongroom.system.warning import StrongroomWarning
 
 
 @pytest.fixture(autouse=True)

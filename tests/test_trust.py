@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from strongroom import trust, ways
+from strongroom import trust
+from strongroom.system import ways
 
 pytestmark = pytest.mark.own_directory
 

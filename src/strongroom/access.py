@@ -15,10 +15,10 @@ from strongroom.errors import (
     SecretNotFoundError,
     StrongroomError,
 )
-from strongroom.lazily import importing
 from strongroom.model import AUDIT, SECRET, check_name
-from strongroom.moment import now
 from strongroom.records import why_missing
+from strongroom.system.lazily import importing
+from strongroom.system.moment import now
 from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:

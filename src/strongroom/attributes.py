@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from strongroom.errors import InvalidValueError
-from strongroom.moment import now
+from strongroom.system.moment import now
 from strongroom.versions import Attributes
 
 MAX_VERSIONS = 10_000

@@ -10,9 +10,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from strongroom import files, trust
+from strongroom import trust
 from strongroom.discovery import Project, check
-from strongroom.frozen import Frozen
+from strongroom.system import files
+from strongroom.system.frozen import Frozen
 
 _FILES = {"store": ("sqlite", "file"), "key": ("file", "passphrase"), "audit": ("file",)}
 """For each setting that names a driver, the schemes whose rest is a path."""

@@ -9,7 +9,7 @@ from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import AuditError
 from strongroom.info import VersionInfo
-from strongroom.lazily import importing
+from strongroom.system.lazily import importing
 
 Result = TypeVar("Result")
 Name = TypeVar("Name", str, None, str | None)

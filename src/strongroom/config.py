@@ -17,7 +17,7 @@ from strongroom import bounds, discovery
 from strongroom.arguments import check_who
 from strongroom.discovery import STORE_FILES, Project
 from strongroom.errors import ConfigError
-from strongroom.frozen import Frozen
+from strongroom.system.frozen import Frozen
 
 VARIABLE = "SECRETS_MASTER_KEY"
 KEY_FILE = "master.key"

@@ -12,10 +12,11 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from strongroom import files, trust
+from strongroom import trust
 from strongroom.errors import ConfigError, StoreNotFoundError
-from strongroom.frozen import Frozen
-from strongroom.warning import StrongroomWarning
+from strongroom.system import files
+from strongroom.system.frozen import Frozen
+from strongroom.system.warning import StrongroomWarning
 
 SETTINGS_FILE, PYPROJECT = "strongroom.toml", "pyproject.toml"
 STORE_FILES = ("secrets.db", "secrets.enc")

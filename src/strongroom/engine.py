@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
 from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
-from strongroom.moment import now
 from strongroom.places import PAGE, entries, in_order
 from strongroom.records import Current
+from strongroom.system.moment import now
 from strongroom.unlock import Unlocked, refresh, unlock
 
 if TYPE_CHECKING:

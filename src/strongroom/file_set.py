@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 
 from strongroom.errors import InvalidInputError
-from strongroom.files import write_all
+from strongroom.system.files import write_all
 
 DATA = "..data"
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

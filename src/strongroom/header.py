@@ -17,10 +17,10 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.frozen import Frozen
 from strongroom.model import HEADER
-from strongroom.moment import LATEST
 from strongroom.places import FORMAT, context
+from strongroom.system.frozen import Frozen
+from strongroom.system.moment import LATEST
 
 if TYPE_CHECKING:
     from strongroom.protocols import KeyProvider

@@ -12,9 +12,9 @@ from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidInputError, NewerFormatError, TamperedError, UnknownKeyIdError
-from strongroom.frozen import Frozen
 from strongroom.model import KEYSET
 from strongroom.places import context
+from strongroom.system.frozen import Frozen
 
 if TYPE_CHECKING:
     from strongroom.crypto.cipher import Cipher

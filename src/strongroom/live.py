@@ -12,11 +12,11 @@ from weakref import WeakSet
 from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
-from strongroom.frames import methods_leave_no_values
-from strongroom.lazily import importing
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
+from strongroom.system.frames import methods_leave_no_values
+from strongroom.system.lazily import importing
 
 if TYPE_CHECKING:
     from strongroom.rotation.reporting import Reporter

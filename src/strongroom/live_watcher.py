@@ -18,7 +18,7 @@ from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError,
 from strongroom.live_secret import Callback, LiveSecret
 from strongroom.model import MANIFEST, SECRET
 from strongroom.protocols import Reader, Store
-from strongroom.threads import start
+from strongroom.system.threads import start
 
 if TYPE_CHECKING:
     from strongroom.live import Live

@@ -30,14 +30,14 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.frames import leaves_no_values
 from strongroom.header import Header
 from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
-from strongroom.moment import now
+from strongroom.system.frames import leaves_no_values
+from strongroom.system.moment import now
+from strongroom.system.warning import StrongroomWarning as StrongroomWarning
 from strongroom.unlock import initialise
-from strongroom.warning import StrongroomWarning as StrongroomWarning
 
 if TYPE_CHECKING:
     from strongroom.model import Position

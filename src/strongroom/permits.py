@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from strongroom import files, trust
+from strongroom import trust
 from strongroom.crypto.mac import Mac
 from strongroom.errors import ConfigError
+from strongroom.system import files
 
 _LARGEST = 65_536
 _ELSEWHERE = "Set XDG_STATE_HOME to a directory of yours, for strongroom to remember what you allow"

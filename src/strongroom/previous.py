@@ -8,8 +8,8 @@ from strongroom.access import Access
 from strongroom.data import decode_value
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
-from strongroom.moment import now
 from strongroom.rotation.state import GRACE, load
+from strongroom.system.moment import now
 
 
 class Previous:

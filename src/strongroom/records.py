@@ -34,8 +34,8 @@ from strongroom.crypto import Forged
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.keyset import Keyset
 from strongroom.model import SECRET, version_path
-from strongroom.moment import now
 from strongroom.places import context
+from strongroom.system.moment import now
 
 if TYPE_CHECKING:
     from strongroom.history import History

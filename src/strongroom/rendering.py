@@ -13,8 +13,8 @@ from typing import Any
 from strongroom import file_set
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.file_set import DIRECTORY, for_directories
-from strongroom.files import UnsafeFileError
-from strongroom.ways import open_directory
+from strongroom.system.files import UnsafeFileError
+from strongroom.system.ways import open_directory
 
 _PATIENCE = 30.0
 """Seconds to wait for another renderer of the same directory."""

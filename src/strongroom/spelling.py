@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 
 from strongroom.errors import ConfigError
-from strongroom.warning import StrongroomWarning
+from strongroom.system.warning import StrongroomWarning
 
 _PREFIX = "STRONGROOM_"
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_(ADDR|PORT|PROTO))?)?")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from strongroom.ways import Fault, judge, steps
+from strongroom.system.ways import Fault, judge, steps
 
 
 def fault(path: str, beside: str = "") -> Fault | None:

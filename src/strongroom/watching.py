@@ -6,9 +6,9 @@ from time import monotonic
 from typing import Any
 
 from strongroom.errors import SecretNotFoundError
-from strongroom.frames import methods_leave_no_values
 from strongroom.live_watcher import state_of
 from strongroom.manager import SecretsManager
+from strongroom.system.frames import methods_leave_no_values
 
 TICK = 0.05
 """Seconds between two looks at the store's counter of commits."""

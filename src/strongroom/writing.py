@@ -12,9 +12,9 @@ from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
-from strongroom.lazily import importing
 from strongroom.model import ROTATION, SECRET, check_name
-from strongroom.moment import now
+from strongroom.system.lazily import importing
+from strongroom.system.moment import now
 
 Step = Callable[[Change], VersionInfo]
 

@@ -19,9 +19,9 @@ from strongroom.errors import (
     TamperedError,
 )
 from strongroom.formats import fernet_json
-from strongroom.frames import leaves_no_values
 from strongroom.integrations.retry import with_refresh_async
 from strongroom.model import SECRET
+from strongroom.system.frames import leaves_no_values
 
 from .hidden import Setting
 

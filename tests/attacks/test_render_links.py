@@ -15,7 +15,7 @@ from strongroom import rendering
 from strongroom.cli import exporting
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.rendering import render
-from strongroom.ways import open_directory
+from strongroom.system.ways import open_directory
 
 from .conftest import STRANGER, VICTIM, as_user, strongroom_as, two_users
 

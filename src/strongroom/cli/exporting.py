@@ -12,9 +12,9 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.files import write_all
 from strongroom.manager import SecretsManager
-from strongroom.ways import open_directory
+from strongroom.system.files import write_all
+from strongroom.system.ways import open_directory
 
 FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
 

@@ -6,13 +6,14 @@ import os
 import sys
 from contextlib import suppress
 
-from strongroom import discovery, drivers, files, opening
+from strongroom import discovery, drivers, opening
 from strongroom.cli import git, pinning, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.config import KEY_FILE, VARIABLE, Config, path_of
 from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
 from strongroom.model import HEADER
+from strongroom.system import files
 
 KEY_LINE = 45
 """Bytes of a master key and its line feed."""

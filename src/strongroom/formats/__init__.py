@@ -14,7 +14,7 @@ from typing import Any
 from strongroom.errors import InvalidInputError
 from strongroom.formats.mapping import Value
 from strongroom.formats.text import decode
-from strongroom.frames import leaves_no_values
+from strongroom.system.frames import leaves_no_values
 
 __all__ = ["FORMATS", "Value", "guess", "parse", "render"]
 

@@ -15,8 +15,8 @@ from typing import Any
 from strongroom.errors import InvalidKeyError, InvalidValueError, TamperedError, WrongKeyError
 from strongroom.formats.json_document import load
 from strongroom.formats.text import decode
-from strongroom.frames import leaves_no_values
 from strongroom.model import check_name
+from strongroom.system.frames import leaves_no_values
 
 # The version byte 0x80 and the first bytes of a 64-bit time, in base64.
 _token = re.compile(r"gAAAA[A-Za-z0-9_-]+={0,2}").fullmatch

@@ -12,8 +12,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from strongroom import MissingExtraError, Secret
-from strongroom.frames import leaves_no_values
 from strongroom.integrations.credentials import credentials
+from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:
     from strongroom.live import LiveSecret

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
 from strongroom import SecretsManager, StrongroomError
-from strongroom.frames import methods_leave_no_values
 from strongroom.secret import STARS
+from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
     from strongroom.live import LiveSecret

@@ -12,8 +12,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError, Secret
-from strongroom.frames import leaves_no_values
 from strongroom.integrations.credentials import credentials
+from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:
     from strongroom.live import LiveSecret

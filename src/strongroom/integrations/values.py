@@ -7,7 +7,7 @@ from typing import Any
 
 import strongroom
 from strongroom import SecretsManager
-from strongroom.frames import leaves_no_values
+from strongroom.system.frames import leaves_no_values
 
 
 @leaves_no_values

@@ -19,7 +19,6 @@ from strongroom.errors import (
     StrongroomError,
     VersionNotFoundError,
 )
-from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.places import entries
@@ -34,6 +33,7 @@ from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
 from strongroom.rotation.status import RotationStatus, status_of
+from strongroom.system.frames import methods_leave_no_values
 from strongroom.unlock import Unlocked
 
 Read = Callable[[str], Mapping[str, Any]]

@@ -11,8 +11,8 @@ import stat
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
-from strongroom.files import UnsafeFileError, owners_beside
-from strongroom.frozen import Frozen
+from strongroom.system.files import UnsafeFileError, owners_beside
+from strongroom.system.frozen import Frozen
 
 _MOST_LINKS = 40
 """As many as Linux follows."""

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from strongroom import files
-from strongroom.files import UnsafeFileError
+from strongroom.system import files
+from strongroom.system.files import UnsafeFileError
 
 
 def test_a_regular_file_of_ours_is_opened(tmp_path):

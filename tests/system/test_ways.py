@@ -8,8 +8,8 @@ import pwd
 
 import pytest
 
-from strongroom.files import UnsafeFileError
-from strongroom.ways import check_way, resolve
+from strongroom.system.files import UnsafeFileError
+from strongroom.system.ways import check_way, resolve
 
 
 @pytest.fixture
