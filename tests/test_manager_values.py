@@ -13,7 +13,7 @@ from strongroom.errors import (
     SecretNotFoundError,
     StoreError,
 )
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def _forget(change: Change, name: str) -> list[int]:
 
 def _generated(name: str, present: bytes) -> bytes:
     with importing:
-        from strongroom.generate import generate_value
+        from strongroom.generate.generate import generate_value
 
     if not isinstance(decode_value(present), str):
         raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)

@@ -13,7 +13,7 @@ import pytest
 
 from strongroom.errors import InvalidInputError
 from strongroom.formats import parse
-from strongroom.generate import (
+from strongroom.generate.generate import (
     ALPHABETS,
     ASCII,
     DIGITS,
@@ -42,7 +42,9 @@ def test_every_character_of_the_alphabet_is_drawn_and_no_other(name: str) -> Non
 def test_each_byte_value_is_used_equally_often_for_each_character(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     alphabet = "".join(chr(0x100 + number) for number in range(size))
     every_byte_once = itertools.cycle(range(256))
-    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: bytes(itertools.islice(every_byte_once, count)))
+    monkeypatch.setattr(
+        "strongroom.generate.generate.os.urandom", lambda count: bytes(itertools.islice(every_byte_once, count))
+    )
     usable = 256 - 256 % size
     drawn = Counter(generate_value(usable, alphabet))
     assert set(drawn.values()) == {usable // size}
@@ -56,7 +58,7 @@ def test_bytes_that_would_favour_some_characters_are_drawn_again(monkeypatch: py
         yield bytes([9])
 
     answers = source()
-    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: next(answers))
+    monkeypatch.setattr("strongroom.generate.generate.os.urandom", lambda count: next(answers))
     assert generate_value(20, DIGITS) == "7" * 18 + "89"
 
 
@@ -128,7 +130,7 @@ def test_no_two_lists_of_words_make_the_same_passphrase() -> None:
 
 def test_each_word_is_drawn_from_equally_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = iter(range(65536))
-    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
+    monkeypatch.setattr("strongroom.generate.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
     drawn = Counter(word for _ in range(62208 // 972) for word in split(generate_words(972)))
     assert set(drawn.values()) == {62208 // 7776}
     assert len(drawn) == 7776
@@ -136,7 +138,7 @@ def test_each_word_is_drawn_from_equally_many_numbers(monkeypatch: pytest.Monkey
 
 def test_numbers_that_would_favour_some_words_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = iter([62208, 65535, 0, 1, 2, 3, 4])
-    monkeypatch.setattr("strongroom.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
+    monkeypatch.setattr("strongroom.generate.generate.os.urandom", lambda count: next(numbers).to_bytes(count, "big"))
     assert split(generate_words(5)) == _words()[:5]
 
 
