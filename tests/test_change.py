@@ -4,8 +4,8 @@ import pytest
 
 from strongroom.change import Change
 from strongroom.errors import TamperedError
-from strongroom.manifest import Manifest
 from strongroom.model import MANIFEST
+from strongroom.records.manifest import Manifest
 
 
 @pytest.fixture

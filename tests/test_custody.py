@@ -15,7 +15,7 @@ from strongroom.errors import (
 from strongroom.key_providers.env import EnvKeyProvider
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.model import HEADER, KEYSET
-from strongroom.records import key_id
+from strongroom.records.records import key_id
 
 KEYS = {"SECOND": "A" * 43 + "=", "THIRD": "B" * 42 + "A="}
 SECOND, THIRD = EnvKeyProvider("SECOND"), EnvKeyProvider("THIRD")
@@ -127,7 +127,7 @@ def test_a_removed_recipient_opens_nothing_new_and_names_are_told(manager, reope
 
 
 def test_the_root_key_of_a_removed_recipient_opens_no_later_keyset(manager):
-    from strongroom.keyset import Keyset
+    from strongroom.records.keyset import Keyset
 
     manager.custody.add_recipient(SECOND)
     root = manager._access.engine.unlocked.root

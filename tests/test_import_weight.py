@@ -73,7 +73,7 @@ main({[*places, *command]!r})
         "strongroom.changing",
         "strongroom.change",
         "strongroom.versions",
-        "strongroom.manifest",
+        "strongroom.records.manifest",
         "strongroom.info",
     }
     rare = {"strongroom.protocols", "strongroom.audit.checkpoint", "strongroom.stores.sqlite_pool", "threading", "mmap"}

@@ -181,7 +181,7 @@ def test_a_value_in_the_clear_would_be_found(filled, monkeypatch, form):
     from base64 import b64encode
 
     from strongroom.integrity import check_secret
-    from strongroom.records import Records
+    from strongroom.records.records import Records
 
     plain = b"scorpion-two"
     shown = {"raw": plain, "base64": b64encode(plain).rstrip(b"="), "hex": plain.hex().encode()}[form]

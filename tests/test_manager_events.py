@@ -227,7 +227,7 @@ def test_a_change_whose_outcome_cannot_be_recorded_says_that_it_was_made(manager
 
 def test_a_crash_within_a_change_is_on_record_and_changes_nothing(manager, events, monkeypatch):
     manager.set_secret("A", VALUE)
-    monkeypatch.setattr("strongroom.history.History.append", lambda *_: 1 / 0)
+    monkeypatch.setattr("strongroom.records.history.History.append", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         manager.set_secret("A", "new")
     assert events(manager, 1) == [("SET", "A", "failed", "ZeroDivisionError", None)]

@@ -192,7 +192,7 @@ def test_rotate_needs_a_live_secret_and_plain_text(manager):
 
 
 def test_a_value_is_never_in_the_store_in_the_clear(manager, master_key):
-    from strongroom.manifest import entries
+    from strongroom.records.manifest import entries
 
     manager.set_secret("A", "scorpion-value")
     manager.set_secret("A", {"field": "scorpion-value"})

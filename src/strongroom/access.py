@@ -16,7 +16,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.model import AUDIT, SECRET, check_name
-from strongroom.records import why_missing
+from strongroom.records.records import why_missing
 from strongroom.system.lazily import importing
 from strongroom.system.moment import now
 from strongroom.unlock import Unlocked

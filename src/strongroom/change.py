@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from strongroom.errors import TamperedError
-from strongroom.header import Header, Recipient
-from strongroom.keyset import MANIFEST_KEY, Keyset
-from strongroom.manifest import MODULUS, Manifest
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.protocols import Transaction
-from strongroom.records import Records
+from strongroom.records.header import Header, Recipient
+from strongroom.records.keyset import MANIFEST_KEY, Keyset
+from strongroom.records.manifest import MODULUS, Manifest
+from strongroom.records.records import Records
 from strongroom.unlock import Unlocked
 
 

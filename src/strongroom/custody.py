@@ -9,13 +9,13 @@ from strongroom import arguments, changing
 from strongroom.access import Access
 from strongroom.change import Change
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
-from strongroom.header import Header, Recipient
 from strongroom.integrity import Progress
-from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
 from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
-from strongroom.places import entries
 from strongroom.protocols import KeyProvider
-from strongroom.records import key_id
+from strongroom.records.context import entries
+from strongroom.records.header import Header, Recipient
+from strongroom.records.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
+from strongroom.records.records import key_id
 from strongroom.system.frames import methods_leave_no_values
 from strongroom.system.moment import now
 

@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
-from strongroom.keyset import RECORD
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
-from strongroom.places import PAGE, entries, in_order
-from strongroom.records import Current
+from strongroom.records.context import PAGE, entries, in_order
+from strongroom.records.keyset import RECORD
+from strongroom.records.records import Current
 from strongroom.system.moment import now
 from strongroom.unlock import Unlocked, refresh, unlock
 
 if TYPE_CHECKING:
     from strongroom.change import Change
-    from strongroom.manifest import Manifest
     from strongroom.protocols import KeyProvider, Reader, Store, Transaction
+    from strongroom.records.manifest import Manifest
 
 USES_OF_A_KEY = 1 << 31
 """A data key makes way for a new one after this many encryptions; random GCM nonces allow 2^32."""
@@ -108,7 +108,7 @@ class Engine:
         return Change(tx, self.keys_seen_by(tx), self.store.url)
 
     def entries(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Read every entry below `prefix` as of one moment; raises like `strongroom.places.entries`."""
+        """Read every entry below `prefix` as of one moment; raises like `strongroom.records.context.entries`."""
         # One page is one statement, and that is one moment already; a view costs another connection.
         rows = self.store.scan(prefix, limit=PAGE)
         if len(rows) < PAGE:

@@ -4,11 +4,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from strongroom.data import decode_value
 from strongroom.engine import Engine
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.info import SecretInfo
-from strongroom.manifest import Manifest
 from strongroom.model import (
     AUDIT,
     CONSUMER,
@@ -20,9 +18,11 @@ from strongroom.model import (
     VERSION,
     version_path,
 )
-from strongroom.places import entries
 from strongroom.protocols import Reader
-from strongroom.records import key_id
+from strongroom.records.context import entries
+from strongroom.records.data import decode_value
+from strongroom.records.manifest import Manifest
+from strongroom.records.records import key_id
 from strongroom.unlock import Unlocked
 
 Progress = Callable[[int, int], None]

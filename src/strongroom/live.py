@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from strongroom.access import Access
-from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
 from strongroom.live_secret import NOTHING, Callback, LiveSecret
 from strongroom.live_watcher import Watcher
 from strongroom.model import ROTATION, SECRET
+from strongroom.records.data import decode_value
 from strongroom.system.frames import methods_leave_no_values
 from strongroom.system.lazily import importing
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from strongroom import arguments
 from strongroom.access import Access
 from strongroom.audit.log import AuditLog
-from strongroom.data import Data, Value, decode_data, decode_value
 from strongroom.engine import Engine
 from strongroom.errors import InvalidValueError
-from strongroom.keyset import AUDIT_KEY
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
-from strongroom.places import entries
-from strongroom.records import may_be_listed
+from strongroom.records.context import entries
+from strongroom.records.data import Data, Value, decode_data, decode_value
+from strongroom.records.keyset import AUDIT_KEY
+from strongroom.records.records import may_be_listed
 from strongroom.system.frames import empty_frames, methods_leave_no_values
 from strongroom.system.lazily import importing
 from strongroom.unlock import Unlocked

@@ -30,10 +30,10 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.header import Header
-from strongroom.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
+from strongroom.records.header import Header
+from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.system.frames import leaves_no_values
 from strongroom.system.moment import now
 from strongroom.system.warning import StrongroomWarning as StrongroomWarning

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom.access import Access
-from strongroom.data import decode_value
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
+from strongroom.records.data import decode_value
 from strongroom.rotation.state import GRACE, load
 from strongroom.system.moment import now
 

@@ -6,14 +6,14 @@ from os import urandom
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreExistsError, StoreNotFoundError, TamperedError
-from strongroom.header import Header, Recipient
-from strongroom.keyset import Keyset
 from strongroom.model import HEADER, KEYSET, MANIFEST
-from strongroom.records import Records
+from strongroom.records.header import Header, Recipient
+from strongroom.records.keyset import Keyset
+from strongroom.records.records import Records
 
 if TYPE_CHECKING:
-    from strongroom.manifest import Manifests
     from strongroom.protocols import KeyProvider, Reader, Store
+    from strongroom.records.manifest import Manifests
 
 
 class Unlocked:
@@ -41,7 +41,7 @@ class Unlocked:
     def manifests(self) -> Manifests:
         """What seals and opens the manifest; most processes only read, and never need it."""
         if self._manifests is None:
-            from strongroom.manifest import Manifests
+            from strongroom.records.manifest import Manifests
 
             self._manifests = Manifests(self.header.store, self.keyset)
         return self._manifests
@@ -88,7 +88,7 @@ def initialise(store: Store, provider: KeyProvider, algorithm: str, *, now: floa
 
     Raises `StoreExistsError` when it holds anything already. The master key must be durable before this is called.
     """
-    from strongroom.manifest import Manifests
+    from strongroom.records.manifest import Manifests
 
     with store.transaction() as tx:
         if tx.scan(limit=1):

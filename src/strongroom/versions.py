@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strongroom.errors import ConflictError, InvalidInputError, SecretNotFoundError, TamperedError, VersionNotFoundError
-from strongroom.history import History
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import HIGHEST_VERSION, SECRET, version_path
-from strongroom.records import Records
+from strongroom.records.history import History
+from strongroom.records.records import Records
 
 if TYPE_CHECKING:
     from strongroom.change import Change

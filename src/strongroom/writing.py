@@ -9,10 +9,10 @@ from strongroom import arguments, changing, versions
 from strongroom.access import Access
 from strongroom.attributes import check_attributes
 from strongroom.change import Change
-from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.records.data import Data, Value, decode_value, encode
 from strongroom.system.lazily import importing
 from strongroom.system.moment import now
 

@@ -66,7 +66,7 @@ def recover(url, source, how="resume"):
 
 
 def pending(manager):
-    from strongroom.data import decode_value
+    from strongroom.records.data import decode_value
     from strongroom.rotation.state import load
 
     with manager._access.engine.view() as (view, unlocked):

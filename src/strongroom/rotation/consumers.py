@@ -17,7 +17,7 @@ from strongroom.engine import Engine
 from strongroom.errors import NewerFormatError, StrongroomError, TamperedError
 from strongroom.model import CONSUMER
 from strongroom.protocols import Reports, Store
-from strongroom.records import Records
+from strongroom.records.records import Records
 from strongroom.rotation.clock import utc
 from strongroom.rotation.owner import Process, here
 from strongroom.rotation.state import State

@@ -9,7 +9,6 @@ from typing import Any
 from strongroom import changing
 from strongroom.access import Access
 from strongroom.change import Change
-from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.errors import (
     ConflictError,
     InvalidInputError,
@@ -21,8 +20,9 @@ from strongroom.errors import (
 )
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
-from strongroom.places import entries
 from strongroom.protocols import Reader, Rotator
+from strongroom.records.context import entries
+from strongroom.records.data import Data, Value, decode_data, decode_value, encode
 from strongroom.rotation import steps
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock

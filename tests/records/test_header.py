@@ -5,9 +5,9 @@ import pytest
 
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, TamperedError, WrongKeyError
-from strongroom.header import Header, Recipient
 from strongroom.key_providers.env import EnvKeyProvider
 from strongroom.key_providers.passphrase import PassphraseProvider
+from strongroom.records.header import Header, Recipient
 
 STORE = "0123456789abcdef" * 2
 ROOT = bytes(range(32))

@@ -32,14 +32,14 @@ from typing import TYPE_CHECKING
 
 from strongroom.crypto import Forged
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
-from strongroom.keyset import Keyset
 from strongroom.model import SECRET, version_path
-from strongroom.places import context
+from strongroom.records.context import context
+from strongroom.records.keyset import Keyset
 from strongroom.system.moment import now
 
 if TYPE_CHECKING:
-    from strongroom.history import History
     from strongroom.info import SecretInfo, VersionInfo
+    from strongroom.records.history import History
 
 _head = struct.Struct(">BIBIQI")
 _unpack_head = _head.unpack_from
@@ -51,7 +51,7 @@ DELETED, DESTROYED = 1, 2
 
 Current = tuple[int, int, int, bytes]
 """The current version as it was read: its number, its flags, when it expires (milliseconds since 1970, 0 for never),
-and its data as `strongroom.data` encodes it."""
+and its data as `strongroom.records.data` encodes it."""
 
 
 class Records:
@@ -94,13 +94,13 @@ class Records:
 
     def open_history(self, name: str, stored: bytes) -> History:
         """Decrypt the metadata of a head for a writer, and no value; raises like `open_head`."""
-        from strongroom.history import History
+        from strongroom.records.history import History
 
         return History.parse(self._open_metadata(name, stored)[1])
 
     def seal_head(self, info: SecretInfo, data: bytes) -> bytes:
         """Return the head of a secret whose current version holds `data`."""
-        from strongroom.history import History, row
+        from strongroom.records.history import History, row
 
         history = History(",".join(map(row, info.versions)), dict(info.custom), info.max_versions)
         return self.seal_history(info.name, history, info.versions[-1], data)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom.history import History, row
 from strongroom.info import VersionInfo
+from strongroom.records.history import History, row
 
 TIMES = st.none() | st.floats(0, 3e11).map(lambda seconds: round(seconds, 3))
 VERSIONS = st.lists(

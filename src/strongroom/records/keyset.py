@@ -13,7 +13,7 @@ from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidInputError, NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.model import KEYSET
-from strongroom.places import context
+from strongroom.records.context import context
 from strongroom.system.frozen import Frozen
 
 if TYPE_CHECKING:

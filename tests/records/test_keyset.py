@@ -6,8 +6,8 @@ from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.fernet import FernetPerRecord
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidInputError, NewerFormatError, TamperedError, UnknownKeyIdError
-from strongroom.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
-from strongroom.places import context
+from strongroom.records.context import context
+from strongroom.records.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
 
 STORE = "0123456789abcdef" * 2
 ROOT, OTHER = bytes(range(32)), bytes(range(1, 33))

@@ -18,7 +18,7 @@ from strongroom.errors import (
     WrongStoreError,
 )
 from strongroom.model import HEADER
-from strongroom.places import FORMAT, context
+from strongroom.records.context import FORMAT, context
 from strongroom.system.frozen import Frozen
 from strongroom.system.moment import LATEST
 

@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 
 from strongroom.errors import TamperedError
-from strongroom.places import context, entries
+from strongroom.records.context import context, entries
 
 STORE, OTHER = "0123456789abcdef" * 2, "f" * 32
 

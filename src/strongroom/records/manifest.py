@@ -19,10 +19,10 @@ from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.kdf import hkdf
 from strongroom.crypto.mac import Mac
 from strongroom.errors import NewerFormatError, TamperedError
-from strongroom.keyset import MANIFEST_KEY, Keyset
 from strongroom.model import MANIFEST
-from strongroom.places import context, entries
 from strongroom.protocols import Reader
+from strongroom.records.context import context, entries
+from strongroom.records.keyset import MANIFEST_KEY, Keyset
 
 _prefix = struct.Struct(">BI")
 _fields = struct.Struct(">QQQ32s")

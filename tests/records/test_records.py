@@ -5,9 +5,9 @@ import pytest
 
 from strongroom.errors import NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.info import SecretInfo, VersionInfo
-from strongroom.keyset import ALGORITHMS, RECORD, Keyset
-from strongroom.places import context
-from strongroom.records import DELETED, DESTROYED, Records, key_id, may_be_listed, why_missing
+from strongroom.records.context import context
+from strongroom.records.keyset import ALGORITHMS, RECORD, Keyset
+from strongroom.records.records import DELETED, DESTROYED, Records, key_id, may_be_listed, why_missing
 
 STORE, OTHER = "0123456789abcdef" * 2, "f" * 32
 INFO = SecretInfo(

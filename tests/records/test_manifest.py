@@ -5,9 +5,9 @@ import pytest
 from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import NewerFormatError, TamperedError
-from strongroom.keyset import MANIFEST_KEY, Keyset
-from strongroom.manifest import MODULUS, Manifest, Manifests, entries
-from strongroom.places import context
+from strongroom.records.context import context
+from strongroom.records.keyset import MANIFEST_KEY, Keyset
+from strongroom.records.manifest import MODULUS, Manifest, Manifests, entries
 from strongroom.stores.memory import MemoryStore
 
 STORE = "0123456789abcdef" * 2

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strongroom import data
-from strongroom.data import decode_data, decode_value, encode
 from strongroom.errors import InvalidValueError, NewerFormatError
+from strongroom.records import data
+from strongroom.records.data import decode_data, decode_value, encode
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 json_values = st.recursive(
