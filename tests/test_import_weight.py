@@ -71,8 +71,8 @@ main({[*places, *command]!r})
     writing = {
         "strongroom.writing",
         "strongroom.changing",
-        "strongroom.change",
-        "strongroom.versions",
+        "strongroom.engine.change",
+        "strongroom.engine.versions",
         "strongroom.records.manifest",
         "strongroom.info",
     }

@@ -164,7 +164,7 @@ def test_a_key_that_is_in_no_keyset_stays_an_error(manager, plant):
 
 def test_a_data_key_is_retired_long_before_its_nonces_may_repeat(make_manager, monkeypatch):
     manager = make_manager()
-    monkeypatch.setattr("strongroom.engine.USES_OF_A_KEY", 10)
+    monkeypatch.setattr("strongroom.engine.engine.USES_OF_A_KEY", 10)
     for number in range(12):
         manager.set_secret("A", f"{number}")
     custody = manager.custody

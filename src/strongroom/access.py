@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.audit.log import AuditLog
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import (
     AuditError,
     DeniedError,
@@ -19,10 +20,9 @@ from strongroom.model import AUDIT, SECRET, check_name
 from strongroom.records.records import why_missing
 from strongroom.system.lazily import importing
 from strongroom.system.moment import now
-from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
-    from strongroom.change import Change
+    from strongroom.engine.change import Change
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
@@ -155,7 +155,7 @@ class Access:
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
         with importing:
-            from strongroom import versions
+            from strongroom.engine import versions
 
         with self.engine.view() as (view, unlocked):
             stored = view.get(SECRET + name)

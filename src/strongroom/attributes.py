@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from strongroom.engine.versions import Attributes
 from strongroom.errors import InvalidValueError
 from strongroom.system.moment import now
-from strongroom.versions import Attributes
 
 MAX_VERSIONS = 10_000
 MAX_CUSTOM = 64

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from strongroom.access import Access
-from strongroom.change import Change
+from strongroom.engine.change import Change
 from strongroom.errors import AuditError
 from strongroom.info import VersionInfo
 from strongroom.system.lazily import importing
@@ -60,9 +60,9 @@ def _version(result: object) -> int | None:
 
 
 def accept(access: Access) -> int:
-    """Take the store's entries as they are for right; see `strongroom.integrity.accept`."""
+    """Take the store's entries as they are for right; see `strongroom.engine.integrity.accept`."""
     with importing:
-        from strongroom.integrity import accept
+        from strongroom.engine.integrity import accept
 
     access.authorize("VERIFY", "update", "")
     record, actor = access.audit.record, access.actor

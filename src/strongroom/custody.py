@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 
 from strongroom import arguments, changing
 from strongroom.access import Access
-from strongroom.change import Change
+from strongroom.engine.change import Change
+from strongroom.engine.integrity import Progress
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
-from strongroom.integrity import Progress
 from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
 from strongroom.protocols import KeyProvider
 from strongroom.records.context import entries

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from strongroom import arguments
 from strongroom.access import Access
 from strongroom.audit.log import AuditLog
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import InvalidValueError
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
 from strongroom.records.context import entries
@@ -17,15 +18,14 @@ from strongroom.records.keyset import AUDIT_KEY
 from strongroom.records.records import may_be_listed
 from strongroom.system.frames import empty_frames, methods_leave_no_values
 from strongroom.system.lazily import importing
-from strongroom.unlock import Unlocked
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from strongroom.audit.report import AuditReport
     from strongroom.custody import Custody
+    from strongroom.engine.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.info import SecretInfo, VersionInfo
-    from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
     from strongroom.protocols import Policy, Reader
     from strongroom.rotation.rotation import Connect, Rotation
@@ -214,7 +214,7 @@ class SecretsManager:
         Raises `SecretNotFoundError`; `TamperedError` when it does not decrypt.
         """
         with importing:
-            from strongroom.integrity import check_secret
+            from strongroom.engine.integrity import check_secret
 
         check_name(name)
         url = self._access.engine.store.url
@@ -225,7 +225,7 @@ class SecretsManager:
     def verify(self, progress: Progress | None = None) -> StoreReport:
         """Decrypt every record and compare all entries with the manifest; the report lists every problem."""
         with importing:
-            from strongroom.integrity import check_store
+            from strongroom.engine.integrity import check_store
 
         engine = self._access.engine
         report = self._access.view("VERIFY", "read", "", lambda view, keys: check_store(view, keys, engine, progress))

@@ -16,7 +16,8 @@ from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import SMALL_WINDOW, WINDOW, Tail, newest_revision
 from strongroom.config import Config
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import initialise
 from strongroom.errors import (
     AuditError,
     ConfigError,
@@ -37,7 +38,6 @@ from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.system.frames import leaves_no_values
 from strongroom.system.moment import now
 from strongroom.system.warning import StrongroomWarning as StrongroomWarning
-from strongroom.unlock import initialise
 
 if TYPE_CHECKING:
     from strongroom.model import Position

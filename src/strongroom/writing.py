@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from strongroom import arguments, changing, versions
+from strongroom import arguments, changing
 from strongroom.access import Access
 from strongroom.attributes import check_attributes
-from strongroom.change import Change
+from strongroom.engine import versions
+from strongroom.engine.change import Change
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name

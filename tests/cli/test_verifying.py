@@ -17,9 +17,9 @@ import pytest
 from strongroom import SecretsManager, drivers
 from strongroom.cli import doctor, scratch, selftest, surroundings
 from strongroom.config import Config
+from strongroom.engine.integrity import EncryptionReport
 from strongroom.errors import StoreError
 from strongroom.info import VersionInfo
-from strongroom.integrity import EncryptionReport
 from strongroom.model import SECRET
 from strongroom.system import ways
 

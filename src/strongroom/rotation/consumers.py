@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from strongroom.crypto.kdf import sha256
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
 from strongroom.errors import NewerFormatError, StrongroomError, TamperedError
 from strongroom.model import CONSUMER
 from strongroom.protocols import Reports, Store

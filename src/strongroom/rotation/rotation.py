@@ -8,7 +8,8 @@ from typing import Any
 
 from strongroom import changing
 from strongroom.access import Access
-from strongroom.change import Change
+from strongroom.engine.change import Change
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import (
     ConflictError,
     InvalidInputError,
@@ -34,7 +35,6 @@ from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
 from strongroom.rotation.status import RotationStatus, status_of
 from strongroom.system.frames import methods_leave_no_values
-from strongroom.unlock import Unlocked
 
 Read = Callable[[str], Mapping[str, Any]]
 """Returns the fields of another secret, on record; a rotator may need an administrator's password."""

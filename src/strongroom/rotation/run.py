@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from strongroom import changing, versions
+from strongroom import changing
 from strongroom.access import Access
-from strongroom.change import Change
+from strongroom.engine import versions
+from strongroom.engine.change import Change
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, SourceRefusedError, StrongroomError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import SECRET

@@ -4,7 +4,8 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.info import SecretInfo
 from strongroom.model import (
@@ -23,7 +24,6 @@ from strongroom.records.context import entries
 from strongroom.records.data import decode_value
 from strongroom.records.manifest import Manifest
 from strongroom.records.records import key_id
-from strongroom.unlock import Unlocked
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from strongroom.engine.unlock import Unlocked, refresh, unlock
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
 from strongroom.records.context import PAGE, entries, in_order
 from strongroom.records.keyset import RECORD
 from strongroom.records.records import Current
 from strongroom.system.moment import now
-from strongroom.unlock import Unlocked, refresh, unlock
 
 if TYPE_CHECKING:
-    from strongroom.change import Change
+    from strongroom.engine.change import Change
     from strongroom.protocols import KeyProvider, Reader, Store, Transaction
     from strongroom.records.manifest import Manifest
 
@@ -29,7 +29,7 @@ class Engine:
     """One store and its keys. Usable from many threads; notices by itself when another process changes the keys."""
 
     def __init__(self, store: Store, provider: KeyProvider) -> None:
-        """Unlock `store`; raises what `strongroom.unlock.unlock` raises."""
+        """Unlock `store`; raises what `strongroom.engine.unlock.unlock` raises."""
         self.store = store
         self.provider = provider
         self._complete: tuple[int, set[str]] = (-1, set())
@@ -97,7 +97,7 @@ class Engine:
         self.unlocked = change.unlocked
 
     def _begin(self, tx: Transaction) -> Change:
-        from strongroom.change import Change
+        from strongroom.engine.change import Change
 
         # When the manifest is the one that we wrote, so are the keys. Its revision would not tell: another branch of a
         # repository, or a copy that was put back, can have the same.

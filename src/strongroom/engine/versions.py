@@ -16,7 +16,7 @@ from strongroom.records.history import History
 from strongroom.records.records import Records
 
 if TYPE_CHECKING:
-    from strongroom.change import Change
+    from strongroom.engine.change import Change
     from strongroom.protocols import Reader
 
 

@@ -180,7 +180,7 @@ def test_a_destroyed_or_deleted_secret_is_reported_too(filled):
 def test_a_value_in_the_clear_would_be_found(filled, monkeypatch, form):
     from base64 import b64encode
 
-    from strongroom.integrity import check_secret
+    from strongroom.engine.integrity import check_secret
     from strongroom.records.records import Records
 
     plain = b"scorpion-two"

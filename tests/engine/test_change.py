@@ -2,7 +2,7 @@
 
 import pytest
 
-from strongroom.change import Change
+from strongroom.engine.change import Change
 from strongroom.errors import TamperedError
 from strongroom.model import MANIFEST
 from strongroom.records.manifest import Manifest
@@ -107,7 +107,7 @@ def test_keys_that_stay_are_not_written_again(engine):
 
 def test_absence_is_believed_once_for_a_revision(engine, monkeypatch):
     engine.confirm_absence("nothing")
-    monkeypatch.setattr("strongroom.engine.check_manifest", lambda *_: pytest.fail("walked the store again"))
+    monkeypatch.setattr("strongroom.engine.engine.check_manifest", lambda *_: pytest.fail("walked the store again"))
     engine.confirm_absence("nothing else")
     monkeypatch.undo()
     with engine.change() as change:
@@ -132,5 +132,5 @@ def test_absence_in_a_store_that_is_not_whole_is_not_believed(engine, monkeypatc
     for _ in range(2):
         with pytest.raises(TamperedError, match=rf"not those that strongroom wrote \({how}\).*--accept"):
             engine.confirm_absence("nothing")
-    monkeypatch.setattr("strongroom.engine.ABSENCE_LIMIT", 2)
+    monkeypatch.setattr("strongroom.engine.engine.ABSENCE_LIMIT", 2)
     engine.confirm_absence("nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import TamperedError
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.protocols import Transaction
@@ -9,7 +10,6 @@ from strongroom.records.header import Header, Recipient
 from strongroom.records.keyset import MANIFEST_KEY, Keyset
 from strongroom.records.manifest import MODULUS, Manifest
 from strongroom.records.records import Records
-from strongroom.unlock import Unlocked
 
 
 class Change:
