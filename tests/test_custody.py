@@ -1,6 +1,6 @@
 import pytest
 
-from strongroom import changing
+from strongroom.access import changing
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import (
     AuditError,

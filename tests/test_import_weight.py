@@ -67,10 +67,10 @@ os.execvpe = lambda *_: None
 main({[*places, *command]!r})
 """
     loaded = modules_after(code, tmp_path)
-    assert "strongroom.access" in loaded
+    assert "strongroom.access.access" in loaded
     writing = {
         "strongroom.writing",
-        "strongroom.changing",
+        "strongroom.access.changing",
         "strongroom.engine.change",
         "strongroom.engine.versions",
         "strongroom.records.manifest",

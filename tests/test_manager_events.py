@@ -2,6 +2,7 @@
 
 import pytest
 
+from strongroom.access.policy import Rule, RulePolicy
 from strongroom.errors import (
     AuditError,
     ConflictError,
@@ -16,7 +17,6 @@ from strongroom.errors import (
     WrongKeyError,
 )
 from strongroom.model import SECRET
-from strongroom.policy import Rule, RulePolicy
 
 VALUE = "scorpion-value"
 

@@ -5,8 +5,9 @@ from functools import partial
 from os import urandom
 from typing import NamedTuple, TypeVar
 
-from strongroom import arguments, changing
-from strongroom.access import Access
+from strongroom import arguments
+from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.engine.integrity import Progress
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from strongroom import arguments
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.audit.log import AuditLog
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
@@ -241,7 +241,7 @@ class SecretsManager:
         Raises `TamperedError` when a record is not authentic: that is never accepted.
         """
         with importing:
-            from strongroom.changing import accept
+            from strongroom.access.changing import accept
 
         return accept(self._access)
 

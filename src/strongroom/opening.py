@@ -250,7 +250,7 @@ def _manager(
         )
     policy = None
     if config.policy or "policy" in config.chosen:
-        from strongroom.policy import parse
+        from strongroom.access.policy import parse
 
         policy = parse(config.policy)
     return SecretsManager(

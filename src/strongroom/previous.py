@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
 from strongroom.records.data import decode_value

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from strongroom import arguments, changing
-from strongroom.access import Access
+from strongroom import arguments
+from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.attributes import check_attributes
 from strongroom.engine import versions
 from strongroom.engine.change import Change

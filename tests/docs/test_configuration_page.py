@@ -8,9 +8,9 @@ import tomllib
 import pytest
 
 from strongroom import config, drivers
+from strongroom.access.policy import CAPABILITIES, parse
 from strongroom.config import Config
 from strongroom.key_providers import passphrase
-from strongroom.policy import CAPABILITIES, parse
 
 from .pages import ALL, blocks, rows, text
 

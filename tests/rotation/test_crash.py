@@ -10,7 +10,7 @@ import time
 import pytest
 
 import strongroom
-from strongroom import changing
+from strongroom.access import changing
 from strongroom.errors import ConflictError
 
 from .source import Source

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
 from strongroom.model import ROTATION
 from strongroom.protocols import Reports

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from strongroom import changing
-from strongroom.access import Access
+from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import (

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from strongroom import changing
-from strongroom.access import Access
+from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.engine import versions
 from strongroom.engine.change import Change
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, SourceRefusedError, StrongroomError

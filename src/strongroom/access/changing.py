@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.errors import AuditError
 from strongroom.info import VersionInfo

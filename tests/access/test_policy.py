@@ -1,7 +1,7 @@
 import pytest
 
+from strongroom.access.policy import CAPABILITIES, Rule, RulePolicy, parse
 from strongroom.errors import ConfigError
-from strongroom.policy import CAPABILITIES, Rule, RulePolicy, parse
 
 TABLE = {"actor": "ci-*", "name": "shop/*", "capabilities": ["read", "list"]}
 
