@@ -92,7 +92,7 @@ class Live:
     def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
         """See `LiveSecret.accepted`."""
         with importing:
-            from strongroom.previous import take_up
+            from strongroom.rotation.previous import take_up
 
         with self._lock:
             value = handle.value

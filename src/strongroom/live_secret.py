@@ -9,7 +9,7 @@ from strongroom.secret import STARS
 
 if TYPE_CHECKING:
     from strongroom.live import Live
-    from strongroom.previous import Previous
+    from strongroom.rotation.previous import Previous
 
 Callback = Callable[["LiveSecret"], None]
 NOTHING: Sequence[int] = (0,)
