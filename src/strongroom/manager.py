@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from strongroom.custody import Custody
     from strongroom.engine.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.info import SecretInfo, VersionInfo
-    from strongroom.live import Live, LiveSecret
+    from strongroom.live.live import Live, LiveSecret
     from strongroom.protocols import Policy, Reader
     from strongroom.rotation.rotation import Connect, Rotation
     from strongroom.writing import Writing
@@ -200,7 +200,7 @@ class SecretsManager:
         check_name(name)
         if not self._lives:
             with importing:
-                from strongroom.live import Live
+                from strongroom.live.live import Live
 
             self._lives.append(Live(self._access))
         # The first one, should two threads have come here at once.

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from strongroom.errors import SecretNotFoundError
-from strongroom.live_watcher import state_of
+from strongroom.live.watcher import state_of
 from strongroom.manager import SecretsManager
 from strongroom.system.frames import methods_leave_no_values
 

@@ -20,7 +20,7 @@ from strongroom.integrations.retry import GRACE, with_refresh_async
 from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     import asyncpg

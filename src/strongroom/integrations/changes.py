@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom import InvalidInputError
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 
 def call_on_change(handle: LiveSecret, target: object, method: Callable[[Any], Any]) -> None:

@@ -20,7 +20,7 @@ from strongroom.integrations.values import default_manager
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 
 class LiveSetting:

@@ -15,7 +15,7 @@ from strongroom import MissingExtraError, SecretsManager
 from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from flask import Flask, current_app

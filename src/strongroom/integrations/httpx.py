@@ -16,7 +16,7 @@ from strongroom.integrations.credentials import credentials
 from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     import httpx

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom.integrations.redaction import Redactor, every
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 __all__ = ["RedactingFilter", "RedactingFormatter", "Redactor", "every", "install"]
 

@@ -21,7 +21,7 @@ from strongroom.system.frames import leaves_no_values
 if TYPE_CHECKING:
     import psycopg_pool
 
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     import psycopg

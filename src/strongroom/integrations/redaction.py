@@ -15,7 +15,7 @@ from strongroom.secret import STARS
 from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 SHORTEST = 4
 """Characters: shorter values are left alone, because stars for each "a" or "42" would make a log unreadable."""

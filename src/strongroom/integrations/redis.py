@@ -16,7 +16,7 @@ from strongroom.integrations.credentials import credentials
 from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from redis.credentials import CredentialProvider

@@ -14,8 +14,8 @@ import time
 import pytest
 
 import strongroom
-from strongroom import live_watcher
 from strongroom.errors import InvalidNameError, SecretNotFoundError, StoreError, TamperedError
+from strongroom.live import watcher as live_watcher
 from strongroom.watching import Watch
 
 OTHER = """

@@ -13,8 +13,8 @@ import time
 import pytest
 
 import strongroom
-from strongroom import live_watcher
 from strongroom.errors import StrongroomError
+from strongroom.live import watcher as live_watcher
 
 WATCHED = 2_000
 OTHER = """

@@ -15,13 +15,13 @@ from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
 from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
-from strongroom.live_secret import Callback, LiveSecret
+from strongroom.live.secret import Callback, LiveSecret
 from strongroom.model import MANIFEST, SECRET
 from strongroom.protocols import Reader, Store
 from strongroom.system.threads import start
 
 if TYPE_CHECKING:
-    from strongroom.live import Live
+    from strongroom.live.live import Live
 
 TICK = 0.025
 """Seconds between two looks at the counter of commits, for callbacks; a look is a memory read."""

@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
-from strongroom.live_secret import NOTHING, Callback, LiveSecret
-from strongroom.live_watcher import Watcher
+from strongroom.live.secret import NOTHING, Callback, LiveSecret
+from strongroom.live.watcher import Watcher
 from strongroom.model import ROTATION, SECRET
 from strongroom.records.data import decode_value
 from strongroom.system.frames import methods_leave_no_values

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:
-    from strongroom.live import Live
+    from strongroom.live.live import Live
     from strongroom.rotation.previous import Previous
 
 Callback = Callable[["LiveSecret"], None]
