@@ -16,7 +16,7 @@ import pytest
 import strongroom
 from strongroom import trust
 from strongroom.discovery import SETTINGS_FILE, STORE_FILES
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.protocols import Store
 from strongroom.system import ways
 

@@ -82,8 +82,8 @@ CORE = [name for name in SOURCES if not within(name, (*DRIVERS, *EDGES)) and nam
 
 def test_the_walk_finds_what_there_is():
     assert "strongroom.records.records" in own("strongroom.engine.engine")
-    assert Import("strongroom.custody", True, False) in imports("strongroom.manager")
-    assert any(i.for_types for i in imports("strongroom.manager"))
+    assert Import("strongroom.manager.custody", True, False) in imports("strongroom.manager.manager")
+    assert any(i.for_types for i in imports("strongroom.manager.manager"))
     assert len(SOURCES) > 60
 
 

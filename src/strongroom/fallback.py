@@ -12,7 +12,7 @@ from strongroom import opening
 from strongroom.arguments import check_field
 from strongroom.config import Config
 from strongroom.errors import InvalidInputError, NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.opening import StrongroomWarning
 from strongroom.system.frames import leaves_no_values

@@ -31,7 +31,7 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
 from strongroom.records.header import Header
 from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY

@@ -7,7 +7,7 @@ from typing import Any
 
 from strongroom.errors import SecretNotFoundError
 from strongroom.live.watcher import state_of
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.system.frames import methods_leave_no_values
 
 TICK = 0.05

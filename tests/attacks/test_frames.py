@@ -120,7 +120,7 @@ def own_lines() -> set[tuple[str, int]]:
     source, first = inspect.getsourcelines(strongroom.SecretsManager.get_secret)
     begin = next(at for at, line in enumerate(source) if line.strip() == "try:")
     lines = {(frames.__file__, number) for number in range(1, 500)}
-    return lines | {(strongroom.manager.__file__, first + at) for at in range(begin + 1)}
+    return lines | {(strongroom.manager.manager.__file__, first + at) for at in range(begin + 1)}
 
 
 def interrupt(setting, call, target, error) -> bool:

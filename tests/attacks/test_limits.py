@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import attributes, config, discovery, formats, model
+from strongroom import config, discovery, formats, model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.key_providers import passphrase
 from strongroom.key_providers.passphrase import PassphraseProvider
+from strongroom.manager import attributes
 from strongroom.records import data, header
 from strongroom.records.context import entries
 from strongroom.records.header import Header, Recipient

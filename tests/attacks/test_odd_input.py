@@ -15,7 +15,7 @@ import pytest
 
 import strongroom
 from strongroom import StrongroomError, fallback
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.system.moment import LATEST
 from strongroom.testing.store_case import in_child
 

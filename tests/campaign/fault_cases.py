@@ -13,7 +13,7 @@ import strongroom
 from strongroom import rendering
 from strongroom.cli import main as strongroom_cli
 from strongroom.key_providers.env import EnvKeyProvider
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from .canary import CANARY
 from .crash_model import KEYS

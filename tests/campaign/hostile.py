@@ -10,7 +10,7 @@ from pathlib import Path
 import strongroom
 from strongroom.drivers import store as connect
 from strongroom.errors import StoreError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning
 from strongroom.protocols import Reader, Store
 from strongroom.records.manifest import entries

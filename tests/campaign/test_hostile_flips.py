@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER, KEYSET, MANIFEST
 from strongroom.records.keyset import ALGORITHMS
 

@@ -13,7 +13,7 @@ from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import Output, counted
 from strongroom.config import Config
 from strongroom.errors import StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning
 
 

@@ -15,7 +15,7 @@ from strongroom.cli.editors import OTHERS, Editor, editor_of
 from strongroom.cli.memory_file import STOPPING, private_file
 from strongroom.cli.output import Output
 from strongroom.errors import ConflictError, InvalidInputError, InvalidValueError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.records.data import encode
 

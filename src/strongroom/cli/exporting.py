@@ -12,7 +12,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.system.files import write_all
 from strongroom.system.ways import open_directory
 

@@ -9,7 +9,7 @@ from strongroom.cli import session, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.errors import ConflictError, InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 FORMATS = ("dotenv", "json", "yaml", "fernet-json", "env")
 

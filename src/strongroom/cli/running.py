@@ -12,7 +12,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.config import Config
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 if TYPE_CHECKING:
     from strongroom.watching import Watch

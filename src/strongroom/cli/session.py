@@ -10,7 +10,7 @@ from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.config import Config, Review
 from strongroom.errors import InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 if TYPE_CHECKING:
     from strongroom.protocols import KeyProvider

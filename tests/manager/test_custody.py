@@ -204,7 +204,7 @@ def test_rekey_data_to_an_unknown_algorithm_changes_nothing(manager):
 def test_a_rekey_that_was_interrupted_is_finished_later(make_manager, monkeypatch):
     manager = make_manager()
     manager.set_secrets({f"{n:02d}": f"v{n}" for n in range(25)})
-    monkeypatch.setattr("strongroom.custody.BATCH", 10)
+    monkeypatch.setattr("strongroom.manager.custody.BATCH", 10)
 
     def stop(done, total):
         if done == 10:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from strongroom.audit.report import AuditReport
-    from strongroom.custody import Custody
     from strongroom.engine.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.info import SecretInfo, VersionInfo
     from strongroom.live.live import Live, LiveSecret
+    from strongroom.manager.custody import Custody
+    from strongroom.manager.writing import Writing
     from strongroom.protocols import Policy, Reader
     from strongroom.rotation.rotation import Connect, Rotation
-    from strongroom.writing import Writing
 
 
 @methods_leave_no_values
@@ -266,7 +266,7 @@ class SecretsManager:
     def custody(self) -> Custody:
         """The keys of the store: recipients and `rekey`."""
         with importing:
-            from strongroom.custody import Custody
+            from strongroom.manager.custody import Custody
 
         return Custody(self._access)
 
@@ -291,7 +291,7 @@ class SecretsManager:
         # A process that only reads, such as `strongroom get`, does not load what writes.
         if self._writer is None:
             with importing:
-                from strongroom.writing import Writing
+                from strongroom.manager.writing import Writing
 
             self._writer = Writing(self._access, self._max_versions)
         return self._writer

@@ -8,11 +8,11 @@ from contextlib import suppress
 from strongroom import arguments
 from strongroom.access import changing
 from strongroom.access.access import Access
-from strongroom.attributes import check_attributes
 from strongroom.engine import versions
 from strongroom.engine.change import Change
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
+from strongroom.manager.attributes import check_attributes
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.records.data import Data, Value, decode_value, encode
 from strongroom.system.lazily import importing

@@ -241,7 +241,7 @@ def test_a_crash_within_a_change_is_on_record_and_changes_nothing(manager, event
 @pytest.fixture
 def guarded(manager):
     """A manager, and one for an actor who may read and list below `shop/`."""
-    from strongroom.manager import SecretsManager
+    from strongroom.manager.manager import SecretsManager
 
     manager.set_secrets({"shop/A": VALUE, "bank/A": VALUE})
     policy = RulePolicy(
@@ -374,7 +374,7 @@ def test_an_audit_log_that_was_cut_is_reported_and_on_record(make_manager, event
     ],
 )
 def test_to_create_and_to_update_are_two_capabilities(manager, events, capabilities, creates, updates):
-    from strongroom.manager import SecretsManager
+    from strongroom.manager.manager import SecretsManager
 
     manager.set_secret("there", VALUE)
     policy = RulePolicy([Rule("bob", "*", frozenset(capabilities))])
