@@ -14,9 +14,9 @@ import time
 import pytest
 
 import strongroom
+from strongroom.delivery.watching import Watch
 from strongroom.errors import InvalidNameError, SecretNotFoundError, StoreError, TamperedError
 from strongroom.live import watcher as live_watcher
-from strongroom.watching import Watch
 
 OTHER = """
 import sys, strongroom

@@ -15,7 +15,7 @@ from strongroom.errors import InvalidInputError, SecretNotFoundError, Strongroom
 from strongroom.manager.manager import SecretsManager
 
 if TYPE_CHECKING:
-    from strongroom.watching import Watch
+    from strongroom.delivery.watching import Watch
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
@@ -51,7 +51,7 @@ def _variables(args: Arguments, keys: set[str], filled: dict[str, str], warn: Ca
 
 def _supervise(args: Arguments, config: Config, keys: set[str], out: Output) -> int:
     from strongroom.cli import supervising
-    from strongroom.watching import Watch
+    from strongroom.delivery.watching import Watch
 
     on_change = supervising.reaction(args.on_change)
     warned: set[str] = set()

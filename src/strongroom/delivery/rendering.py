@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
-from strongroom import file_set
+from strongroom.delivery import file_set
+from strongroom.delivery.file_set import DIRECTORY, for_directories
 from strongroom.errors import InvalidInputError, StrongroomError
-from strongroom.file_set import DIRECTORY, for_directories
 from strongroom.system.files import UnsafeFileError
 from strongroom.system.ways import open_directory
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.delivery.rendering import files_of, render
 from strongroom.errors import InvalidInputError, StrongroomError
-from strongroom.rendering import files_of, render
 
 
 def shown(directory: Path) -> dict[str, bytes]:
