@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from strongroom import config as configuration
-from strongroom import discovery, drivers
+from strongroom import drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import SMALL_WINDOW, WINDOW, Tail, newest_revision
-from strongroom.config import Config
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import initialise
 from strongroom.errors import (
@@ -35,6 +33,9 @@ from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
 from strongroom.records.header import Header
 from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
+from strongroom.settings import config as configuration
+from strongroom.settings import discovery
+from strongroom.settings.config import Config
 from strongroom.system.frames import leaves_no_values
 from strongroom.system.moment import now
 from strongroom.system.warning import StrongroomWarning as StrongroomWarning
@@ -61,7 +62,7 @@ def open(
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
-    `strongroom.config.Config`, and `config`, which names the file of settings.
+    `strongroom.settings.config.Config`, and `config`, which names the file of settings.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
@@ -146,7 +147,7 @@ def _accept_key(config: Config) -> None:
         return
     beside = os.path.dirname(configuration.path_of(config.store) or "")
     if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
-        from strongroom import bounds
+        from strongroom.settings import bounds
 
         # Where it cannot be remembered it must be named, as it has been now.
         with suppress(ConfigError, OSError):

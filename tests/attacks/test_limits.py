@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import config, discovery, formats, model
+from strongroom import formats, model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.key_providers import passphrase
@@ -24,6 +24,7 @@ from strongroom.manager import attributes
 from strongroom.records import data, header
 from strongroom.records.context import entries
 from strongroom.records.header import Header, Recipient
+from strongroom.settings import config, discovery
 from strongroom.stores import file_replacing
 from strongroom.stores.memory import MemoryStore
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import fallback, generate_master_key, toml
+from strongroom import fallback, generate_master_key
 from strongroom.cli import main
-from strongroom.config import load
 from strongroom.errors import ConfigError, DeniedError, InvalidKeyError, NoKeyError, WrongKeyError
 from strongroom.key_providers.file import create
+from strongroom.settings import toml
+from strongroom.settings.config import load
 
 from .conftest import ME, python_as, strongroom_as
 

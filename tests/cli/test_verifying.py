@@ -16,11 +16,11 @@ import pytest
 
 from strongroom import SecretsManager, drivers
 from strongroom.cli import doctor, scratch, selftest, surroundings
-from strongroom.config import Config
 from strongroom.engine.integrity import EncryptionReport
 from strongroom.errors import StoreError
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
+from strongroom.settings.config import Config
 from strongroom.system import ways
 
 from .conftest import VALUE, Cli

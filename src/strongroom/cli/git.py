@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from strongroom.cli.output import Output
-from strongroom.config import Config, path_of
+from strongroom.settings.config import Config, path_of
 from strongroom.system import files
 
 _LARGEST = 4 * 2**20

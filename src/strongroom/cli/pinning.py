@@ -6,8 +6,8 @@ import os
 
 from strongroom.cli import git
 from strongroom.cli.output import Output
-from strongroom.config import Config
 from strongroom.errors import ConfigError
+from strongroom.settings.config import Config
 from strongroom.system import files
 
 NAME = "strongroom.toml"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from strongroom.cli import environment, process, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.config import Config
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
 from strongroom.manager.manager import SecretsManager
+from strongroom.settings.config import Config
 
 if TYPE_CHECKING:
     from strongroom.delivery.watching import Watch

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from strongroom.cli import git, judging, process
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.memory_file import file_system_of
-from strongroom.config import Config, path_of
 from strongroom.key_providers import acl
+from strongroom.settings.config import Config, path_of
 from strongroom.system import ways
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs")

@@ -1,6 +1,6 @@
 """The project's directory: where its file of settings is, or its store, in the working directory or above.
 
-What is found so is not what the user has named. `strongroom.bounds` says how far it is believed.
+What is found so is not what the user has named. `strongroom.settings.bounds` says how far it is believed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-from strongroom import trust
 from strongroom.errors import ConfigError, StoreNotFoundError
+from strongroom.settings import trust
 from strongroom.system import files
 from strongroom.system.frozen import Frozen
 from strongroom.system.warning import StrongroomWarning
@@ -77,7 +77,7 @@ def parse(project: Project) -> dict[str, Any]:
     path = project.settings
     if path is None:
         return {}
-    from strongroom import toml  # most projects have no such file
+    from strongroom.settings import toml  # most projects have no such file
 
     try:
         document = toml.loads(project.content.decode())

@@ -3,10 +3,10 @@ import os
 import pytest
 
 import strongroom
-from strongroom import config
-from strongroom.config import Config, load
 from strongroom.errors import ConfigError
 from strongroom.key_providers.file import create
+from strongroom.settings import config
+from strongroom.settings.config import Config, load
 from strongroom.system.warning import StrongroomWarning
 
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from strongroom import trust
-from strongroom.discovery import Project, check
+from strongroom.settings import trust
+from strongroom.settings.discovery import Project, check
 from strongroom.system import files
 from strongroom.system.frozen import Frozen
 
@@ -97,7 +97,7 @@ def key_claim(path: str) -> Claim:
 def accept_key(path: str) -> None:
     """Let a key file that strongroom made, or the user named, be found from now on; raises `ConfigError`, `OSError`."""
     if not is_known(path) and not files.mark(path):
-        from strongroom import permits
+        from strongroom.settings import permits
 
         claim = key_claim(path)
         permits.remember(claim.identity, os.path.dirname(os.path.abspath(path)), claim.text)

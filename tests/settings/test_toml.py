@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strongroom import toml
+from strongroom.settings import toml
 
 LINES = st.sampled_from(
     ['a = "x"', 'store_id="0f"', '  b = "x"', 'c\t= "é # x" # more', "# comment \t é", "", " ", "\t", 'a = "again"',

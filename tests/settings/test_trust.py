@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from strongroom import trust
+from strongroom.settings import trust
 from strongroom.system import ways
 
 pytestmark = pytest.mark.own_directory

@@ -2,7 +2,7 @@
 
 The file is the one that `STRONGROOM_CONFIG` or an argument names, else `strongroom.toml`, or the table
 `[tool.strongroom]` of `pyproject.toml`, of the nearest directory upwards that has one. Paths in a file are relative to
-it; all others to the working directory. `strongroom.bounds` says what a file that was not named may say.
+it; all others to the working directory. `strongroom.settings.bounds` says what a file that was not named may say.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from strongroom import bounds, discovery
 from strongroom.arguments import check_who
-from strongroom.discovery import STORE_FILES, Project
 from strongroom.errors import ConfigError
+from strongroom.settings import bounds, discovery
+from strongroom.settings.discovery import STORE_FILES, Project
 from strongroom.system.frozen import Frozen
 
 VARIABLE = "SECRETS_MASTER_KEY"
@@ -175,7 +175,7 @@ def _from_environment(environ: Mapping[str, str], variables: Iterable[str]) -> d
 def _check_spelling(variables: Iterable[str], key: str) -> None:
     known = {*_VARIABLES, *_OTHER_VARIABLES, key.removeprefix("env:")}
     if unknown := [variable for variable in variables if variable not in known]:
-        from strongroom.spelling import check_variable
+        from strongroom.settings.spelling import check_variable
 
         for variable in unknown:
             check_variable(variable, [*_VARIABLES, *_OTHER_VARIABLES])
@@ -268,7 +268,7 @@ def _claims(project: Project, said: Mapping[str, Any], found: Mapping[str, str])
 
 
 def _refuse_what_is_not_allowed(reviewed: Review) -> None:
-    from strongroom import permits
+    from strongroom.settings import permits
 
     refused = [claim for claim in reviewed.claims if not permits.is_allowed(claim.identity)]
     if refused:

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from strongroom import trust
 from strongroom.crypto.mac import Mac
 from strongroom.errors import ConfigError
+from strongroom.settings import trust
 from strongroom.system import files
 
 _LARGEST = 65_536
