@@ -12,13 +12,13 @@ import time
 import pytest
 
 from campaign.canary import CANARY
-from strongroom import formats
+from strongroom import exchange as formats
 from strongroom.errors import (
     ConflictError,
     StrongroomError,
     TamperedError,
 )
-from strongroom.formats import fernet_json
+from strongroom.exchange import fernet_json
 from strongroom.integrations.retry import with_refresh_async
 from strongroom.model import SECRET
 from strongroom.system.frames import leaves_no_values

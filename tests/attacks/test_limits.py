@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import formats, model
+from strongroom import exchange as formats
+from strongroom import model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.key_providers import passphrase

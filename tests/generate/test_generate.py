@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 
 from strongroom.errors import InvalidInputError
-from strongroom.formats import parse
+from strongroom.exchange import parse
 from strongroom.generate.generate import (
     ALPHABETS,
     ASCII,

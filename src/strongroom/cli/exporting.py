@@ -21,7 +21,7 @@ FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
 
 def export(args: Arguments, out: Output) -> None:
     """Read secrets, and write them as text."""
-    from strongroom import formats
+    from strongroom import exchange as formats
 
     if args.output is not None and os.path.lexists(args.output) and not args.force:
         raise InvalidInputError(f"{args.output} exists already and was left as it is; --force replaces it")

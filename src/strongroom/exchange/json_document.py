@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from strongroom.errors import InvalidValueError
-from strongroom.formats.mapping import Value, accept, writable
+from strongroom.exchange.mapping import Value, accept, writable
 
 
 def parse(text: str) -> dict[str, Value]:

@@ -27,8 +27,8 @@ import re
 from collections.abc import Mapping
 
 from strongroom.errors import InvalidNameError, InvalidValueError
-from strongroom.formats.dotenv_value import Line, quote, read_value
-from strongroom.formats.mapping import Value, texts
+from strongroom.exchange.dotenv_value import Line, quote, read_value
+from strongroom.exchange.mapping import Value, texts
 from strongroom.model import check_name
 
 _blank_or_comment = re.compile(r"(?:\s|#[^\n]*)+")

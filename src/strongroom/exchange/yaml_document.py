@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from strongroom.errors import InvalidValueError, MissingExtraError
-from strongroom.formats.mapping import Value, accept, writable
+from strongroom.exchange.mapping import Value, accept, writable
 
 try:
     import yaml

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from strongroom.errors import InvalidInputError
-from strongroom.formats.mapping import Value
-from strongroom.formats.text import decode
+from strongroom.exchange.mapping import Value
+from strongroom.exchange.text import decode
 from strongroom.system.frames import leaves_no_values
 
 __all__ = ["FORMATS", "Value", "guess", "parse", "render"]
@@ -65,7 +65,7 @@ def guess(path: str | os.PathLike[str]) -> str:
 def _module(format: str) -> Any:
     if format not in FORMATS:
         raise InvalidInputError(f"there is no format {format!r}; {_choices()}")
-    return importlib.import_module(f"strongroom.formats.{FORMATS[format]}")
+    return importlib.import_module(f"strongroom.exchange.{FORMATS[format]}")
 
 
 def _choices() -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom.errors import StrongroomError
-from strongroom.formats.dotenv import parse, render
+from strongroom.exchange.dotenv import parse, render
 
 python_dotenv = pytest.importorskip("dotenv")
 

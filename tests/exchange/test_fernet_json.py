@@ -10,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 
 from strongroom.errors import InvalidKeyError, InvalidNameError, InvalidValueError, TamperedError, WrongKeyError
-from strongroom.formats.fernet_json import read
+from strongroom.exchange.fernet_json import read
 
 KEY = base64.urlsafe_b64encode(bytes(range(32)))
 OTHER = base64.urlsafe_b64encode(bytes(range(32, 64)))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from strongroom.errors import InvalidInputError, InvalidNameError
-from strongroom.formats.mapping import Value, texts
+from strongroom.exchange.mapping import Value, texts
 
 _variable = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
 

@@ -13,8 +13,8 @@ import re
 from typing import Any
 
 from strongroom.errors import InvalidKeyError, InvalidValueError, TamperedError, WrongKeyError
-from strongroom.formats.json_document import load
-from strongroom.formats.text import decode
+from strongroom.exchange.json_document import load
+from strongroom.exchange.text import decode
 from strongroom.model import check_name
 from strongroom.system.frames import leaves_no_values
 

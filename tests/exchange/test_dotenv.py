@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from strongroom.errors import InvalidNameError, InvalidValueError
-from strongroom.formats.dotenv import parse, render
+from strongroom.exchange.dotenv import parse, render
 
 CANARY = "canary-7f3a-hunter2"
 

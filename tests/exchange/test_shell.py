@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import InvalidInputError, InvalidNameError
-from strongroom.formats import parse, render
+from strongroom.exchange import parse, render
 
 AWKWARD = {
     "A": 'it\'s $HOME `id` $(id) \\ "x" !1 ~ * ? # ; & | <>',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from strongroom.errors import InvalidNameError, InvalidValueError
-from strongroom.formats import parse
+from strongroom.exchange import parse
 
 CANARY = "canary-7f3a-hunter2"
 

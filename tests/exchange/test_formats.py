@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom.errors import InvalidInputError, InvalidNameError, InvalidValueError, StrongroomError
-from strongroom.formats import FORMATS, guess, parse, render
+from strongroom.exchange import FORMATS, guess, parse, render
 from strongroom.model import check_name
 
 CANARY = "canary-7f3a-hunter2"
@@ -137,7 +137,7 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
 
 
 def test_a_format_is_imported_when_it_is_used() -> None:
-    program = "import sys, strongroom.formats; print([name for name in sys.modules if name in ('yaml', 'json')])"
+    program = "import sys, strongroom.exchange; print([name for name in sys.modules if name in ('yaml', 'json')])"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert "yaml" not in loaded.stdout
 
@@ -145,7 +145,7 @@ def test_a_format_is_imported_when_it_is_used() -> None:
 def test_yaml_without_pyyaml_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['yaml'] = None\n"
-        "from strongroom.formats import parse\n"
+        "from strongroom.exchange import parse\n"
         "try: parse(b'A: 1', 'yaml')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
