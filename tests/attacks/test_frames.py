@@ -27,7 +27,7 @@ from strongroom.errors import (
     StoreError,
     StrongroomError,
 )
-from strongroom.integrations.retry import with_refresh
+from strongroom.integrations._retry import with_refresh
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.model import SECRET
 from strongroom.system import frames

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from strongroom import InvalidNameError, MissingExtraError, SecretsManager, StrongroomError
-from strongroom.integrations.values import default_manager, read
+from strongroom.integrations._values import default_manager, read
 from strongroom.system.frames import methods_leave_no_values
 
 try:

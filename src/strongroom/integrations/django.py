@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from strongroom import InvalidValueError, SecretsManager
-from strongroom.integrations.credentials import credentials
-from strongroom.integrations.values import default_manager
+from strongroom.integrations._credentials import credentials
+from strongroom.integrations._values import default_manager
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.integrations.values import default_manager
+from strongroom.integrations._values import default_manager
 from strongroom.system.frames import methods_leave_no_values
 
 try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.integrations.values import default_manager, read
+from strongroom.integrations._values import default_manager, read
 from strongroom.system.frames import leaves_no_values
 
 try:

@@ -12,7 +12,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError, Secret
-from strongroom.integrations.credentials import credentials
+from strongroom.integrations._credentials import credentials
 from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:

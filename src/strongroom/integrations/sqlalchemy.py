@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.integrations.credentials import credentials
-from strongroom.integrations.retry import GRACE, with_refresh
+from strongroom.integrations._credentials import credentials
+from strongroom.integrations._retry import GRACE, with_refresh
 from strongroom.system.frames import leaves_no_values
 
 try:

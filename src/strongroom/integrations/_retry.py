@@ -1,6 +1,6 @@
 """Logs in again when a service refuses a password that has just been rotated.
 
-from strongroom.integrations.retry import with_refresh
+from strongroom.integrations._retry import with_refresh
 
 connection = with_refresh(secrets, "POSTGRES_PASSWORD", lambda password: psycopg.connect(dsn, password=password))
 """
