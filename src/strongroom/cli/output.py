@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, TextIO
 
-from strongroom.cli.arguments import Arguments
 from strongroom.errors import InvalidInputError, StrongroomError
 
 STYLES = {"ok": "32", "warn": "33", "FAIL": "1;31", "head": "1"}
@@ -18,7 +18,7 @@ STYLES = {"ok": "32", "warn": "33", "FAIL": "1;31", "head": "1"}
 class Output:
     """Where a command speaks to, as the global options `--json` and `--quiet` say."""
 
-    def __init__(self, args: Arguments) -> None:
+    def __init__(self, args: SimpleNamespace) -> None:
         self._args = args
 
     @property

@@ -11,14 +11,15 @@ from weakref import WeakSet
 
 from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
+from strongroom.live import secret
 from strongroom.live.secret import NOTHING, Callback, LiveSecret
 from strongroom.live.watcher import Watcher
 from strongroom.model import ROTATION, SECRET
-from strongroom.records.data import decode_value
 from strongroom.system.frames import methods_leave_no_values
 from strongroom.system.lazily import importing
 
 if TYPE_CHECKING:
+    from strongroom.rotation.previous import Previous
     from strongroom.rotation.reporting import Reporter
 
 __all__ = ["Live", "LiveSecret"]
@@ -32,6 +33,7 @@ class Live:
         self._access = access
         self.handles: dict[str, LiveSecret] = {}
         self._lock = threading.RLock()
+        self._previous: dict[str, Previous] = {}
         self._reporter: Reporter | None = None
         self._watcher = Watcher(self, access.engine.store)
         _all.add(self)
@@ -58,22 +60,9 @@ class Live:
         Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
         """
         with self._lock:
-            handle._marked = -1
-            handle._mark, marked = self._marks(handle.name)
-            taken = self._access.take_up(handle.name, handle._stored)
-            if taken is None:
-                handle._reads += asked
-            else:
-                value = decode_value(taken.data)
-                # With the value, as two branches of a git repository may each have made a version of that number.
-                handle._news += (taken.version, value) != (handle.version, handle._value)
-                handle._asked = (taken.version if asked else handle._given), handle._reads
-                handle._value, handle.version = value, taken.version
-                # One that expires is taken up anew by each read, because no commit says when it does.
-                handle._stored = None if taken.expires else taken.stored
-            if handle._stored is not None:
-                handle._marked = marked
-            return handle._value
+            mark, marked = self._marks(handle.name)
+            taken = self._access.take_up(handle.name, secret.begin_read(handle, mark))
+            return secret.end_read(handle, taken, marked, asked=asked)
 
     def _marks(self, name: str) -> tuple[Sequence[int], int]:
         """Return the store's mark of a secret, and what it shows; -1 when what is read now must be read again.
@@ -96,33 +85,28 @@ class Live:
 
         with self._lock:
             value = handle.value
-            handle._previous = previous = take_up(self._access, handle.name, handle.version, handle._previous)
+            previous = take_up(self._access, handle.name, handle.version, self._previous.get(handle.name))
+            self._previous[handle.name] = previous
         return [value, *previous.values(grace)]
 
     def follow(self) -> None:
         """Let each handle be read again: the store's numbers go on at another place."""
         with self._lock:
             for handle in self.handles.values():
-                handle._marked = -1
+                secret.make_stale(handle)
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
         """Add a callback. Raises `StrongroomError` when there is no thread to call it, and none can be started."""
         with self._lock:
             self._watcher.start()
-            handle._callbacks.append((callback, handle._news))
-            if len(handle._callbacks) == 1:
-                handle.seen, handle._told = handle.version, handle._news
-                handle._heard = handle.version
+            if secret.add_callback(handle, callback):
                 self._watcher.watch(handle)
 
     def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
         """Remove a callback."""
         with self._lock:
-            given = [each for each in handle._callbacks if each[0] == callback]
-            if given:
-                handle._callbacks.remove(given[0])
-                if not handle._callbacks:
-                    self._watcher.unwatch(handle)
+            if secret.remove_callback(handle, callback):
+                self._watcher.unwatch(handle)
 
     def close(self) -> None:
         """End the thread, and put the counted reads on record."""
@@ -133,8 +117,7 @@ class Live:
     def flush(self) -> None:
         """Put the reads that were only counted on record."""
         for handle in list(self.handles.values()):
-            count, handle._counted = handle._reads - handle._counted, handle._reads
-            if count:
+            if count := secret.take_uncounted(handle):
                 self._access.counted(handle.name, handle.version, count)
 
     def withdraw(self) -> None:
@@ -169,7 +152,7 @@ class Live:
         # The reads that the parent counted are the parent's to record.
         self._lock, self._reporter = threading.RLock(), None
         for handle in self.handles.values():
-            handle._counted = handle._reads
+            secret.take_uncounted(handle)
         self._watcher.after_fork()
 
 

@@ -1,18 +1,40 @@
-"""One secret whose value is always the current one: what a program holds."""
+"""One secret whose value is always the current one: what a program holds.
+
+The functions below the class are for `live` and `watcher`: they alone change a handle's state, in this file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
+from strongroom.access.access import Taken
+from strongroom.records.data import decode_value
 from strongroom.secret import STARS
-
-if TYPE_CHECKING:
-    from strongroom.live.live import Live
-    from strongroom.rotation.previous import Previous
 
 Callback = Callable[["LiveSecret"], None]
 NOTHING: Sequence[int] = (0,)
+
+
+class Upkeep(Protocol):
+    """What a handle asks of whoever made it."""
+
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
+        """Read the secret unless nobody has changed it; return its value."""
+        ...
+
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
+        """Return the current value and the one before."""
+        ...
+
+    def watch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Add a callback."""
+        ...
+
+    def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Remove a callback."""
+        ...
 
 
 class LiveSecret:
@@ -25,9 +47,9 @@ class LiveSecret:
     """
 
     __slots__ = ("__weakref__", "_asked", "_callbacks", "_counted", "_heard", "_live", "_mark", "_marked", "_news",
-                 "_previous", "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
+                 "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
 
-    def __init__(self, live: Live, name: str) -> None:
+    def __init__(self, live: Upkeep, name: str) -> None:
         """Made by `SecretsManager.secret`."""
         self._live = live
         self.name = name
@@ -46,7 +68,6 @@ class LiveSecret:
         """How many new versions this process has taken up, and of how many of them callbacks have been told."""
         self._callbacks: list[tuple[Callback, int]] = []
         """Each with the `_news` at the time when it was given: of those it is not told."""
-        self._previous: Previous | None = None
         self.seen = 0
         """The version that callbacks were last called for."""
 
@@ -120,3 +141,106 @@ class LiveSecret:
     def off_change(self, callback: Callback) -> None:
         """Call this callback no more; one that was never given is no error."""
         self._live.unwatch(self, callback)
+
+
+def begin_read(handle: LiveSecret, mark: Sequence[int]) -> bytes | None:
+    """Watch `mark` from now on, let each use of the handle read again until `end_read`; return the record it holds."""
+    handle._marked = -1
+    handle._mark = mark
+    return handle._stored
+
+
+def end_read(handle: LiveSecret, taken: Taken | None, marked: int, *, asked: bool) -> Any:
+    """Take up what was read, None for what the handle holds already; return the value.
+
+    `marked` is what the mark showed before the read. A use of the handle that `asked` is counted.
+    """
+    if taken is None:
+        handle._reads += asked
+    else:
+        value = decode_value(taken.data)
+        # With the value, as two branches of a git repository may each have made a version of that number.
+        handle._news += (taken.version, value) != (handle.version, handle._value)
+        handle._asked = (taken.version if asked else handle._given), handle._reads
+        handle._value, handle.version = value, taken.version
+        # One that expires is taken up anew by each read, because no commit says when it does.
+        handle._stored = None if taken.expires else taken.stored
+    if handle._stored is not None:
+        handle._marked = marked
+    return handle._value
+
+
+def make_stale(handle: LiveSecret) -> None:
+    """Let the next use of the handle read the secret."""
+    handle._marked = -1
+
+
+def take_uncounted(handle: LiveSecret) -> int:
+    """Return how many uses of the value were not logged yet; they count as logged from now on."""
+    count, handle._counted = handle._reads - handle._counted, handle._reads
+    return count
+
+
+def add_callback(handle: LiveSecret, callback: Callback) -> bool:
+    """Add a callback; True for the first."""
+    handle._callbacks.append((callback, handle._news))
+    if len(handle._callbacks) > 1:
+        return False
+    handle.seen, handle._told = handle.version, handle._news
+    handle._heard = handle.version
+    return True
+
+
+def remove_callback(handle: LiveSecret, callback: Callback) -> bool:
+    """Remove a callback, if it is there; True for the last."""
+    given = [each for each in handle._callbacks if each[0] == callback]
+    if given:
+        handle._callbacks.remove(given[0])
+    return bool(given) and not handle._callbacks
+
+
+def has_news(handle: LiveSecret) -> bool:
+    """True when callbacks have not been told of what the handle has taken up."""
+    return handle._news != handle._told
+
+
+def suspects_by_mark(handles: Iterable[LiveSecret]) -> list[tuple[LiveSecret, object]]:
+    """Return the handles whose secret may have changed since it was read, each with what its mark shows now."""
+    return [(each, each._mark[0]) for each in handles if each._mark[0] != each._marked or each._news != each._told]
+
+
+def suspects_by_record(handles: Iterable[LiveSecret], stored: Iterable[object]) -> list[tuple[LiveSecret, object]]:
+    """Return the handles that have not taken up the record that is stored now, each with that."""
+    return [
+        (each, record)
+        for each, record in zip(handles, stored, strict=True)
+        if record != each._stored or each._news != each._told
+    ]
+
+
+def tell(handle: LiveSecret) -> None:
+    """Call the callbacks that have not heard of what the handle has taken up."""
+    news = handle._news
+    if news == handle._told:
+        return
+    seen = handle.seen = handle.version
+    handle._told = news
+    told = [_call(callback, handle) for callback, known in list(handle._callbacks) if news != known]
+    if all(told):
+        handle._heard = seen
+
+
+def _call(callback: Callback, handle: LiveSecret) -> bool:
+    """Return False when the callback raised, which is reported: then the program has not switched."""
+    try:
+        callback(handle)
+        return True
+    except Exception as error:
+        report(error)
+        return False
+
+
+def report(error: Exception) -> None:
+    """Show an error of a background thread, as `threading` does."""
+    hook = threading.excepthook
+    hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))

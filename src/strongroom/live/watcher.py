@@ -12,16 +12,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic, thread_time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
-from strongroom.live.secret import Callback, LiveSecret
+from strongroom.live import secret
+from strongroom.live.secret import LiveSecret
 from strongroom.model import MANIFEST, SECRET
 from strongroom.protocols import Reader, Store
 from strongroom.system.threads import start
-
-if TYPE_CHECKING:
-    from strongroom.live.live import Live
 
 TICK = 0.025
 """Seconds between two looks at the counter of commits, for callbacks; a look is a memory read."""
@@ -36,11 +34,31 @@ FLUSH_EVERY = 60.0
 """Seconds after which the reads of a handle that were only counted are put on record."""
 
 
+class Handles(Protocol):
+    """What the watcher asks of whoever owns the handles."""
+
+    def refresh(self, handle: LiveSecret) -> object:
+        """Read the secret unless nobody has changed it since it was read."""
+        ...
+
+    def follow(self) -> None:
+        """Let each handle be read again."""
+        ...
+
+    def flush(self) -> None:
+        """Log the reads that were only counted."""
+        ...
+
+    def report(self) -> bool:
+        """Report to rotations what this process holds; False when that must be tried again."""
+        ...
+
+
 class Watcher:
     """Looks whether somebody has committed, and tells the handles that have callbacks."""
 
-    def __init__(self, live: Live, store: Store) -> None:
-        self._live = live
+    def __init__(self, handles: Handles, store: Store) -> None:
+        self._handles = handles
         self._store = store
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -97,18 +115,18 @@ class Watcher:
                 self._look(now)
                 if now >= flush_at:
                     flush_at = now + FLUSH_EVERY
-                    self._live.flush()
+                    self._handles.flush()
             except StrongroomError:
                 # A store that cannot be read, or an audit log that is full: the reader gets the error, also one whose
                 # secret did not change, or a store that was deleted would be read for ever.
                 self._before = None
-                self._live.follow()
+                self._handles.follow()
             except Exception as error:
                 # No memory left, or a mistake in a driver: a thread that ended here would leave callbacks untold.
                 self._before = None
                 if type(error) is not self._failed:
                     self._failed = type(error)
-                    _report(error)
+                    secret.report(error)
             else:
                 self._failed = None
             pause = min(max(TICK, REST * (thread_time() - used)), LONGEST)
@@ -117,7 +135,7 @@ class Watcher:
         numbers = self._store.commits()
         if numbers is not self._numbers:
             self._numbers = numbers
-            self._live.follow()
+            self._handles.follow()
             self._looked.clear()
             self._before = None
         state_now = state_of(self._store)
@@ -126,27 +144,21 @@ class Watcher:
             return
         self._before, self._unsettled_until = state_now, now + UNSETTLED
         for handle, state in self._suspects():
-            if handle._news != handle._told or state != self._looked.get(handle.name):
+            if secret.has_news(handle) or state != self._looked.get(handle.name):
                 self._tell(handle, state)
-        self._has_reported = self._live.report()
+        self._has_reported = self._handles.report()
 
     def _suspects(self) -> list[tuple[LiveSecret, object]]:
         """Return the watched handles whose secret may have changed, each with what moves when it does."""
         watched = self._watched.copy()
         if self._numbers is not None and self._store.mark(SECRET) is not None:
-            return [
-                (each, each._mark[0]) for each in watched if each._mark[0] != each._marked or each._news != each._told
-            ]
+            return secret.suspects_by_mark(watched)
         if not watched:
             return []
         # One view for all: to read each by itself would ask the operating system for the file each time.
         with self._store.view() as view:
-            states = [_bytes_at(view, SECRET + each.name) for each in watched]
-        return [
-            (each, state)
-            for each, state in zip(watched, states, strict=True)
-            if state != each._stored or each._news != each._told
-        ]
+            stored = [_bytes_at(view, SECRET + each.name) for each in watched]
+        return secret.suspects_by_record(watched, stored)
 
     def _is_settled(self) -> bool:
         return self._numbers is None or self._numbers[0] == self._numbers[1]
@@ -157,16 +169,10 @@ class Watcher:
         # Not every change is a new version, and a record that cannot be read is on record once, not at each commit.
         self._looked.pop(handle.name, None)
         with suppress(SecretNotFoundError, DeniedError, TamperedError):
-            self._live.refresh(handle)
+            self._handles.refresh(handle)
         if settled:
             self._looked[handle.name] = state
-        news = handle._news
-        if news != handle._told:
-            seen = handle.seen = handle.version
-            handle._told = news
-            told = [_call(callback, handle) for callback, known in list(handle._callbacks) if news != known]
-            if all(told):
-                handle._heard = seen
+        secret.tell(handle)
 
 
 def state_of(store: Store) -> object:
@@ -183,18 +189,3 @@ def _bytes_at(view: Reader, path: str) -> bytes | None:
         return view.get(path)
     except TamperedError:
         return b""  # the same each time, and never what a handle holds
-
-
-def _call(callback: Callback, handle: LiveSecret) -> bool:
-    """Return False when the callback raised, which is reported: then the program has not switched."""
-    try:
-        callback(handle)
-        return True
-    except Exception as error:
-        _report(error)
-        return False
-
-
-def _report(error: Exception) -> None:
-    hook = threading.excepthook
-    hook(threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread())))
