@@ -73,7 +73,7 @@ def test_a_pyproject_without_the_table_is_passed_over(project, text):
 
 def test_a_policy_in_pyproject_is_found_by_its_own_table(project):
     rule = 'actor = "a"\nname = "*"\ncapabilities = ["read"]\n'
-    write(project, f"[[tool.strongroom.access.policy]]\n{rule}", "pyproject.toml")
+    write(project, f"[[tool.strongroom.policy]]\n{rule}", "pyproject.toml")
     assert load({}).policy == ({"actor": "a", "name": "*", "capabilities": ["read"]},)
 
 

@@ -78,7 +78,7 @@ def generate_words(count: int = WORD_COUNT) -> str:
 def _words() -> list[str]:
     from pkgutil import get_data
 
-    content = get_data("strongroom", "eff_words.txt")
+    content = get_data("strongroom.generate", "eff_words.txt")
     assert content is not None
     return content.decode("ascii").split()
 
