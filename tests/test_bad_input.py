@@ -123,7 +123,7 @@ ARGUMENTS = [
     Case("numbers: text", INPUT, "a list of versions", lambda m: m.destroy_secret("A", BAD)),
     Case("numbers: of text", INPUT, "a whole number from 1", lambda m: m.undelete_secret("A", [BAD])),
     Case("numbers: unknown", errors.VersionNotFoundError, "nothing was changed", lambda m: m.delete_secret("A", [9])),
-    Case("field: list", INPUT, "the name of a field is text", lambda m: m.get_secret("A", field=[BAD])),
+    Case("field: list", INPUT, "the name of a field is text", lambda m: m.get_field("A", [BAD])),
     Case("actor: empty", INPUT, "an actor is text", lambda m: m.bind("")),
     Case("actor: number", INPUT, "an actor is text", lambda m: m.bind(5)),
     Case("audit: limit 0", INPUT, "at least 1", lambda m: m.get_audit_logs(limit=0)),

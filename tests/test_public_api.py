@@ -52,10 +52,11 @@ METHODS = {
     "close": "(self) -> 'None'",
     "store_id": "property",
     "bind": "(self, actor: 'str') -> 'SecretsManager'",
-    "get_secret": (
-        "(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None, field: 'str | None' = "
-        "None) -> 'Any'"
-    ),
+    "get_secret": ("(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None) -> 'Any'"),
+    "require_secret": "(self, name: 'str', *, version: 'int | None' = None) -> 'str'",
+    "get_bytes": "(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None) -> 'Any'",
+    "get_field": ("(self, name: 'str', field: 'str', default: 'Any' = None, *, version: 'int | None' = None) -> 'Any'"),
+    "read_secret": "(self, name: 'str', *, version: 'int | None' = None) -> 'Reading'",
     "get_data": "(self, name: 'str', *, version: 'int | None' = None) -> 'dict[str, Any] | None'",
     "list_secrets": "(self, prefix: 'str' = '') -> 'list[str]'",
     "metadata": "(self, name: 'str') -> 'SecretInfo | None'",

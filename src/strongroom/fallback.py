@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from strongroom import opening
 from strongroom.arguments import check_field
@@ -17,12 +17,19 @@ from strongroom.settings import config as configuration
 from strongroom.settings.config import Config
 from strongroom.system.frames import leaves_no_values
 
+T = TypeVar("T")
 _lock = threading.Lock()
 _default: SecretsManager | None = None
 _on_error = "raise"
 _warned: set[str] = set()
 
 
+@overload
+def get_secret_or_env(name: str, env_var: str | None = None, *, field: str | None = None) -> str | None: ...
+@overload
+def get_secret_or_env(name: str, env_var: str | None, default: T, *, field: str | None = None) -> str | T: ...
+@overload
+def get_secret_or_env(name: str, *, default: T, field: str | None = None) -> str | T: ...
 @leaves_no_values
 def get_secret_or_env(
     name: str, env_var: str | None = None, default: Any = None, *, field: str | None = None
@@ -45,7 +52,7 @@ def get_secret_or_env(
         check_field(field)
     try:
         manager = _manager()
-        found = None if manager is None else manager.get_secret(name, field=field)
+        found = None if manager is None else _found(manager, name, field)
     except StrongroomError as error:
         if _on_error != "fallback":
             raise
@@ -57,6 +64,10 @@ def get_secret_or_env(
         return os.environ.get(env_var or (name if field is None else f"{name}_{field.upper()}"), default)
     except UnicodeEncodeError:  # no variable can have such a name
         return default
+
+
+def _found(manager: SecretsManager, name: str, field: str | None) -> str | None:
+    return manager.get_secret(name) if field is None else manager.get_field(name, field)
 
 
 def reset() -> None:

@@ -27,7 +27,7 @@ from strongroom.errors import (
     StoreError,
     StrongroomError,
 )
-from strongroom.integrations._retry import with_refresh
+from strongroom.integrations.retry import with_refresh
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.model import SECRET
 from strongroom.system import frames
@@ -54,7 +54,7 @@ def live(secrets):
 CALLS = {
     "get_secret": lambda secrets: secrets.get_secret("A", CANARY),
     "get_secret of a version": lambda secrets: secrets.get_secret("A", version=1),
-    "get_secret of a field": lambda secrets: secrets.get_secret("F", field="password"),
+    "get_secret of a field": lambda secrets: secrets.get_field("F", "password"),
     "get_data": lambda secrets: secrets.get_data("F"),
     "set_secret": lambda secrets: secrets.set_secret("A", CANARY),
     "set_secret of fields": lambda secrets: secrets.set_secret("F", {"user": "u", "password": CANARY}),
@@ -251,7 +251,7 @@ def test_arguments_of_the_wrong_type_or_number_show_nothing(setting):
     for call in (
         lambda: setting.secrets.set_secret("A", "x", CANARY),
         lambda: setting.secrets.get_secret("A", version=CANARY),
-        lambda: setting.secrets.get_secret("A", field=CANARY.encode()),
+        lambda: setting.secrets.get_field("A", CANARY.encode()),
         lambda: setting.secrets.set_secret("A", "x", custom=CANARY),
         lambda: setting.secrets.set_secret("A", "x", max_versions=CANARY),
         lambda: setting.secrets.set_secret("A", CANARY, 0, 0, 0, 0),

@@ -19,7 +19,7 @@ from strongroom.errors import (
     TamperedError,
 )
 from strongroom.exchange import fernet_json
-from strongroom.integrations._retry import with_refresh_async
+from strongroom.integrations.retry import with_refresh_async
 from strongroom.model import SECRET
 from strongroom.system.frames import leaves_no_values
 

@@ -41,7 +41,7 @@ ODD = [*NUMBERS, *TEXTS, *THINGS]
 CALLS: dict[str, Callable[[SecretsManager, Any], Any]] = {
     "get_secret": lambda m, x: m.get_secret(x),
     "get_secret version": lambda m, x: m.get_secret("A", version=x),
-    "get_secret field": lambda m, x: m.get_secret("A", field=x),
+    "get_secret field": lambda m, x: m.get_field("A", x),
     "get_data": lambda m, x: m.get_data(x),
     "get_data version": lambda m, x: m.get_data("A", version=x),
     "list_secrets": lambda m, x: m.list_secrets(x),

@@ -63,7 +63,7 @@ def use(secrets: strongroom.SecretsManager) -> None:
     secrets.rollback("plain", 1)
     secrets.describe_secret("plain", custom={"owner": "other"})
     assert secrets.get_secret("plain") == secrets.get_secret("plain", version=2) == CANARY
-    assert secrets.get_secret("fields", field="password") == CANARY
+    assert secrets.get_field("fields", "password") == CANARY
     assert secrets.get_data("fields") == FIELDS
     secrets.delete_secret("imported")
     secrets.undelete_secret("imported")

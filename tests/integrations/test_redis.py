@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from strongroom.integrations._retry import with_refresh
+from strongroom.integrations.retry import with_refresh
 
 from .server import free_port
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from strongroom import RotationError
-from strongroom.integrations._retry import is_refused, with_refresh, with_refresh_async
+from strongroom.integrations.retry import is_refused, with_refresh, with_refresh_async
 
 
 class Refused(Exception):

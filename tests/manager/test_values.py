@@ -1,6 +1,7 @@
 """Setting and reading values, on each kind of store."""
 
 import json
+import pickle
 
 import pytest
 
@@ -33,8 +34,10 @@ def test_what_is_set_is_read_here_and_by_another_manager(manager, reopen, name, 
     assert (info.version, info.deleted, info.destroyed, info.expires) == (1, None, False, None)
     for reader in (manager, reopen(manager)):
         assert reader.get_data(name) == (value if isinstance(value, dict) else {"value": value})
-        if not isinstance(value, dict):
-            assert reader.get_secret(name) == value
+        if isinstance(value, str):
+            assert reader.get_secret(name) == reader.require_secret(name) == value
+        if isinstance(value, bytes):
+            assert reader.get_bytes(name) == value
 
 
 def test_a_missing_secret_is_none_or_the_default(manager):
@@ -81,20 +84,88 @@ def test_an_empty_value_is_not_missing(manager):
 
 def test_fields_are_read_one_by_one(manager):
     manager.set_secret("db", {"user": "u", "none": None})
-    assert manager.get_secret("db", field="user") == "u"
-    assert manager.get_secret("db", "default", field="none") is None
+    assert manager.get_field("db", "user") == "u"
     for field in ("missing", "", "value"):
-        assert manager.get_secret("db", "default", field=field) == "default"
-    with pytest.raises(InvalidValueError, match=r"several fields: name one \(field=…, --field …\), or take all"):
+        assert manager.get_field("db", field, "default") == "default"
+    with pytest.raises(InvalidValueError, match=r"'none' of 'db' is no text but null: read it with get_data\(\)"):
+        manager.get_field("db", "none")
+    with pytest.raises(InvalidValueError, match=r"several fields: read one with get_field\(\) \(--field …\)"):
         manager.get_secret("db")
     with pytest.raises(InvalidInputError, match="field is text, not list"):
-        manager.get_secret("db", field=["user"])
+        manager.get_field("db", ["user"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [({"n": 5432}, "a number"), ({"n": True}, "a boolean"), ({"n": [1]}, "a list"), ({"n": {}}, "an object")],
+)
+def test_a_field_that_is_no_text_is_refused_by_its_type(manager, fields, what):
+    manager.set_secret("db", fields)
+    with pytest.raises(InvalidValueError, match=f"the field 'n' of 'db' is no text but {what}"):
+        manager.get_field("db", "n")
+    assert manager.get_data("db") == fields
+
+
+def test_bytes_and_text_have_calls_of_their_own(manager):
+    manager.set_secret("B", b"\xff")
+    manager.set_secret("T", "é")
+    for call in (manager.get_secret, manager.require_secret):
+        with pytest.raises(InvalidValueError, match=r"'B' holds bytes: read them with get_bytes\(\)"):
+            call("B")
+    assert manager.get_bytes("B") == b"\xff"
+    assert manager.get_bytes("T") == "é".encode()
+    assert manager.get_bytes("none") is None
+    assert manager.get_bytes("none", b"d") == b"d"
+
+
+def test_a_required_secret_that_is_missing_raises(manager):
+    manager.set_secret("A", "x")
+    assert manager.require_secret("A") == "x"
+    assert manager.require_secret("A", version=1) == "x"
+    for name, version in (("B", None), ("A", 2)):
+        with pytest.raises(SecretNotFoundError, match="there is no secret"):
+            manager.require_secret(name, version=version)
+
+
+def test_one_read_tells_everything_in_one_event(manager):
+    made = manager.set_secret("A", {"user": "u"}, custom={"team": "x"}, expires_in=1000)
+    before = len(manager.get_audit_logs())
+    reading = manager.read_secret("A")
+    assert reading
+    assert (reading.name, reading.data, reading.info, reading.custom) == ("A", {"user": "u"}, made, {"team": "x"})
+    assert reading.missing is None
+    assert "'u'" not in repr(reading)
+    assert len(manager.get_audit_logs()) == before + 2  # and the read of the log
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(reading)
+
+
+@pytest.mark.parametrize(
+    ("do", "missing"),
+    [
+        (lambda m: m.delete_secret("A"), "deleted"),
+        (lambda m: m.destroy_secret("A"), "destroyed"),
+        (lambda m: m.destroy_secret("A", with_history=True), "missing"),
+        (lambda m: None, "expired"),
+    ],
+)
+def test_one_read_says_why_a_version_is_missing(manager, do, missing):
+    manager.set_secret("A", "x", expires_in=1e-9 if missing == "expired" else None)
+    do(manager)
+    for version in (None, 1):
+        reading = manager.read_secret("A", version=version)
+        assert not reading
+        assert (reading.data, reading.missing) == (None, missing)
+        assert (reading.info is None) == (missing == "missing")
+    assert [(e["action"], e["name"], e["outcome"], e["reason"]) for e in manager.get_audit_logs(1)] == [
+        ("GET", "A", "not_found", missing)
+    ]
 
 
 def test_a_plain_value_is_the_field_value(manager):
     manager.set_secret("A", "x")
-    assert manager.get_secret("A", field="value") == "x"
-    assert manager.get_secret("A", "d", field="other") == "d"
+    assert manager.get_field("A", "value") == "x"
+    assert manager.get_field("A", "other", "d") == "d"
     manager.set_secret("A", {"value": "y", "user": "u"})
     assert manager.get_secret("A") == "y"
 

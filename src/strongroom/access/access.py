@@ -23,6 +23,7 @@ from strongroom.system.moment import now
 
 if TYPE_CHECKING:
     from strongroom.engine.change import Change
+    from strongroom.info import SecretInfo, VersionInfo
     from strongroom.protocols import Policy, Reader
 
 Result = TypeVar("Result")
@@ -118,6 +119,42 @@ class Access:
             self.checkpoint()
         return data
 
+    def read_whole(self, name: str, version: int | None) -> tuple[SecretInfo | None, VersionInfo | None, bytes | None]:
+        """Return all that is known of a secret, the version that was asked for, and its encoded data, as of one moment.
+
+        None where there is none; a version that is deleted, destroyed or expired has no data.
+        """
+        with importing:
+            from strongroom.engine import versions
+
+        self.authorize("GET", "read", check_name(name))
+        known: VersionInfo | None = None
+        data: bytes | None = None
+        try:
+            with self.engine.view() as (view, unlocked):
+                stored = view.get(SECRET + name)
+                info = None if stored is None else unlocked.records.open_info(name, stored)
+                if info is not None:
+                    known = info.version(info.current if version is None else version)
+                if known is not None and known.readable_at(now()):
+                    data = versions.read(view, unlocked.records, name, known.version)
+            if info is None:
+                self.engine.confirm_absence(name)
+        except StrongroomError as error:
+            self.failed("GET", name, error, version=version)
+            raise
+        number = version if known is None else known.version
+        if data is None:
+            reason = missing_because(known)
+            self._record("GET", name, "not_found", version=number, reason=reason, actor=self.actor)
+        else:
+            self._record("GET", name, "ok", version=number, actor=self.actor)
+            if known is not None and info is not None and known.version == info.current:
+                self._read_here[name] = number
+        if self.audit.checkpoint_due:
+            self.checkpoint()
+        return info, known, data
+
     def read_here(self, name: str) -> int | None:
         """Return the version of a secret that this process has read last, other than through a live handle."""
         return self._read_here.get(name)
@@ -165,9 +202,7 @@ class Access:
                 return version, None, versions.read(view, unlocked.records, name, version)
         if info is None:
             self.engine.confirm_absence(name)
-        if known is None:
-            return version, "missing", None
-        return version, known.state if known.state != "live" else "expired", None
+        return version, missing_because(known), None
 
     def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
         """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""
@@ -234,3 +269,10 @@ class Access:
         """Put the head of this process's audit stream into the store together with a change."""
         log, checkpoint = self.audit.checkpoint(lambda log: change.get(AUDIT + log))
         change.put(AUDIT + log, checkpoint)
+
+
+def missing_because(known: VersionInfo | None) -> str:
+    """Return in one word why a version that is not readable is not returned."""
+    if known is None:
+        return "missing"
+    return known.state if known.state != "live" else "expired"

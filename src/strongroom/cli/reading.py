@@ -7,18 +7,26 @@ import json
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.errors import SecretNotFoundError
+from strongroom.errors import InvalidValueError, SecretNotFoundError
 from strongroom.manager.manager import SecretsManager
 
 
 def get(args: Arguments, out: Output) -> None:
     """Print a value."""
-    missing = object()
     with session.manager(args) as secrets:
-        value = secrets.get_secret(args.name, missing, version=args.version, field=args.field)
-    if value is missing:
-        if args.default is None:
-            raise SecretNotFoundError(_absent(args), name=args.name)
+        data = secrets.get_data(args.name, version=args.version)
+    field = args.field or "value"
+    if data is not None and args.field is None and "value" not in data:
+        raise InvalidValueError(
+            f"{args.name!r} has several fields: --field NAME prints one of {', '.join(sorted(data))}; `strongroom "
+            "export` writes all",
+            name=args.name,
+        )
+    if data is not None and field in data:
+        value = data[field]
+    elif args.default is None:
+        raise SecretNotFoundError(_absent(args), name=args.name)
+    else:
         value = args.default
     if out.json:
         out.document({"name": args.name, "value": _text(value)})

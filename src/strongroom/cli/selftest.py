@@ -105,7 +105,7 @@ class Trial:
         """Check 5."""
         with self.scratch.open() as secrets:
             made = secrets.rotate_secret(NAME)
-            self.new = secrets.get_secret(NAME)
+            self.new = secrets.require_secret(NAME)
             kept = secrets.get_secret(NAME, version=1) == self.value
         if made.version != 2 or self.new == self.value or not kept:
             return "the value did not change, or the one before is lost"

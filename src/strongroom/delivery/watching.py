@@ -44,10 +44,9 @@ class Watch:
     def get_data(self, name: str) -> dict[str, Any] | None:
         """Return the fields of the current version, None when the secret is missing."""
         try:
-            value = self._secrets.secret(name).value
+            return self._secrets.secret(name).data
         except SecretNotFoundError:
             return None
-        return value if isinstance(value, dict) else {"value": value}
 
     def _state(self) -> object:
         return state_of(self._secrets._access.engine.store)

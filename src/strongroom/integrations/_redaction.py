@@ -76,7 +76,7 @@ class Redactor:
         # The number before the value: a change in between makes the two differ, and the next line reads again.
         self._versions[handle.name] = handle.version
         try:
-            value = handle.value
+            value = handle.content
         except StrongroomError:
             return None
         return value

@@ -41,7 +41,7 @@ class LiveSetting:
         return (self._secrets or default_manager()).secret(self._name)
 
     def __str__(self) -> str:
-        value = self.handle.value
+        value = self.handle.content
         if not isinstance(value, Mapping):
             return str(value)
         if self._field is None:

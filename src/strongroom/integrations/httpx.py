@@ -59,6 +59,6 @@ class Basic(Bearer):
 
     @leaves_no_values
     def _header(self) -> Secret[str]:
-        username, password = credentials(self._handle.value)
+        username, password = credentials(self._handle.content)
         pair = f"{self._username or username or ''}:{password}"
         return Secret("Basic " + base64.b64encode(pair.encode()).decode())

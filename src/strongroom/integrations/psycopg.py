@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom import MissingExtraError, SecretsManager
 from strongroom.integrations._changes import call_on_change
 from strongroom.integrations._credentials import credentials
-from strongroom.integrations._retry import GRACE, with_refresh, with_refresh_async
+from strongroom.integrations.retry import GRACE, with_refresh, with_refresh_async
 from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ class LiveCredentials(CredentialProvider):
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Return the password, or user and password. Raises what `LiveSecret.value` raises, `InvalidValueError`."""
-        username, password = credentials(self._handle.value)
+        username, password = credentials(self._handle.content)
         user = self._username or username
         return (password,) if user is None else (user, password)
 

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from strongroom import MissingExtraError, SecretsManager
 from strongroom.integrations._credentials import credentials
-from strongroom.integrations._retry import GRACE, with_refresh
+from strongroom.integrations.retry import GRACE, with_refresh
 from strongroom.system.frames import leaves_no_values
 
 try:
@@ -42,7 +42,7 @@ def attach(engine: Engine | AsyncEngine, secrets: SecretsManager, name: str, *, 
 
     @leaves_no_values
     def connect(dialect: Any, record: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        handle()
+        handle.refresh()
         # The number before the value: a change in between costs one connection more, never leaves an old one.
         record.info[mark] = handle.version
 
@@ -54,7 +54,7 @@ def attach(engine: Engine | AsyncEngine, secrets: SecretsManager, name: str, *, 
     def connected(connection: Any, record: Any) -> None:
         connections.add(record)
         # A change while it was being made came too early to mark it.
-        handle()
+        handle.refresh()
         if record.info.get(mark) != handle.version:
             record.invalidate(soft=True)
 

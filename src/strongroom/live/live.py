@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from strongroom.access.access import Access
@@ -54,8 +54,8 @@ class Live:
         self.report(name)
         return handle
 
-    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
-        """Read the secret unless nobody has changed it since it was read; return its value.
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> bytes:
+        """Read the secret unless nobody has changed it since it was read; return its encoded data.
 
         Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
         """
@@ -78,16 +78,16 @@ class Live:
         begun, ended = numbers
         return mark, marked if begun == ended else -1
 
-    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
-        """See `LiveSecret.accepted`."""
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[bytes]:
+        """Return the encoded data for `LiveSecret.accepted`."""
         with importing:
             from strongroom.rotation.previous import take_up
 
         with self._lock:
-            value = handle.value
+            data = self.refresh(handle, asked=True)
             previous = take_up(self._access, handle.name, handle.version, self._previous.get(handle.name))
             self._previous[handle.name] = previous
-        return [value, *previous.values(grace)]
+        return [data, *previous.data(grace)]
 
     def follow(self) -> None:
         """Let each handle be read again: the store's numbers go on at another place."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from strongroom.access.access import Taken
-from strongroom.records.data import decode_value
+from strongroom.records.data import TEXT, Data, Value, decode_data, decode_value, text_of
 from strongroom.secret import STARS
 
 Callback = Callable[["LiveSecret"], None]
@@ -20,12 +20,12 @@ NOTHING: Sequence[int] = (0,)
 class Upkeep(Protocol):
     """What a handle asks of whoever made it."""
 
-    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
-        """Read the secret unless nobody has changed it; return its value."""
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> object:
+        """Read the secret unless nobody has changed it."""
         ...
 
-    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
-        """Return the current value and the one before."""
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[bytes]:
+        """Return the current data and the data before, encoded."""
         ...
 
     def watch(self, handle: LiveSecret, callback: Callback) -> None:
@@ -38,7 +38,7 @@ class Upkeep(Protocol):
 
 
 class LiveSecret:
-    """One secret, always current. `str(handle)` and `handle()` are its value; its repr is not.
+    """One secret, always current. `str(handle)` and `handle()` are its text; its repr is not.
 
     `value` costs about five dictionary look-ups while nobody changes the secret. A version is on record (GET) when
     this process takes it up; further reads are counted, and put on record once a minute and at exit.
@@ -46,8 +46,8 @@ class LiveSecret:
     Usable from threads, from asyncio (nothing here blocks for longer than a read of the store) and after `fork`.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_callbacks", "_counted", "_heard", "_live", "_mark", "_marked", "_news",
-                 "_reads", "_stored", "_told", "_value", "name", "seen", "version")  # fmt: skip
+    __slots__ = ("__weakref__", "_asked", "_callbacks", "_counted", "_data", "_heard", "_live", "_mark", "_marked",
+                 "_news", "_reads", "_stored", "_text", "_text_marked", "_told", "name", "seen", "version")  # fmt: skip
 
     def __init__(self, live: Upkeep, name: str) -> None:
         """Made by `SecretsManager.secret`."""
@@ -55,10 +55,14 @@ class LiveSecret:
         self.name = name
         self.version = 0
         """The number of the version that `value` returned last."""
-        self._value: Any = None
+        self._data = b""
+        """The encoded data that was read last."""
+        self._text = ""
         self._stored: bytes | None = None
         self._mark, self._marked = NOTHING, -1
-        """A number that moves when the secret may have changed, and what it showed when the value was read."""
+        """A number that moves when the secret may have changed, and what it showed when the secret was read."""
+        self._text_marked = -1
+        """The same, where the secret is a text."""
         self._reads = self._counted = 0
         self._asked = (0, 0)
         """The version that code of the program was last given, and `_reads` when the present one was taken up."""
@@ -75,25 +79,49 @@ class LiveSecret:
         return f"LiveSecret({self.name!r}, version {self.version}, {STARS})"
 
     def __str__(self) -> str:
-        return str(self.value)
+        return self.value
 
-    def __call__(self) -> Any:
-        """Return the value: many libraries take a callable where a password is asked for."""
+    def __call__(self) -> str:
+        """Return the text: many libraries take a callable where a password is asked for."""
         return self.value
 
     def __reduce_ex__(self, protocol: object) -> Any:
         raise TypeError("a LiveSecret cannot be pickled: pass its name, and open the store in the other process")
 
     @property
-    def value(self) -> Any:
-        """The current value: `str`, `bytes`, or a mapping of fields.
+    def value(self) -> str:
+        """The current text.
 
-        Raises `SecretNotFoundError` when there is none, and what `SecretsManager.get_secret` raises.
+        Raises `SecretNotFoundError` when there is none, `InvalidValueError` when the secret holds bytes or several
+        fields (see `data`, `content`), and what `SecretsManager.get_secret` raises.
         """
+        if self._mark[0] == self._text_marked:
+            self._reads += 1
+            return self._text
+        self._live.refresh(self, asked=True)
+        return text_of(self.name, self._data)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The current fields; a plain value is the field `value`. Raises what `value` raises, whatever it holds."""
+        return decode_data(self._read())
+
+    @property
+    def content(self) -> Value | Data:
+        """The current text, bytes, or mapping of several fields. Raises what `data` raises."""
+        return decode_value(self._read())
+
+    def refresh(self) -> int:
+        """Take up the newest version now, and return its number. Raises what `data` raises."""
+        self._read()
+        return self.version
+
+    def _read(self) -> bytes:
         if self._mark[0] == self._marked:
             self._reads += 1
-            return self._value
-        return self._live.refresh(self, asked=True)
+        else:
+            self._live.refresh(self, asked=True)
+        return self._data
 
     @property
     def held(self) -> int:
@@ -116,13 +144,17 @@ class LiveSecret:
         """The stage of the version that `value` returns: always `current`."""
         return "current"
 
-    def accepted(self, grace: float | None = None) -> list[Any]:
-        """Return the values to accept from others, such as the keys of tokens: the current one, then the one before.
+    def accepted(self, grace: float | None = None) -> list[str]:
+        """Return the texts to accept from others, such as the keys of tokens: the current one, then the one before.
 
         The one before is left out `grace` seconds after it was replaced (by default the grace time of the secret's
         rotation, else an hour), and when it is deleted, destroyed or expired. Raises what `value` raises.
         """
-        return self._live.accepted(self, grace)
+        return [text_of(self.name, data) for data in self._live.accepted(self, grace)]
+
+    def accepted_contents(self, grace: float | None = None) -> list[Value | Data]:
+        """Return the same for a secret that may hold bytes or several fields."""
+        return [decode_value(data) for data in self._live.accepted(self, grace)]
 
     def on_change(self, callback: Callback) -> Callback:
         """Call `callback(handle)` in a background thread for each new version, within 100 ms of the change.
@@ -145,34 +177,35 @@ class LiveSecret:
 
 def begin_read(handle: LiveSecret, mark: Sequence[int]) -> bytes | None:
     """Watch `mark` from now on, let each use of the handle read again until `end_read`; return the record it holds."""
-    handle._marked = -1
+    make_stale(handle)
     handle._mark = mark
     return handle._stored
 
 
-def end_read(handle: LiveSecret, taken: Taken | None, marked: int, *, asked: bool) -> Any:
-    """Take up what was read, None for what the handle holds already; return the value.
+def end_read(handle: LiveSecret, taken: Taken | None, marked: int, *, asked: bool) -> bytes:
+    """Take up what was read, None for what the handle holds already; return the encoded data.
 
     `marked` is what the mark showed before the read. A use of the handle that `asked` is counted.
     """
     if taken is None:
         handle._reads += asked
     else:
-        value = decode_value(taken.data)
-        # With the value, as two branches of a git repository may each have made a version of that number.
-        handle._news += (taken.version, value) != (handle.version, handle._value)
+        # With the data, as two branches of a git repository may each have made a version of that number.
+        handle._news += (taken.version, taken.data) != (handle.version, handle._data)
         handle._asked = (taken.version if asked else handle._given), handle._reads
-        handle._value, handle.version = value, taken.version
-        # One that expires is taken up anew by each read, because no commit says when it does.
+        handle._data, handle.version = taken.data, taken.version
+        # One that expires is taken up again by each read, because no commit says when it does.
         handle._stored = None if taken.expires else taken.stored
     if handle._stored is not None:
         handle._marked = marked
-    return handle._value
+        if handle._data[:1] == TEXT:
+            handle._text, handle._text_marked = text_of(handle.name, handle._data), marked
+    return handle._data
 
 
 def make_stale(handle: LiveSecret) -> None:
     """Let the next use of the handle read the secret."""
-    handle._marked = -1
+    handle._marked = handle._text_marked = -1
 
 
 def take_uncounted(handle: LiveSecret) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from strongroom import arguments
-from strongroom.access.access import Access
+from strongroom.access.access import Access, missing_because
 from strongroom.audit.log import AuditLog
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
-from strongroom.errors import InvalidValueError
+from strongroom.errors import SecretNotFoundError
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
 from strongroom.records.context import entries
-from strongroom.records.data import Data, Value, decode_data, decode_value
+from strongroom.records.data import TEXT, Data, Value, bytes_of, decode_data, field_of, text_of
 from strongroom.records.keyset import AUDIT_KEY
 from strongroom.records.records import may_be_listed
 from strongroom.system.frames import empty_frames, methods_leave_no_values
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from strongroom.manager.custody import Custody
     from strongroom.manager.writing import Writing
     from strongroom.protocols import Policy, Reader
+    from strongroom.reading import Reading
     from strongroom.rotation.rotation import Connect, Rotation
+
+T = TypeVar("T")
 
 
 @methods_leave_no_values
@@ -94,16 +97,18 @@ class SecretsManager:
 
     # Reading
 
-    def get_secret(
-        self, name: str, default: Any = None, *, version: int | None = None, field: str | None = None
-    ) -> Any:
-        """Return the value of a secret: `str`, or `bytes` if bytes were set. A missing secret is `default`.
+    @overload
+    def get_secret(self, name: str, *, version: int | None = None) -> str | None: ...
+    @overload
+    def get_secret(self, name: str, default: T, *, version: int | None = None) -> str | T: ...
+    def get_secret(self, name: str, default: Any = None, *, version: int | None = None) -> Any:
+        """Return the text of a secret, `default` when it is missing.
 
-        Missing are: a name never set, a version that is deleted, destroyed, expired or retired, a field that is not
-        there. A secret of several fields is read with `field`, or whole with `get_data`.
+        Missing are: a name never set, and a version that is deleted, destroyed, expired or retired. Bytes are read with
+        `get_bytes`, one of several fields with `get_field`, all of them with `get_data`.
 
-        Raises `InvalidNameError`; `InvalidInputError` when `version` or `field` is of a wrong type; `InvalidValueError`
-        when the secret has several fields and none is named.
+        Raises `InvalidNameError`; `InvalidInputError` when `version` is of a wrong type; `InvalidValueError` when the
+        secret is no text.
         """
         try:
             if version is not None:
@@ -111,24 +116,71 @@ class SecretsManager:
             found = self._access.read(name, version)
             if found is None:
                 return default
-            if field is not None:
-                return decode_data(found).get(arguments.check_field(field), default)
-            return _single_value(name, found)
+            return str(found[1:], "utf-8") if found[:1] == TEXT else text_of(name, found)
         except BaseException as error:
             # Here and not by the decorator, whose call would be a fiftieth of a read.
-            default = version = field = found = None
+            default = version = found = None
             try:
                 empty_frames(error)
             except (RecursionError, MemoryError):
                 error.__traceback__ = error.__context__ = None
             raise
 
+    def require_secret(self, name: str, *, version: int | None = None) -> str:
+        """Return the text of a secret; raises `SecretNotFoundError` when it is missing, else as `get_secret`."""
+        found = self.get_secret(name, version=version)
+        if found is None:
+            raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted or has expired", name=name)
+        return found
+
+    @overload
+    def get_bytes(self, name: str, *, version: int | None = None) -> bytes | None: ...
+    @overload
+    def get_bytes(self, name: str, default: T, *, version: int | None = None) -> bytes | T: ...
+    def get_bytes(self, name: str, default: Any = None, *, version: int | None = None) -> Any:
+        """Return the bytes of a secret, or its text in UTF-8; `default` when it is missing. Raises as `get_secret`."""
+        found = self._data(name, version)
+        return default if found is None else bytes_of(name, found)
+
+    @overload
+    def get_field(self, name: str, field: str, *, version: int | None = None) -> str | None: ...
+    @overload
+    def get_field(self, name: str, field: str, default: T, *, version: int | None = None) -> str | T: ...
+    def get_field(self, name: str, field: str, default: Any = None, *, version: int | None = None) -> Any:
+        """Return the text of one field, `default` when the secret or the field is missing.
+
+        A plain value is the field `value`. Raises `InvalidValueError` when the field holds something else than text,
+        which `get_data` returns; else as `get_secret`.
+        """
+        arguments.check_field(field)
+        found = self._data(name, version)
+        return default if found is None or field not in found else field_of(name, field, found)
+
     def get_data(self, name: str, *, version: int | None = None) -> dict[str, Any] | None:
         """Return all fields of a secret, or None when it is missing; a plain value is the field `value`."""
+        return self._data(name, version)
+
+    def _data(self, name: str, version: int | None) -> dict[str, Any] | None:
         if version is not None:
             arguments.check_version(version)
         found = self._access.read(name, version)
         return None if found is None else decode_data(found)
+
+    def read_secret(self, name: str, *, version: int | None = None) -> Reading:
+        """Return the fields of a version, its times and the custom metadata, or why it is missing: one event.
+
+        Raises `InvalidNameError`, `InvalidInputError`.
+        """
+        with importing:
+            from strongroom.reading import Reading
+
+        if version is not None:
+            arguments.check_version(version)
+        info, known, found = self._access.read_whole(name, version)
+        custom = {} if info is None else info.custom
+        if found is None:
+            return Reading(name, known, custom, None, missing_because(known))
+        return Reading(name, known, custom, decode_data(found), None)
 
     def list_secrets(self, prefix: str = "") -> list[str]:
         """Return the sorted names that start with `prefix`, without those whose current version is deleted.
@@ -384,16 +436,3 @@ class SecretsManager:
         `with_history` removes the metadata too, as if the secret had never been.
         """
         return self._writing.destroy(name, numbers, with_history=with_history)
-
-
-def _single_value(name: str, found: bytes) -> Any:
-    """Return the value of a secret that has one; raises `InvalidValueError` when it has several fields."""
-    value = decode_value(found)
-    if not isinstance(value, dict):
-        return value
-    if "value" not in value:
-        raise InvalidValueError(
-            f"{name!r} has several fields: name one (field=…, --field …), or take all (get_data(), strongroom export)",
-            name=name,
-        )
-    return value["value"]

@@ -19,6 +19,8 @@ MAX_FIELDS = 1_000
 MAX_VALUES = 1_000_000
 """JSON values in all fields: lists that hold each other twice are soon more than any memory holds."""
 
+TEXT = b"s"
+"""The first byte of a plain text."""
 Value = str | bytes
 Data = Mapping[str, Any]
 
@@ -45,7 +47,7 @@ def encode(value: Value | Data) -> bytes:
     return encoded
 
 
-def decode_value(encoded: bytes) -> Any:
+def decode_value(encoded: bytes) -> str | bytes | dict[str, Any]:
     """Return the text, the bytes, or for several fields the mapping."""
     kind = encoded[:1]
     if kind == b"s":
@@ -53,14 +55,49 @@ def decode_value(encoded: bytes) -> Any:
     if kind == b"b":
         return encoded[1:]
     if kind == b"m":
-        return json.loads(encoded[1:])
+        fields: dict[str, Any] = json.loads(encoded[1:])
+        return fields
     raise NewerFormatError("the value is of a kind that this strongroom does not know: upgrade it")
 
 
 def decode_data(encoded: bytes) -> dict[str, Any]:
     """Return the mapping of fields."""
     value = decode_value(encoded)
-    return value if encoded[:1] == b"m" else {"value": value}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def text_of(name: str, encoded: bytes) -> str:
+    """Return the text of a secret that has one; raises `InvalidValueError`, which says how to read what it has."""
+    return field_of(name, None, decode_data(encoded))
+
+
+def field_of(name: str, field: str | None, data: Data) -> str:
+    """Return the text in a field, None for the field `value`; raises like `text_of`."""
+    value = data.get(field or "value")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        how = f"{name!r} holds bytes: read them with get_bytes()"
+    elif field is None and "value" not in data:
+        how = f"{name!r} has several fields: read one with get_field() (--field …), all with get_data() (export)"
+    else:
+        how = f"the field {field or 'value'!r} of {name!r} is no text but {_json_type(value)}: read it with get_data()"
+    del value, data  # a traceback that captures local variables would show them
+    raise InvalidValueError(how, name=name)
+
+
+def bytes_of(name: str, data: Data) -> bytes:
+    """Return the bytes of a secret, or its text in UTF-8; raises like `text_of`."""
+    value = data.get("value")
+    if isinstance(value, bytes):
+        return value
+    del value
+    return field_of(name, None, data).encode()
+
+
+def _json_type(value: object) -> str:
+    kinds = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "null")
 
 
 def _utf8(text: str) -> bytes:

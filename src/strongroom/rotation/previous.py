@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from strongroom.access.access import Access
 from strongroom.info import VersionInfo
 from strongroom.model import SECRET
-from strongroom.records.data import decode_value
 from strongroom.rotation.state import GRACE, load
 from strongroom.system.moment import now
 
@@ -15,13 +12,13 @@ from strongroom.system.moment import now
 class Previous:
     """What lies before the version `of`; read once for each change of the secret."""
 
-    __slots__ = ("_changed", "_grace", "_info", "_stored", "_value", "of")
+    __slots__ = ("_changed", "_data", "_grace", "_info", "_stored", "of")
 
     def __init__(self, of: int, stored: bytes | None) -> None:
         self.of = of
         self._stored = stored
         self._info: VersionInfo | None = None
-        self._value: Any = None
+        self._data = b""
         self._changed = 0.0
         self._grace = GRACE
 
@@ -29,15 +26,15 @@ class Previous:
         """True when this still is what lies before a version, with the secret's record as it is stored."""
         return (self.of, self._stored) == (version, stored)
 
-    def values(self, grace: float | None) -> list[Any]:
-        """Return the value, or nothing when there is none or `grace` seconds have gone by since it was replaced."""
+    def data(self, grace: float | None) -> list[bytes]:
+        """Return the encoded data; nothing when there is none, or `grace` seconds after it was replaced."""
         at = now()
         allowed = self._grace if grace is None else grace
         # Times of versions are rounded, so one that is just made may be a little ahead.
         gone_by = max(0.0, at - self._changed)
         if self._info is None or not self._info.readable_at(at) or gone_by >= allowed:
             return []
-        return [self._value]
+        return [self._data]
 
     def read(self, access: Access, name: str) -> None:
         """Read it, on record."""
@@ -50,7 +47,7 @@ class Previous:
             return
         data = access.read(name, before.version)
         if data is not None:
-            self._info, self._value, self._changed = before, decode_value(data), current.created
+            self._info, self._data, self._changed = before, data, current.created
         if state is not None and state.grace is not None:
             self._grace = state.grace
 

@@ -1,6 +1,6 @@
 """Logs in again when a service refuses a password that has just been rotated.
 
-from strongroom.integrations._retry import with_refresh
+from strongroom.integrations.retry import with_refresh
 
 connection = with_refresh(secrets, "POSTGRES_PASSWORD", lambda password: psycopg.connect(dsn, password=password))
 """
@@ -126,7 +126,7 @@ def _says_refused(error: BaseException) -> bool:
 def _values(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
     """Yield the values to try, each read only when those before were refused."""
     handle = secrets.secret(name)
-    tried = [handle.value]
+    tried = [handle.content]
     yield tried[0]
     for value in _others(secrets, name, grace):
         if value is not None and value not in tried:
@@ -138,16 +138,14 @@ def _others(secrets: SecretsManager, name: str, grace: float) -> Iterator[Any]:
     handle = secrets.secret(name)
     while True:
         version = handle.version
-        yield handle.value
-        yield from handle.accepted(grace)[1:]
+        yield handle.content
+        yield from handle.accepted_contents(grace)[1:]
         yield secrets.rotation.pending(name)
         # Promoted, or rotated once more, between two of these: what turned up is read until nothing new does.
-        handle()
+        handle.refresh()
         if handle.version == version:
             return
 
 
 def _version(secrets: SecretsManager, name: str) -> int:
-    handle = secrets.secret(name)
-    handle()  # takes the newest version up
-    return handle.version
+    return secrets.secret(name).refresh()
