@@ -6,8 +6,9 @@ TEST_ARGS ?=
 MUTATION_ARGS ?=
 PLATFORM_ARGS ?=
 AIRFLOW := .venv-airflow
+TYPING := .venv-typing
 
-.PHONY: demo platform test airflow bench lint docs coverage campaign mutation clean
+.PHONY: demo platform test airflow bench lint typing docs coverage campaign mutation clean
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,17 @@ lint: $(VENV)/ready-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What a type checker says to users, who have the wheel and not this directory.
+$(TYPING)/ready: pyproject.toml
+	$(PYTHON) -m venv $(TYPING)
+	$(TYPING)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(TYPING)/bin/pip install --quiet --disable-pip-version-check --group typing
+	touch $@
+
+typing: $(TYPING)/ready
+	$(TYPING)/bin/pip install --quiet --disable-pip-version-check .
+	cd typing_tests && ../$(TYPING)/bin/mypy --strict . && ../$(TYPING)/bin/basedpyright --pythonpath ../$(TYPING)/bin/python .
+
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m bench
 
@@ -69,4 +81,4 @@ mutation: $(VENV)/ready-test $(VENV)/ready-mutation
 	$(BIN)/mutmut results
 
 clean:
-	rm -rf $(VENV) $(AIRFLOW) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants
+	rm -rf $(VENV) $(AIRFLOW) $(TYPING) site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis mutants

@@ -32,7 +32,8 @@ def within(seconds, main):
 
 
 def callbacks(manager):
-    return [callback for handle in manager._lives[0].handles.values() for callback in handle._callbacks]
+    handles = manager._shared.live(manager._access).handles.values()
+    return [callback for handle in handles for callback in handle._callbacks]
 
 
 def test_each_change_is_told_on_the_loop(manager):

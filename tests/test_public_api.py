@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
@@ -11,19 +14,28 @@ from strongroom import SecretsManager
 
 NAMES = [
     "AuditError",
+    "AuditReport",
+    "Caller",
     "ConfigError",
     "ConflictError",
+    "Custody",
     "DeniedError",
+    "EncryptionReport",
     "InvalidInputError",
     "InvalidKeyError",
     "InvalidNameError",
     "InvalidValueError",
+    "LiveSecret",
     "MissingExtraError",
     "NewerFormatError",
     "NoKeyError",
     "NotFoundError",
+    "OpenedStore",
+    "Reading",
     "RollbackError",
+    "Rotation",
     "RotationError",
+    "RotationStatus",
     "Secret",
     "SecretInfo",
     "SecretNotFoundError",
@@ -34,6 +46,7 @@ NAMES = [
     "StoreExistsError",
     "StoreGoneError",
     "StoreNotFoundError",
+    "StoreReport",
     "StrongroomError",
     "StrongroomWarning",
     "TamperedError",
@@ -49,9 +62,9 @@ NAMES = [
 ]
 
 METHODS = {
-    "close": "(self) -> 'None'",
+    "caller": "property",
     "store_id": "property",
-    "bind": "(self, actor: 'str') -> 'SecretsManager'",
+    "bind": "(self, caller: 'str | Caller', policy: 'Policy | None' = None) -> 'SecretsManager'",
     "get_secret": ("(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None) -> 'Any'"),
     "require_secret": "(self, name: 'str', *, version: 'int | None' = None) -> 'str'",
     "get_bytes": "(self, name: 'str', default: 'Any' = None, *, version: 'int | None' = None) -> 'Any'",
@@ -104,12 +117,12 @@ FUNCTIONS = {
     "init": (
         "(store: 'str | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | AuditSink | "
         "None' = None, *, algorithm: 'str | None' = None, source: 'str' = 'library', settings: 'Config | "
-        "None' = None, **more: 'Any') -> 'SecretsManager'"
+        "None' = None, **more: 'Any') -> 'OpenedStore'"
     ),
     "open": (
         "(store: 'str | Store | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | "
         "AuditSink | None' = None, *, actor: 'str | None' = None, service: 'str | None' = None, source: "
-        "'str' = 'library', settings: 'Config | None' = None, **more: 'Any') -> 'SecretsManager'"
+        "'str' = 'library', settings: 'Config | None' = None, **more: 'Any') -> 'OpenedStore'"
     ),
 }
 
@@ -164,3 +177,39 @@ def test_the_records_have_these_fields(name):
 
 def test_the_version_is_one():
     assert [part.isdigit() for part in strongroom.__version__.split(".")] == [True] * 3
+
+
+ROOT = Path(__file__).parents[1]
+PUBLIC = ("strongroom", "strongroom.aio", "strongroom.errors", "strongroom.protocols", "strongroom.testing",
+          "strongroom.integrations")  # fmt: skip
+USERS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.py")]
+
+
+def is_public(module: str) -> bool:
+    return module in PUBLIC or (
+        module.startswith(("strongroom.testing.", "strongroom.integrations.")) and "._" not in module
+    )
+
+
+def test_the_design_names_the_public_modules():
+    page = (ROOT / "docs" / "design.md").read_text()
+    sentence = page.split("What may be imported by others is", 1)[1].split(". Everything", 1)[0]
+    assert {name.removesuffix(".*") for name in re.findall(r"`([\w.*]+)`", sentence)} == set(PUBLIC)
+
+
+def imported(code: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "strongroom.integrations"}
+            found |= {node.module} - {"strongroom.integrations"}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {module for module in found if module.split(".")[0] == "strongroom"}
+
+
+@pytest.mark.parametrize("path", USERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_users_copy_imports_public_modules(path):
+    text = path.read_text()
+    blocks = [text] if path.suffix == ".py" else re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert {module for block in blocks for module in imported(block) if not is_public(module)} == set()

@@ -69,7 +69,7 @@ def test_a_process_that_opens_the_store_itself_gets_the_current_value_and_later_
     ("carried", "words"),
     [
         (lambda manager: manager.secret("A"), "a LiveSecret cannot be pickled: pass its name, and open the store"),
-        (lambda manager: manager, "a SecretsManager cannot be pickled: open the store in the other process"),
+        (lambda manager: manager, "OpenedStore objects cannot be pickled: open the store in the other process"),
     ],
     ids=["handle", "manager"],
 )

@@ -14,7 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from strongroom.audit.report import AuditReport
+    from strongroom.caller import Caller
     from strongroom.crypto.master_key import generate_master_key
+    from strongroom.engine.integrity import EncryptionReport, StoreReport
     from strongroom.errors import (
         AuditError,
         ConfigError,
@@ -46,16 +49,32 @@ if TYPE_CHECKING:
     )
     from strongroom.fallback import get_secret_or_env
     from strongroom.info import SecretInfo, VersionInfo
+    from strongroom.live.secret import LiveSecret
+    from strongroom.manager.custody import Custody
     from strongroom.manager.manager import SecretsManager
+    from strongroom.manager.opened import OpenedStore
     from strongroom.opening import StrongroomWarning, init, open
+    from strongroom.reading import Reading
+    from strongroom.rotation.rotation import Rotation
+    from strongroom.rotation.status import RotationStatus
     from strongroom.secret import Secret
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AuditReport": "audit.report",
+    "Caller": "caller",
+    "Custody": "manager.custody",
+    "EncryptionReport": "engine.integrity",
+    "LiveSecret": "live.secret",
+    "OpenedStore": "manager.opened",
+    "Reading": "reading",
+    "Rotation": "rotation.rotation",
+    "RotationStatus": "rotation.status",
     "Secret": "secret",
     "SecretInfo": "info",
     "SecretsManager": "manager.manager",
+    "StoreReport": "engine.integrity",
     "StrongroomWarning": "opening",
     "VersionInfo": "info",
     "generate_master_key": "crypto.master_key",
@@ -81,19 +100,28 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "AuditError",
+    "AuditReport",
+    "Caller",
     "ConfigError",
     "ConflictError",
+    "Custody",
     "DeniedError",
+    "EncryptionReport",
     "InvalidInputError",
     "InvalidKeyError",
     "InvalidNameError",
     "InvalidValueError",
+    "LiveSecret",
     "MissingExtraError",
     "NewerFormatError",
     "NoKeyError",
     "NotFoundError",
+    "OpenedStore",
+    "Reading",
     "RollbackError",
+    "Rotation",
     "RotationError",
+    "RotationStatus",
     "Secret",
     "SecretInfo",
     "SecretNotFoundError",
@@ -104,6 +132,7 @@ __all__ = [
     "StoreExistsError",
     "StoreGoneError",
     "StoreNotFoundError",
+    "StoreReport",
     "StrongroomError",
     "StrongroomWarning",
     "TamperedError",

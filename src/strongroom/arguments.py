@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from strongroom.caller import Caller
 from strongroom.errors import ConfigError, InvalidInputError
 from strongroom.model import HIGHEST_VERSION
 
@@ -77,6 +78,19 @@ def check_actor(actor: str) -> str:
         raise InvalidInputError("an actor is text and not empty, such as 'alice' or 'billing-service'")
     check_who("actor", actor)
     return actor
+
+
+def check_caller(caller: str | Caller) -> Caller:
+    """Return the caller, which an actor alone is too, if it can be logged; raises `InvalidInputError`."""
+    if not isinstance(caller, Caller):
+        return Caller(check_actor(caller))
+    check_actor(caller.actor)
+    for what, text in zip(caller._fields[1:], caller[1:], strict=True):
+        if text is not None:
+            if type(text) is not str or not text:
+                raise InvalidInputError(f"{what} of a caller is text and not empty, or None")
+            check_who(what, text)
+    return caller
 
 
 def check_who(what: str, text: str, source: str = "") -> None:

@@ -11,6 +11,7 @@ from strongroom import opening
 from strongroom.arguments import check_field
 from strongroom.errors import InvalidInputError, NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
 from strongroom.manager.manager import SecretsManager
+from strongroom.manager.opened import OpenedStore
 from strongroom.model import check_name
 from strongroom.opening import StrongroomWarning
 from strongroom.settings import config as configuration
@@ -19,7 +20,7 @@ from strongroom.system.frames import leaves_no_values
 
 T = TypeVar("T")
 _lock = threading.Lock()
-_default: SecretsManager | None = None
+_default: OpenedStore | None = None
 _on_error = "raise"
 _warned: set[str] = set()
 
@@ -81,7 +82,7 @@ def reset() -> None:
         _warned.clear()
 
 
-def _manager() -> SecretsManager | None:
+def _manager() -> OpenedStore | None:
     """Return the manager of the default store, None where there is no store or no key."""
     global _default, _on_error
     if _default is not None:
@@ -98,7 +99,7 @@ def _manager() -> SecretsManager | None:
         return _default
 
 
-def _open(config: Config) -> SecretsManager | None:
+def _open(config: Config) -> OpenedStore | None:
     try:
         return opening.open(settings=config)
     except StoreGoneError:

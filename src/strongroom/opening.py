@@ -1,4 +1,4 @@
-"""From settings to a `SecretsManager`: the wiring."""
+"""From settings to an `OpenedStore`: the wiring."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import SMALL_WINDOW, WINDOW, Tail, newest_revision
+from strongroom.caller import Caller
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import initialise
 from strongroom.errors import (
@@ -29,7 +30,7 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.manager.manager import SecretsManager
+from strongroom.manager.opened import OpenedStore
 from strongroom.model import AUDIT, HEADER
 from strongroom.records.header import Header
 from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
@@ -56,7 +57,7 @@ def open(
     source: str = "library",
     settings: Config | None = None,
     **more: Any,
-) -> SecretsManager:
+) -> OpenedStore:
     """Unlock a store and return its manager.
 
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
@@ -102,7 +103,7 @@ def init(
     source: str = "library",
     settings: Config | None = None,
     **more: Any,
-) -> SecretsManager:
+) -> OpenedStore:
     """Make a new store, and return its manager. Arguments are those of `open`; nothing is ever overwritten.
 
     `algorithm` is `aes-256-gcm` or `fernet`; the default is the store's own: `fernet` for the file store, which
@@ -192,7 +193,7 @@ def _owners(config: Config) -> tuple[int, ...]:
 
 def _unlock(
     store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, *, new: bool = False
-) -> SecretsManager:
+) -> OpenedStore:
     try:
         return _manager(store, provider, sink, config, source, new)
     except BaseException:
@@ -203,7 +204,7 @@ def _unlock(
 
 def _manager(
     store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, new: bool
-) -> SecretsManager:
+) -> OpenedStore:
     actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
@@ -254,8 +255,14 @@ def _manager(
         from strongroom.access.policy import parse
 
         policy = parse(config.policy)
-    return SecretsManager(
-        engine, audit, actor, max_versions=config.max_versions, policy=policy, connect_rotator=drivers.rotator
+    return OpenedStore(
+        engine,
+        audit,
+        Caller(actor),
+        max_versions=config.max_versions,
+        policy=policy,
+        connect_rotator=drivers.rotator,
+        connect_key_provider=drivers.key_provider,
     )
 
 

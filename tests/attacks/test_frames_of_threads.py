@@ -12,7 +12,7 @@ import time
 import pytest
 
 from campaign.canary import CANARY
-from strongroom import exchange as formats
+from strongroom import exchange
 from strongroom.errors import (
     ConflictError,
     StrongroomError,
@@ -208,10 +208,10 @@ def test_formats_show_nothing_of_what_they_could_not_read(setting):
         ("dotenv", b"A=" + text + b"\xff"),
     ):  # fmt: skip
         with pytest.raises(StrongroomError) as caught:
-            formats.parse(given, format)
+            exchange.parse(given, format)
         setting.check(caught.value)
     with pytest.raises(StrongroomError) as caught:
-        formats.render({"A": {"b": object(), "c": CANARY}}, "json")
+        exchange.render({"A": {"b": object(), "c": CANARY}}, "json")
     setting.check(caught.value)
     with pytest.raises(StrongroomError) as caught:
         fernet_json.read(b'{"A": "' + text + b'"}', CANARY)

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import exchange as formats
-from strongroom import model
+from strongroom import exchange, model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.key_providers import passphrase
@@ -186,10 +185,10 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
 from strongroom.errors import StrongroomError
 from strongroom.stores.file_document import parse
-from strongroom import formats
+from strongroom import exchange
 content = open(sys.argv[1], "rb").read()
 try:
-    parse(content, "file:x") if sys.argv[2] == "store" else formats.parse(content, sys.argv[2])
+    parse(content, "file:x") if sys.argv[2] == "store" else exchange.parse(content, sys.argv[2])
 except StrongroomError as error:
     print(str(error)[:200])
 """
@@ -281,7 +280,7 @@ def test_an_imported_file_of_nonsense_is_an_error_of_ours(format):
     for content in (b"[" * 100_000, b'{"a":' * 50_000, b'{"a": ' + b"9" * 5000 + b"}", b'{"a": "\\ud800"}', b"\xff\xfe",
                     b"a: " + b"[" * 5000, b"a: &a [*a]", b"- " * 20_000, b"A=${" * 10_000):  # fmt: skip
         try:
-            formats.parse(content, format)
+            exchange.parse(content, format)
         except StrongroomError as error:
             assert len(str(error)) < 800  # noqa: PT017
 

@@ -16,6 +16,7 @@ import strongroom
 from strongroom.audit.log import AuditLog
 from strongroom.audit.verify import verify
 from strongroom.audit_sinks.file import FileSink
+from strongroom.caller import Caller
 from strongroom.errors import AuditError
 
 KEYS = {1: b"k" * 32}
@@ -349,6 +350,6 @@ def test_an_event_that_is_too_long_to_be_read_is_not_written(tmp_path, actor):
     log = writer(sink)
     log.record("GET", "A", "ok")
     with pytest.raises(AuditError, match=r"at most 16,384 are read: shorten the name of the actor"):
-        log.record("GET", "A", "ok", actor=actor)
-    log.record("GET", "\U0001f511" * 128, "ok", actor="\U0001f511" * 256)
+        log.record("GET", "A", "ok", caller=Caller(actor))
+    log.record("GET", "\U0001f511" * 128, "ok", caller=Caller("\U0001f511" * 256))
     assert verify(sink, KEYS, {}).ok

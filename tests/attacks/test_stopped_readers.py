@@ -22,12 +22,13 @@ from .conftest import STRANGER, VICTIM, as_user, two_users
 
 READER = """
 import os, signal, sys, strongroom
-from strongroom import files
+from strongroom.system import files
 from strongroom.rotation import reporting
 from strongroom.stores import reports
 url, where = sys.argv[1:]
 secrets = strongroom.open(url, audit="memory:", service="reader")
 handle = secrets.secret("A")
+live = secrets._shared.live(secrets._access)
 
 def stop_before(module, name, when=lambda *given: True):
     call = getattr(module, name)
@@ -48,7 +49,7 @@ is_report = lambda path, *_: "-held" in str(path) or str(path).startswith(".")
     "writing": lambda: stop_before(reports, "write_all"),
     "giving": lambda: stop_before(reports, "_give"),
     "renaming": lambda: stop_before(os, "rename"),
-    "after": lambda: stop_before(reporting.time, "monotonic", lambda: bool(secrets._lives[0]._reporter._reported)),
+    "after": lambda: stop_before(reporting.time, "monotonic", lambda: bool(live._reporter._reported)),
 }[where]()
 print("ready", flush=True)
 sys.stdin.readline()

@@ -8,6 +8,7 @@ import pytest
 from strongroom.audit.log import AuditLog
 from strongroom.audit.verify import verify
 from strongroom.audit_sinks.memory import MemorySink
+from strongroom.caller import Caller
 from strongroom.errors import AuditError
 
 KEYS = {1: b"k" * 32}
@@ -58,12 +59,14 @@ def test_the_id_of_an_event_is_returned_and_links_the_outcome_to_its_intent(memo
 
 
 def test_every_field_that_is_given_is_written(memory, start):
-    fields = {"version": 3, "stage": "pending", "reason": "cas", "revision": 9, "count": 4, "actor": "bob"}
+    fields = {"version": 3, "stage": "pending", "reason": "cas", "revision": 9, "count": 4}
     fields["intent"] = "0001020304050607-2"
-    start(memory).record("SET", "A", "failed", **fields)
+    caller = Caller("bob", "http", "10.0.0.7", "f00-1")
+    start(memory).record("SET", "A", "failed", **fields, caller=caller)
     event = events(memory)[-1]
     assert {field: event[field] for field in fields} == fields
-    assert (event["action"], event["name"], event["outcome"], event["source"]) == ("SET", "A", "failed", "library")
+    assert tuple(event[field] for field in Caller._fields) == caller
+    assert (event["action"], event["name"], event["outcome"]) == ("SET", "A", "failed")
 
 
 def test_a_second_is_rendered_once(memory, start, monkeypatch):
@@ -84,7 +87,7 @@ def test_the_memory_of_a_writer_does_not_grow_with_the_number_of_actors(memory, 
     log = start(memory)
     most = 0
     for n in range(1100):
-        log.record("GET", "A", "ok", actor=f"actor {n}")
+        log.record("GET", "A", "ok", caller=Caller(f"actor {n}"))
         most = max(most, len(log._whos))
     assert most <= 1000
     assert events(memory)[-1]["actor"] == "actor 1099"
@@ -92,7 +95,7 @@ def test_the_memory_of_a_writer_does_not_grow_with_the_number_of_actors(memory, 
 
 def test_an_actor_can_be_given_for_one_event(memory, start):
     log = start(memory)
-    log.record("GET", "A", "ok", actor="bob")
+    log.record("GET", "A", "ok", caller=Caller("bob"))
     log.record("GET", "A", "ok")
     assert [event["actor"] for event in events(memory)] == ["alice", "bob", "alice"]
 

@@ -7,6 +7,7 @@ import pytest
 from strongroom.audit.parsing import parse
 from strongroom.audit.query import moment
 from strongroom.audit.query import query as query_with
+from strongroom.caller import Caller
 from strongroom.errors import InvalidInputError
 
 NOW = 1_800_000_000
@@ -66,9 +67,9 @@ def test_a_name_is_whole_or_a_prefix_or_a_pattern(memory, log, name, expected):
 
 
 def test_filters_apply_together(memory, log):
-    log.record("GET", "A", "denied", actor="bob")
-    log.record("GET", "B", "ok", actor="bob")
-    log.record("LIST", None, "denied", actor="bob")
+    log.record("GET", "A", "denied", caller=Caller("bob"))
+    log.record("GET", "B", "ok", caller=Caller("bob"))
+    log.record("LIST", None, "denied", caller=Caller("bob"))
     log.record("GET", "C", "denied")
     assert names(query(memory, action="GET", outcome="denied", actor="bob")) == ["A"]
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 import strongroom
-from strongroom import exchange as formats
+from strongroom import exchange
 from strongroom.errors import StrongroomError
 from strongroom.exchange import fernet_json
 from strongroom.model import SECRET, version_path
@@ -145,15 +145,15 @@ def failing(secrets, home):
         lambda: secrets.get_secret("fields"),
         lambda: secrets.bind("mallory").get_secret("plain"),
         lambda: secrets.bind("mallory").set_secret("plain", CANARY),
-        lambda: formats.parse((home / "given.json").read_bytes(), "json"),
-        lambda: formats.parse(f'["{CANARY}"]'.encode(), "json"),
-        lambda: formats.parse(f'{{"A": "{CANARY}", "A": "{CANARY}"}}'.encode(), "json"),
-        lambda: formats.parse(f"A='{CANARY}\nB=x".encode(), "dotenv"),
-        lambda: formats.parse(CANARY.replace("=", "").encode(), "dotenv"),
-        lambda: formats.parse(f"A={CANARY}\nA={CANARY}".encode(), "dotenv"),
-        lambda: formats.parse(f"A: [{CANARY}".encode(), "yaml"),
-        lambda: formats.parse(f"A: !!python/object {CANARY}".encode(), "yaml"),
-        lambda: formats.parse(f"- {CANARY}".encode(), "yaml"),
+        lambda: exchange.parse((home / "given.json").read_bytes(), "json"),
+        lambda: exchange.parse(f'["{CANARY}"]'.encode(), "json"),
+        lambda: exchange.parse(f'{{"A": "{CANARY}", "A": "{CANARY}"}}'.encode(), "json"),
+        lambda: exchange.parse(f"A='{CANARY}\nB=x".encode(), "dotenv"),
+        lambda: exchange.parse(CANARY.replace("=", "").encode(), "dotenv"),
+        lambda: exchange.parse(f"A={CANARY}\nA={CANARY}".encode(), "dotenv"),
+        lambda: exchange.parse(f"A: [{CANARY}".encode(), "yaml"),
+        lambda: exchange.parse(f"A: !!python/object {CANARY}".encode(), "yaml"),
+        lambda: exchange.parse(f"- {CANARY}".encode(), "yaml"),
         lambda: fernet_json.read(CANARY.encode(), old_key),
         lambda: fernet_json.read(f'{{"A": "{CANARY}"}}'.encode(), old_key),
         lambda: tampered(secrets, "plain"),

@@ -111,8 +111,8 @@ def test_a_version_is_on_record_when_it_is_taken_up_and_further_reads_are_counte
         assert handle.value == "first"
     manager.set_secret("A", "second")
     assert handle.value == "second"
-    manager._lives[0].flush()
-    manager._lives[0].flush()
+    manager._shared.live(manager._access).flush()
+    manager._shared.live(manager._access).flush()
     assert gets(manager)[:2] == [(1, None), (2, None)]
     assert [pair for pair in gets(manager) if pair[1]] == [(2, 10)]
 
@@ -122,11 +122,11 @@ def test_looks_for_callbacks_are_no_reads(manager):
     handle.on_change(told.append)
     for number in range(3):
         manager.set_secret("another", str(number))
-        store, watcher = manager._access.engine.store, manager._lives[0]._watcher
+        store, watcher = manager._access.engine.store, manager._shared.live(manager._access)._watcher
         state = live_watcher.state_of(store)
         wait_until(lambda state=state, watcher=watcher: watcher._before == state)
     assert handle.value == "first"
-    manager._lives[0].flush()
+    manager._shared.live(manager._access).flush()
     assert gets(manager) == [(1, None), (1, 1)]
 
 
@@ -204,7 +204,7 @@ def test_what_is_no_name_and_what_is_not_there_is_refused(manager):
 
 def test_closing_ends_the_thread(manager):
     manager.secret("A")
-    thread = manager._lives[0]._watcher._thread
+    thread = manager._shared.live(manager._access)._watcher._thread
     assert thread.is_alive()
     manager.close()
     assert not thread.is_alive()
@@ -215,7 +215,7 @@ def test_a_child_of_a_process_that_has_closed_starts_no_thread(manager):
     manager.close()
     child = os.fork()
     if child == 0:
-        os._exit(0 if manager._lives[0]._watcher._thread is None else 1)
+        os._exit(0 if manager._shared.live(manager._access)._watcher._thread is None else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
@@ -224,7 +224,7 @@ def test_a_change_between_the_last_read_and_the_callback_is_told(manager):
     manager.set_secret("A", "second")
     store = manager._access.engine.store
     state = live_watcher.state_of(store)
-    wait_until(lambda: manager._lives[0]._watcher._before == state)
+    wait_until(lambda: manager._shared.live(manager._access)._watcher._before == state)
     told = []
     handle.on_change(lambda changed: told.append(changed.seen))
     wait_until(lambda: told)
@@ -244,7 +244,7 @@ def test_a_change_that_was_read_before_the_callback_is_not_told(manager):
 
 def test_a_change_that_was_read_before_a_second_callback_is_told_to_the_first_alone(manager):
     handle, told = manager.secret("A"), []
-    with manager._lives[0]._lock:  # so that nobody looks in between
+    with manager._shared.live(manager._access)._lock:  # so that nobody looks in between
         handle.on_change(lambda changed: told.append(("first", changed.seen)))
         manager.set_secret("A", "second")
         assert handle.value == "second"

@@ -72,19 +72,19 @@ def watch(manager, count=WATCHED):
 
 def count_reads(manager, monkeypatch):
     """Return a list that grows by the name of each handle that is read anew."""
-    names, refresh = [], manager._lives[0].refresh
+    names, refresh = [], manager._shared.live(manager._access).refresh
 
     def counting(handle):
         names.append(handle.name)
         return refresh(handle)
 
-    monkeypatch.setattr(manager._lives[0], "refresh", counting)
+    monkeypatch.setattr(manager._shared.live(manager._access), "refresh", counting)
     return names
 
 
 def settle(manager):
     """Wait until the watcher has looked at everything that was committed."""
-    store, watcher = manager._access.engine.store, manager._lives[0]._watcher
+    store, watcher = manager._access.engine.store, manager._shared.live(manager._access)._watcher
     wait_until(lambda: watcher._before == live_watcher.state_of(store))
     time.sleep(2 * live_watcher.TICK)
 

@@ -241,8 +241,6 @@ def test_a_crash_within_a_change_is_on_record_and_changes_nothing(manager, event
 @pytest.fixture
 def guarded(manager):
     """A manager, and one for an actor who may read and list below `shop/`."""
-    from strongroom.manager.manager import SecretsManager
-
     manager.set_secrets({"shop/A": VALUE, "bank/A": VALUE})
     policy = RulePolicy(
         [
@@ -250,8 +248,7 @@ def guarded(manager):
             Rule("writer", "shop/*", frozenset(["update"])),
         ]
     )
-    access = manager._access
-    return SecretsManager(access.engine, access.audit, "bob", policy=policy)
+    return manager.bind("bob", policy)
 
 
 def test_an_allowed_actor_is_answered(guarded):
@@ -374,11 +371,9 @@ def test_an_audit_log_that_was_cut_is_reported_and_on_record(make_manager, event
     ],
 )
 def test_to_create_and_to_update_are_two_capabilities(manager, events, capabilities, creates, updates):
-    from strongroom.manager.manager import SecretsManager
-
     manager.set_secret("there", VALUE)
     policy = RulePolicy([Rule("bob", "*", frozenset(capabilities))])
-    bob = SecretsManager(manager._access.engine, manager._access.audit, "bob", policy=policy)
+    bob = manager.bind("bob", policy)
     for name, allowed in (("new", creates), ("there", updates)):
         before = manager.metadata(name)
         if allowed:

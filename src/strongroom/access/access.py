@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.audit.log import AuditLog
+from strongroom.caller import Caller
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import (
@@ -49,22 +50,27 @@ class Taken:
 
 
 class Access:
-    """One actor's access to one store. Immutable; `bind` makes another actor's."""
+    """One caller's access to one store. Immutable; `bind` makes another caller's."""
 
-    __slots__ = ("_read_here", "_record", "_store", "actor", "audit", "engine", "policy")
+    __slots__ = ("_read_here", "_record", "_store", "audit", "caller", "engine", "policy")
 
-    def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
+    def __init__(self, engine: Engine, audit: AuditLog, caller: Caller, policy: Policy | None) -> None:
         self.engine = engine
         self.audit = audit
-        self.actor = actor
+        self.caller = caller
         self.policy = policy
         self._store = engine.store
         self._record = audit.record
         self._read_here = _read.setdefault(audit.store, {})
 
-    def bind(self, actor: str) -> Access:
-        """Return the same access for another actor."""
-        return Access(self.engine, self.audit, actor, self.policy)
+    @property
+    def actor(self) -> str:
+        """Whom the policy judges."""
+        return self.caller.actor
+
+    def bind(self, caller: Caller, policy: Policy | None) -> Access:
+        """Return the same access for another caller, under a policy of its own or else this one."""
+        return Access(self.engine, self.audit, caller, policy or self.policy)
 
     def authorize(self, action: str, capability: str, name: str) -> None:
         """Raise `DeniedError`, on record, unless the policy lets the actor do this.
@@ -74,7 +80,7 @@ class Access:
         """
         needed = ("create", "update") if capability == "write" else (capability,)
         if not any(self.allows(one, name) for one in needed):
-            self._record(action, name or None, "denied", actor=self.actor)
+            self._record(action, name or None, "denied", caller=self.caller)
             raise self._denial(capability, name)
 
     def require(self, capability: str, name: str) -> None:
@@ -110,9 +116,9 @@ class Access:
             self.failed("GET", check_name(name), error, version=version)
             raise
         if missing:
-            self._record("GET", name, "not_found", version=number, reason=missing, actor=self.actor)
+            self._record("GET", name, "not_found", version=number, reason=missing, caller=self.caller)
             return None
-        self._record("GET", name, "ok", version=number, actor=self.actor)
+        self._record("GET", name, "ok", version=number, caller=self.caller)
         if version is None:
             self._read_here[name] = number
         if self.audit.checkpoint_due:
@@ -146,9 +152,9 @@ class Access:
         number = version if known is None else known.version
         if data is None:
             reason = missing_because(known)
-            self._record("GET", name, "not_found", version=number, reason=reason, actor=self.actor)
+            self._record("GET", name, "not_found", version=number, reason=reason, caller=self.caller)
         else:
-            self._record("GET", name, "ok", version=number, actor=self.actor)
+            self._record("GET", name, "ok", version=number, caller=self.caller)
             if known is not None and info is not None and known.version == info.current:
                 self._read_here[name] = number
         if self.audit.checkpoint_due:
@@ -180,14 +186,14 @@ class Access:
             self.failed("GET", name, error)
             raise
         if stored is None or version is None or missing:
-            self._record("GET", name, "not_found", version=version, reason=missing, actor=self.actor)
+            self._record("GET", name, "not_found", version=version, reason=missing, caller=self.caller)
             raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted or has expired", name=name)
-        self._record("GET", name, "ok", version=version, actor=self.actor)
+        self._record("GET", name, "ok", version=version, caller=self.caller)
         return Taken(version, stored, data, bool(expires))
 
     def counted(self, name: str, version: int, count: int) -> None:
         """Record reads of a live handle that were only counted."""
-        self._record("GET", name, "ok", version=version, count=count, actor=self.actor)
+        self._record("GET", name, "ok", version=version, count=count, caller=self.caller)
 
     def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
         """Return the number, why the version is missing, and its data."""
@@ -228,13 +234,13 @@ class Access:
         stage: str | None = None,
     ) -> None:  # fmt: skip
         """Record that something was answered."""
-        self._record(action, name, "ok", count=count, reason=reason, stage=stage, actor=self.actor)
+        self._record(action, name, "ok", count=count, reason=reason, stage=stage, caller=self.caller)
 
     def refused(
         self, action: str, name: str | None, reason: str, *, count: int | None = None, stage: str | None = None
     ) -> None:
         """Record that something was not as it must be."""
-        self._record(action, name, "failed", reason=reason, count=count, stage=stage, actor=self.actor)
+        self._record(action, name, "failed", reason=reason, count=count, stage=stage, caller=self.caller)
 
     def failed(
         self,
@@ -252,7 +258,7 @@ class Access:
         code = error.code if isinstance(error, StrongroomError) else type(error).__name__
         outcome, reason = (code, None) if isinstance(error, NotFoundError | DeniedError) else ("failed", code)
         self._record(
-            action, name, outcome, version=version, stage=stage, reason=reason, intent=intent, actor=self.actor
+            action, name, outcome, version=version, stage=stage, reason=reason, intent=intent, caller=self.caller
         )
 
     def checkpoint(self) -> None:

@@ -34,8 +34,8 @@ def change_many(
     """
     for name in steps:
         access.authorize(action, capability, name or "")
-    record, actor = access.audit.record, access.actor
-    intents = {name: record(action, name, "intent", stage=stage, actor=actor) for name in steps}
+    record, caller = access.audit.record, access.caller
+    intents = {name: record(action, name, "intent", stage=stage, caller=caller) for name in steps}
     try:
         with access.engine.change() as change:
             results = {name: step(change) for name, step in steps.items()}
@@ -49,7 +49,7 @@ def change_many(
     try:
         for name, intent in intents.items():
             version = _version(results[name])
-            record(action, name, "ok", version=version, stage=stage, revision=revision, intent=intent, actor=actor)
+            record(action, name, "ok", version=version, stage=stage, revision=revision, intent=intent, caller=caller)
     except AuditError as error:
         raise AuditError(f"the change was made, but not its event ({error}); its intent is on record") from None
     return results
@@ -65,12 +65,12 @@ def accept(access: Access) -> int:
         from strongroom.engine.integrity import accept
 
     access.authorize("VERIFY", "update", "")
-    record, actor = access.audit.record, access.actor
-    intent = record("VERIFY", None, "intent", reason="accept", actor=actor)
+    record, caller = access.audit.record, access.caller
+    intent = record("VERIFY", None, "intent", reason="accept", caller=caller)
     try:
         revision = accept(access.engine, access.audit.checkpoint)
     except BaseException as error:
         access.failed("VERIFY", None, error, intent=intent)
         raise
-    record("VERIFY", None, "ok", reason="accept", revision=revision, intent=intent, actor=actor)
+    record("VERIFY", None, "ok", reason="accept", revision=revision, intent=intent, caller=caller)
     return revision

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from strongroom.audit.checkpoint import Neighbours
+    from strongroom.caller import Caller
     from strongroom.model import Position
     from strongroom.protocols import AuditSink
 
@@ -41,11 +42,11 @@ class AuditLog:
     Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
     `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
     this one answers), `revision` (of the store, after a write or when it was opened), `count`, `actor`, `service`,
-    `pid`, `host`, `source`, `store`, `mac`; those that do not apply are absent. The first line of a stream is the
-    action `OPEN`, which also holds `address` (the URL of a store that has a path), `key` (id of the audit key), `log`,
-    `segment`, `at` (the length that the segment had at least), `after` (the last events of other streams) and
-    `searched` (segment and offset up to which the log was searched for `revision`). An event has at most
-    `MAX_EVENT_BYTES`.
+    `pid`, `host`, `source`, `remote_address`, `request_id` (the last two of a caller over a network), `store`, `mac`;
+    those that do not apply are absent. The first line of a stream is the action `OPEN`, which also holds `address` (the
+    URL of a store that has a path), `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment
+    had at least), `after` (the last events of other streams) and `searched` (segment and offset up to which the log
+    was searched for `revision`). An event has at most `MAX_EVENT_BYTES`.
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -91,9 +92,11 @@ class AuditLog:
     def record(
         self, action: str, name: str | None, outcome: str, *, version: int | None = None, stage: str | None = None,
         reason: str | None = None, revision: int | None = None, intent: str | None = None, count: int | None = None,
-        actor: str | None = None,
+        caller: Caller | None = None,
     ) -> str:  # fmt: skip
         """Write one event and return its id, which the outcome of an intent passes as `intent`.
+
+        Without a `caller` the log's own actor is named.
 
         `action` and `outcome` are words of `strongroom.model`; `reason` is a short stable word, never free text.
         Raises `AuditError` when the line cannot be written: then the caller must not answer.
@@ -122,7 +125,7 @@ class AuditLog:
                 more += f',"revision":{revision}'
             if count is not None:
                 more += f',"count":{count}'
-            who = self._whos.get(actor) or self._who(actor)
+            who = self._whos.get(caller) or self._who(caller)
             return self._write(action, "null" if name is None else quote(name), more + who)
 
     def _write(self, action: str, name: str, rest: str) -> str:
@@ -276,19 +279,20 @@ class AuditLog:
             self._failed(harm)
             self.sink.harm = None  # type: ignore[attr-defined]
 
-    def _who(self, actor: str | None) -> str:
-        """Return the part of a line that is the same for all events of `actor`."""
-        if len(self._whos) >= 1000:
-            self._whos.clear()
-        name = self._actor if actor is None else actor
-        fields = json.dumps(
-            {
-                "actor": name, "service": self._service, "pid": os.getpid(), "host": os.uname().nodename,
-                "source": self._source, "store": self._store,
-            },
-            separators=(",", ":"),
-        )  # fmt: skip
-        self._whos[actor] = who = f",{fields[1:-1]}"
+    def _who(self, caller: Caller | None) -> str:
+        """Return the part of a line that is the same for all events of a caller."""
+        actor, source, remote_address, request_id = caller or (self._actor, None, None, None)
+        fields = {
+            "actor": actor, "service": self._service, "pid": os.getpid(), "host": os.uname().nodename,
+            "source": source or self._source, "remote_address": remote_address, "request_id": request_id,
+            "store": self._store,
+        }  # fmt: skip
+        known = {field: value for field, value in fields.items() if value is not None}
+        who = f",{json.dumps(known, separators=(',', ':'))[1:-1]}"
+        if request_id is None:  # that of one request will not come again
+            if len(self._whos) >= 1000:
+                self._whos.clear()
+            self._whos[caller] = who
         return who
 
     def _start_anew(self) -> None:
@@ -296,7 +300,7 @@ class AuditLog:
         self._lock = RLock()
         self._segment = self._mac = None
         self._is_end_known = False
-        self._whos: dict[str | None, str] = {}
+        self._whos: dict[Caller | None, str] = {}
 
 
 _logs: WeakSet[AuditLog] = WeakSet()

@@ -21,7 +21,7 @@ FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
 
 def export(args: Arguments, out: Output) -> None:
     """Read secrets, and write them as text."""
-    from strongroom import exchange as formats
+    from strongroom import exchange
 
     if args.output is not None and os.path.lexists(args.output) and not args.force:
         raise InvalidInputError(f"{args.output} exists already and was left as it is; --force replaces it")
@@ -33,7 +33,7 @@ def export(args: Arguments, out: Output) -> None:
         found = {name.removeprefix(prefix): _value(secrets, name) for name in names}
     if args.format == "shell" and not out.json:
         _check_shell(found, typed=bool(args.name))
-    text = formats.render(found, "json" if out.json else FORMATS[args.format or "dotenv"])
+    text = exchange.render(found, "json" if out.json else FORMATS[args.format or "dotenv"])
     if args.output is None:
         out.data(text, end="")
         return

@@ -45,9 +45,9 @@ def _read(args: Arguments, out: Output) -> dict[str, Any]:
         from strongroom.exchange import fernet_json
 
         return dict(fernet_json.read(content, _source_key(args.source_key, out)))
-    from strongroom import exchange as formats
+    from strongroom import exchange
 
-    return formats.parse(content, args.format or formats.guess(path))
+    return exchange.parse(content, args.format or exchange.guess(path))
 
 
 def _from_environment(names: list[str]) -> dict[str, str | bytes]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from strongroom import generate_master_key, opening
 from strongroom.key_providers.file import create
-from strongroom.manager.manager import SecretsManager
+from strongroom.manager.opened import OpenedStore
 from strongroom.settings.config import Config
 
 VARIABLE = "STRONGROOM_SELFTEST_KEY"
@@ -42,7 +42,7 @@ class Scratch:
         """Make the store."""
         opening.init(settings=self._config, source="cli").close()
 
-    def open(self, key: str | None = None) -> SecretsManager:
+    def open(self, key: str | None = None) -> OpenedStore:
         """Unlock the store, with another key if one is given."""
         return opening.open(settings=self._config._replace(key=key or self.key), source="cli")
 

@@ -8,7 +8,7 @@ from strongroom import drivers, opening
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
-from strongroom.manager.manager import SecretsManager
+from strongroom.manager.opened import OpenedStore
 from strongroom.settings import config as configuration
 from strongroom.settings.config import Config, Review
 
@@ -34,12 +34,12 @@ def _completed(config: Config) -> Config:
     return config._replace(store=drivers.store_url(config.store), service=config.service or "strongroom")
 
 
-def manager(args: Arguments, **more: Any) -> SecretsManager:
+def manager(args: Arguments, **more: Any) -> OpenedStore:
     """Unlock the store that the options and settings name; raises what `strongroom.open` raises."""
     return open_with(settings(args, **more))
 
 
-def open_with(config: Config, source: str = "cli") -> SecretsManager:
+def open_with(config: Config, source: str = "cli") -> OpenedStore:
     """Unlock the store of these settings; `source` is what events say of where they come from."""
     return opening.open(settings=config, source=source)
 

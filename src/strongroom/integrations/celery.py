@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from strongroom import ConfigError, MissingExtraError, SecretsManager
+from strongroom import ConfigError, MissingExtraError, OpenedStore
 
 if TYPE_CHECKING:
     from strongroom.live.live import LiveSecret
@@ -29,7 +29,7 @@ except ImportError:
     raise MissingExtraError("this needs Celery: pip install 'strongroom[celery]'") from None
 
 
-def attach(app: Celery, secrets: SecretsManager) -> None:
+def attach(app: Celery, secrets: OpenedStore) -> None:
     """Let `secret(app, …)` read from `secrets`; call it where the app is made, before workers fork.
 
     A pool process of Celery ends without Python's exit handlers, so its manager is closed by Celery's own signal:
@@ -47,7 +47,7 @@ def attach(app: Celery, secrets: SecretsManager) -> None:
 
 def secret(app: Celery, name: str) -> LiveSecret:
     """Return a live handle of the app's manager. Raises `ConfigError`, and what `SecretsManager.secret` raises."""
-    secrets: SecretsManager | None = getattr(app, "strongroom", None)
+    secrets: OpenedStore | None = getattr(app, "strongroom", None)
     if secrets is None:
         raise ConfigError("this Celery app has no strongroom manager: call attach(app, secrets) where it is made")
     return secrets.secret(name)

@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import strongroom
-from strongroom import MissingExtraError, SecretsManager
+from strongroom import MissingExtraError, OpenedStore, SecretsManager
 
 if TYPE_CHECKING:
     from strongroom.live.live import LiveSecret
@@ -29,7 +29,7 @@ except ImportError:
 
 
 def lifespan(
-    open: Callable[[], SecretsManager] = strongroom.open,
+    open: Callable[[], OpenedStore] = strongroom.open,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return a lifespan that opens the store when the application starts, and closes it when it ends.
 

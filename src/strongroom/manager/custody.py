@@ -40,8 +40,17 @@ class KeyInfo(NamedTuple):
 class Custody:
     """The keys of one store. Each change is one transaction, on record as REKEY."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, connect: Callable[[str], KeyProvider] | None = None) -> None:
+        """`connect` makes a key provider of its URL; without it only provider objects can be given."""
         self._access = access
+        self._connect = connect
+
+    def _provider(self, key: str | KeyProvider) -> KeyProvider:
+        if not isinstance(key, str):
+            return key
+        if self._connect is None:
+            raise InvalidInputError("this store was opened without key providers by URL: give a provider object")
+        return self._connect(key)
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Return who can unwrap the root key."""
@@ -64,13 +73,14 @@ class Custody:
         self._access.ok("AUDIT", None, reason="export_keys")
         return keys
 
-    def rekey_master(self, provider: KeyProvider) -> Recipient:
+    def rekey_master(self, key: str | KeyProvider) -> Recipient:
         """Wrap the root key with another master key in place of the one in use; one small entry is rewritten.
 
         The old wrap goes in the same atomic commit that makes the new one durable, after the new one has been opened
         once. Whoever may have kept the old master key and a copy of the store can still read that copy; to shut a party
         out, use `remove_recipient`.
         """
+        provider = self._provider(key)
 
         def step(change: Change) -> Recipient:
             header, mine = change.unlocked.header, change.unlocked.recipient
@@ -87,8 +97,9 @@ class Custody:
             if engine.unlocked.recipient is not recipient:
                 engine.provider = provider
 
-    def add_recipient(self, provider: KeyProvider) -> Recipient:
-        """Let another master key open the store too."""
+    def add_recipient(self, key: str | KeyProvider) -> Recipient:
+        """Let another master key open the store too: a provider, or its URL such as `env:RECOVERY_KEY`."""
+        provider = self._provider(key)
 
         def step(change: Change) -> Recipient:
             header = change.unlocked.header
@@ -103,7 +114,7 @@ class Custody:
 
         return self._change(step)
 
-    def remove_recipient(self, id: int, stay: Sequence[KeyProvider] = ()) -> list[str]:
+    def remove_recipient(self, id: int, stay: Sequence[str | KeyProvider] = ()) -> list[str]:
         """Shut a recipient out: new root, data, manifest and audit keys; then re-encrypt with `finish_rekey`.
 
         The new root key must be wrapped for everyone who stays, so that takes the key of each: the one in use and
@@ -114,6 +125,7 @@ class Custody:
         """
 
         arguments.check_recipient(id)
+        providers = [self._access.engine.provider, *map(self._provider, stay)]
 
         def step(change: Change) -> list[str]:
             header, mine = change.unlocked.header, change.unlocked.recipient
@@ -130,7 +142,7 @@ class Custody:
                     next_header,
                     recipient.id,
                     root,
-                    _provider_of(header, recipient, [self._access.engine.provider, *stay]),
+                    _provider_of(header, recipient, providers),
                 )
                 for recipient in header.recipients
                 if recipient.id != id

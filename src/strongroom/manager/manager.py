@@ -1,4 +1,4 @@
-"""`SecretsManager`: what a service holds."""
+"""`SecretsManager`: a caller's view of an opened store."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from strongroom import arguments
 from strongroom.access.access import Access, missing_because
-from strongroom.audit.log import AuditLog
-from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError
 from strongroom.model import AUDIT, ROTATION, SECRET, check_name, check_prefix
@@ -23,77 +21,63 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from strongroom.audit.report import AuditReport
+    from strongroom.caller import Caller
     from strongroom.engine.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.info import SecretInfo, VersionInfo
-    from strongroom.live.live import Live, LiveSecret
+    from strongroom.live.secret import LiveSecret
     from strongroom.manager.custody import Custody
+    from strongroom.manager.shared import Shared
     from strongroom.manager.writing import Writing
     from strongroom.protocols import Policy, Reader
     from strongroom.reading import Reading
-    from strongroom.rotation.rotation import Connect, Rotation
+    from strongroom.rotation.rotation import Rotation
 
 T = TypeVar("T")
 
 
 @methods_leave_no_values
 class SecretsManager:
-    """Reads and writes the secrets of one store on behalf of one actor.
+    """Reads and writes the secrets of an opened store on behalf of one caller.
 
-    Made by `strongroom.open()`. Usable from many threads and after `fork`; a context manager that closes itself.
+    `strongroom.open()` returns one that owns the store too (`OpenedStore`); `bind` makes one for another caller.
+    Usable from many threads and after `fork`.
 
     Every method raises `DeniedError`, `AuditError` (the event could not be written, so nothing is answered),
     `TamperedError`, `NewerFormatError` and `StoreError`; what a method raises besides is said there.
     """
 
-    def __init__(
-        self, engine: Engine, audit: AuditLog, actor: str, *, max_versions: int = 10, policy: Policy | None = None,
-        connect_rotator: Connect | None = None,
-    ) -> None:  # fmt: skip
-        """`max_versions` is for secrets that do not say otherwise; without a policy every actor may do everything.
-
-        `connect_rotator` makes a rotator of its URL; without it only rotator objects can be used.
-        """
-        self._max_versions = max_versions
-        self._connect_rotator = connect_rotator
+    def __init__(self, shared: Shared, access: Access) -> None:
+        """Made by `strongroom.open` and `bind`."""
+        self._shared = shared
+        self._access = access
         self._rotation: Rotation | None = None
-        self._lives: list[Live] = []
         self._writer: Writing | None = None
-        self._access = Access(engine, audit, actor, policy)
 
     def __repr__(self) -> str:
-        return f"SecretsManager({self._access.engine.store.url}, actor={self._access.actor!r})"
+        return f"{type(self).__name__}({self._access.engine.store.url}, actor={self._access.actor!r})"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a SecretsManager cannot be pickled: open the store in the other process")
-
-    def __enter__(self) -> SecretsManager:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        raise TypeError(f"{type(self).__name__} objects cannot be pickled: open the store in the other process")
 
     @property
     def store_id(self) -> str:
         """The store's id, 32 hex digits: as the setting `store_id` it lets no other store take its place."""
         return self._access.engine.unlocked.header.store
 
-    def close(self) -> None:
-        """Release the store and the audit log; closing twice is no error."""
-        for live in self._lives:
-            live.close()
-        self._access.engine.store.close()
-        self._access.audit.close()
+    @property
+    def caller(self) -> Caller:
+        """On whose behalf this manager acts."""
+        return self._access.caller
 
-    def bind(self, actor: str) -> SecretsManager:
-        """Return a manager of the same store that acts for `actor`; this one stays as it is.
+    def bind(self, caller: str | Caller, policy: Policy | None = None) -> SecretsManager:
+        """Return a manager of the same opened store for another caller, an actor or a `Caller`.
+
+        `policy` is asked in place of the one of this manager. The new manager costs little: a server may make one for
+        each request. It ends with the store, and has nothing to close.
 
         Raises `InvalidInputError`.
         """
-        access = self._access.bind(arguments.check_actor(actor))
-        return SecretsManager(
-            access.engine, access.audit, access.actor, max_versions=self._max_versions, policy=access.policy,
-            connect_rotator=self._connect_rotator,
-        )  # fmt: skip
+        return SecretsManager(self._shared, self._access.bind(arguments.check_caller(caller), policy))
 
     # Reading
 
@@ -250,13 +234,7 @@ class SecretsManager:
         Raises `InvalidNameError`, `SecretNotFoundError`.
         """
         check_name(name)
-        if not self._lives:
-            with importing:
-                from strongroom.live.live import Live
-
-            self._lives.append(Live(self._access))
-        # The first one, should two threads have come here at once.
-        return self._lives[0].handle(name)
+        return self._shared.live(self._access).handle(name)
 
     # Checking
 
@@ -320,7 +298,7 @@ class SecretsManager:
         with importing:
             from strongroom.manager.custody import Custody
 
-        return Custody(self._access)
+        return Custody(self._access, self._shared.connect_key_provider)
 
     @property
     def rotation(self) -> Rotation:
@@ -329,7 +307,7 @@ class SecretsManager:
             with importing:
                 from strongroom.rotation.rotation import Rotation
 
-            self._rotation = Rotation(self._access, self._connect_rotator, self._max_versions)
+            self._rotation = Rotation(self._access, self._shared.connect_rotator, self._shared.max_versions)
         return self._rotation
 
     # Writing
@@ -345,7 +323,7 @@ class SecretsManager:
             with importing:
                 from strongroom.manager.writing import Writing
 
-            self._writer = Writing(self._access, self._max_versions)
+            self._writer = Writing(self._access, self._shared.max_versions)
         return self._writer
 
     def set_secret(
