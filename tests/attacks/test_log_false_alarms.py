@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap  # noqa: F401  (loaded by the log, which without a free descriptor it could not)
 import os
 import resource
 import subprocess
@@ -153,7 +154,8 @@ def few_descriptors() -> Iterator[list[int]]:
     """Let no descriptor be free, until those of the list are closed."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 30, before[1]))
     yield taken
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
     for descriptor in taken:

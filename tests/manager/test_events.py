@@ -1,8 +1,10 @@
 """Every access is on record and authorized first."""
 
+from contextlib import suppress
+
 import pytest
 
-from strongroom.access.policy import Rule, RulePolicy
+from strongroom.access.policy import CAPABILITIES, Rule, RulePolicy
 from strongroom.errors import (
     AuditError,
     ConflictError,
@@ -311,6 +313,31 @@ def test_bind_gives_another_actor_and_leaves_this_one(guarded):
     log = guarded._access.audit.sink.texts
     assert b'"actor":"bob"' in log[-1]
     assert b'"actor":"writer"' in log[-2]
+
+
+WHOLE_STORE = {
+    "the log": ("audit", lambda m: m.get_audit_logs()),
+    "verify the log": ("audit", lambda m: m.verify_audit()),
+    "verify": ("audit", lambda m: m.verify()),
+    "recipients": ("audit", lambda m: m.custody.recipients()),
+    "keys": ("audit", lambda m: m.custody.keys()),
+    "audit keys": ("manage", lambda m: m.custody.audit_keys()),
+    "accept": ("manage", lambda m: m.accept()),
+    "rekey data": ("manage", lambda m: m.custody.rekey_data()),
+    "add a recipient": ("manage", lambda m: m.custody.add_recipient("env:SECRETS_MASTER_KEY")),
+    "remove a recipient": ("manage", lambda m: m.custody.remove_recipient(9)),
+}
+
+
+@pytest.mark.parametrize(("needed", "call"), WHOLE_STORE.values(), ids=WHOLE_STORE)
+def test_what_concerns_the_whole_store_takes_a_capability_of_its_own(manager, needed, call):
+    others = frozenset(CAPABILITIES) - {needed}
+    with pytest.raises(DeniedError):
+        call(manager.bind("bob", RulePolicy([Rule("bob", "*", others)])))
+    with suppress(NotFoundError):
+        call(manager.bind("bob", RulePolicy([Rule("bob", "*", frozenset([needed]))])))
+    with pytest.raises(DeniedError):
+        call(manager.bind("bob", RulePolicy([Rule("bob", "shop/*", frozenset(CAPABILITIES))])))
 
 
 @pytest.mark.parametrize("actor", ["", None, 5, ["bob"], b"bob"])

@@ -64,7 +64,7 @@ def accept(access: Access) -> int:
     with importing:
         from strongroom.engine.integrity import accept
 
-    access.authorize("VERIFY", "update", "")
+    access.authorize("VERIFY", "manage", "")
     record, caller = access.audit.record, access.caller
     intent = record("VERIFY", None, "intent", reason="accept", caller=caller)
     try:

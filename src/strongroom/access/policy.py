@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from strongroom.errors import ConfigError
 
-CAPABILITIES = ("create", "read", "update", "delete", "list")
+CAPABILITIES = ("create", "read", "update", "delete", "list", "audit", "manage")
+"""The last two are of the store itself, whose name is empty: `audit` looks, `manage` changes its keys."""
 
 
 class Rule(NamedTuple):

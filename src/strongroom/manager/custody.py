@@ -54,13 +54,13 @@ class Custody:
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Return who can unwrap the root key."""
-        recipients = self._access.view("REKEY", "list", "", lambda _, unlocked: unlocked.header.recipients)
+        recipients = self._access.view("REKEY", "audit", "", lambda _, unlocked: unlocked.header.recipients)
         self._access.ok("REKEY", None, reason="recipients", count=len(recipients))
         return recipients
 
     def keys(self) -> list[KeyInfo]:
         """Return what is known of each key of the keyset, oldest first."""
-        keys = self._access.view("REKEY", "list", "", lambda _, unlocked: list(unlocked.keyset.keys.values()))
+        keys = self._access.view("REKEY", "audit", "", lambda _, unlocked: list(unlocked.keyset.keys.values()))
         self._access.ok("REKEY", None, reason="keys", count=len(keys))
         return [KeyInfo(key.id, key.purpose, key.algorithm, key.state, key.created) for key in keys]
 
@@ -69,7 +69,7 @@ class Custody:
 
         The MACs are symmetric, so that who can verify could also forge; hand them out with that in mind.
         """
-        keys = self._access.view("AUDIT", "read", "", lambda _, unlocked: unlocked.keyset.secrets(AUDIT_KEY))
+        keys = self._access.view("AUDIT", "manage", "", lambda _, unlocked: unlocked.keyset.secrets(AUDIT_KEY))
         self._access.ok("AUDIT", None, reason="export_keys")
         return keys
 
@@ -190,7 +190,7 @@ class Custody:
         return len(old)
 
     def _change(self, step: Callable[[Change], Result]) -> Result:
-        return changing.change(self._access, "REKEY", "update", None, step)
+        return changing.change(self._access, "REKEY", "manage", None, step)
 
 
 def _is_old(path: str, stored: bytes, keyset: Keyset) -> bool:

@@ -219,7 +219,7 @@ class SecretsManager:
             from strongroom.audit.query import query
 
         arguments.check_filters(limit, since, name=name, action=action, outcome=outcome, actor=actor)
-        self._access.authorize("AUDIT", "list", "")
+        self._access.authorize("AUDIT", "audit", "")
         unlocked = self._access.engine.unlocked
         found = query(
             self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY), unlocked.header.store, limit=limit, name=name,
@@ -258,7 +258,7 @@ class SecretsManager:
             from strongroom.engine.integrity import check_store
 
         engine = self._access.engine
-        report = self._access.view("VERIFY", "read", "", lambda view, keys: check_store(view, keys, engine, progress))
+        report = self._access.view("VERIFY", "audit", "", lambda view, keys: check_store(view, keys, engine, progress))
         if report.ok:
             self._access.ok("VERIFY", None, count=report.entries)
         else:
@@ -285,7 +285,7 @@ class SecretsManager:
             sink, keys = self._access.audit.sink, unlocked.keyset.secrets(AUDIT_KEY)
             return verify(sink, keys, checkpoints, store=unlocked.header.store, progress=progress)
 
-        report = self._access.view("AUDIT", "list", "", check)
+        report = self._access.view("AUDIT", "audit", "", check)
         if report.ok:
             self._access.ok("AUDIT", None, reason="verify")
         else:
