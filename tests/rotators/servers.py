@@ -95,6 +95,7 @@ class Redis:
     ) -> None:  # fmt: skip
         self.directory = directory
         self.program = program or binary()
+        self.runs_as: int | None = None
         self.port = port or free_port()
         self.acl = directory / "users.acl"
         self.config = directory / "redis.conf"
@@ -111,7 +112,9 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen([self.program, str(self.config)], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [self.program, str(self.config)], stdout=subprocess.DEVNULL, user=self.runs_as, cwd="/"
+        )
         wait_until(lambda: self.accepts("default", ADMIN) or self.accepts("app", "first"), self.process)
 
     def command(self, *words: str) -> object:

@@ -113,8 +113,8 @@ def _why_lost(error: Exception, tls: bool) -> str:
         return TEXTS["max number of clients reached"]
     if "SSLCertVerificationError" in kinds:
         return "its certificate is not valid for this name, or of an authority that is not known: tls= names its file"
-    if "CERTIFICATE_REQUIRED" in text or "certificate required" in text:
-        return "it wants a certificate of the client's (TLS): set tls-auth-clients to optional there"
+    if "CERTIFICATE_REQUIRED" in text or "SSLEOFError" in kinds:
+        return "it ended TLS: if it wants a certificate of the client's, set tls-auth-clients to optional or no there"
     if "SSLError" in kinds:
         return "it talks no TLS as we do; has it a certificate? tls= names its authority, tls=no does without"
     if "gaierror" in kinds:
@@ -122,7 +122,7 @@ def _why_lost(error: Exception, tls: bool) -> str:
     if "ConnectionRefusedError" in kinds:
         return "no connection: nothing listens there"
     if kinds & {"TimeoutError", "timeout"}:
-        return "it did not answer in time: is it down, hung, or behind a firewall?"
+        return f"it did not answer in time: is it down, hung, behind a firewall{', or without TLS (tls=no)' * tls}?"
     if "InvalidResponse" in kinds:
         return "what answers there is no Redis: is this its port?"
     if tls:

@@ -98,7 +98,10 @@ def look(connection: Connection, login: Login) -> list[str]:
             "it, or the server came back with old users"
         )
     more = len(found.passwords) - 1
-    return [f"{connection.name} accepts {more} more for {login.user!r} besides the current one"] if more else []
+    if not more:
+        return []
+    others = "another password" if more == 1 else f"{more} other passwords"
+    return [f"{connection.name} accepts {others} for {login.user!r} too; rotations leave them alone"]
 
 
 def undone(connections: Sequence[Connection], user: str, error: RotationError) -> RotationError:
