@@ -11,6 +11,8 @@ from strongroom.errors import ConfigError, ConflictError, RotationError, SourceR
 
 pytest.importorskip("redis")
 
+from strongroom.testing.rotators import RotatorConformance
+
 from .redis_groups import Cluster, Group, nodes_known_to, until
 from .servers import ADMIN, Sentinel
 
@@ -75,6 +77,42 @@ def cluster(nodes):
     return nodes
 
 
+class OnSeveral(RotatorConformance):
+    """All servers accept a password, or none does."""
+
+    @pytest.fixture
+    def current(self):
+        return FIRST
+
+    def accepts(self, data):
+        accepted = set(self.group.accept(data["value"]))
+        assert len(accepted) == 1, "the servers differ"
+        return accepted.pop()
+
+
+class TestPair(OnSeveral):
+    @pytest.fixture
+    def rotator(self, pair):
+        self.group = pair
+        return rotator(pair.url())
+
+
+class TestPairOnItsOwn(OnSeveral):
+    @pytest.fixture
+    def rotator(self, pair):
+        self.group = pair
+        for server in pair.servers:
+            server.command("ACL SETUSER", "app", "+acl")
+        return rotator(pair.url().replace("default@", "").replace("admin_secret=admin&", ""))
+
+
+class TestCluster(OnSeveral):
+    @pytest.fixture
+    def rotator(self, cluster):
+        self.group = cluster
+        return rotator(cluster.url("&cluster=yes", ports=[cluster.servers[3].port]))
+
+
 # A list of servers.
 
 
@@ -104,7 +142,9 @@ def test_a_server_that_is_down_is_found_before_any_is_changed(three, manager, do
     three.servers[down].stop()
     with pytest.raises(RotationError, match=rf"nothing was changed: .*:{three.servers[down].port} .*no connection"):
         manager.rotate_secret("A")
-    with pytest.raises(SourceRefusedError, match="nothing listens there"):
+    with pytest.raises(
+        SourceRefusedError, match=r"nothing listens there\. If it is gone for good, attach the rotator without"
+    ):
         rotator(three.url()).set({"value": "new"}, FIRST)
     up = [server for server in three.servers if server is not three.servers[down]]
     assert not any(server.accepts("app", "new") for server in up)
@@ -135,6 +175,19 @@ def test_a_server_that_says_no_leaves_the_others_as_they_were(three, how):
     assert three.accept("first") == [True, True, how != "no user"]
 
 
+def test_a_step_that_is_given_up_changes_no_further_server(three, manager, proxy, monkeypatch):
+    ports = [server.port for server in three.servers]
+    between = proxy(ports[1])
+    monkeypatch.setattr("strongroom.rotators.redis.SEVERAL", 1.0)
+    manager.rotation.attach("A", three.url(ports=[ports[0], between.port, ports[2]]), grace=0)
+    between.lose, between.silent, between.skip = b"SETUSER", True, 1
+    with pytest.raises(RotationError, match="did not answer within 1 s"):
+        manager.rotate_secret("A")
+    assert not manager.rotation._calls.hangs("A")
+    assert [len(server.command("ACL GETUSER", "app")["passwords"]) for server in three.servers] == [2, 2, 1]
+    assert three.accept("first") == [True] * 3
+
+
 @pytest.mark.parametrize("then", ["resume", "abort"])
 def test_a_server_that_is_lost_in_between_can_be_resumed_or_aborted(three, manager, proxy, then):
     ports = [server.port for server in three.servers]
@@ -163,6 +216,15 @@ def test_a_server_that_comes_back_with_old_users_is_found_and_mended(three, mana
     assert three.accept(manager.get_secret("A")) == three.accept("first") == [True] * 3
     manager.rotation.retire("A", force=True)
     assert three.accept("first") == [False] * 3
+
+
+def test_servers_with_different_passwords_get_the_same_one_when_that_is_forced(three, manager):
+    manager.rotation.attach("A", three.url(), grace=0)
+    three.servers[1].command("ACL SETUSER", "app", "resetpass", ">old")
+    with pytest.raises(RotationError, match="who has another password there"):
+        manager.rotate_secret("A")
+    manager.rotation.rotate("A", force=True)
+    assert three.accept(manager.get_secret("A")) == [True] * 3
 
 
 def test_nothing_is_retired_where_the_current_password_is_missing(three):
@@ -209,6 +271,29 @@ def test_the_user_that_replication_logs_in_as_is_not_rotated(pair):
         rotator(url).check({"value": ADMIN})
 
 
+def test_the_user_that_a_sentinel_logs_in_as_is_not_rotated(tmp_path):
+    group = Group(tmp_path)
+    group.add()
+    sentinel = Sentinel(tmp_path, group.primary)
+    try:
+        group.primary.command("ACL SETUSER", "admin", "on", f">{ADMIN}", "+@all", "~*")
+        until(lambda: any(one["name"].startswith("sentinel-") for one in group.primary.command("CLIENT LIST")))
+        url = group.url().replace("default@", "admin@").replace("user=app", "user=default")
+        with pytest.raises(SourceRefusedError, match=r"a Sentinel is logged in .* as 'default'.*`sentinel auth-user`"):
+            rotator(url).check({"value": ADMIN})
+    finally:
+        sentinel.stop()
+        group.stop()
+
+
+def test_a_name_with_several_addresses_is_said(pair, monkeypatch):
+    rows = [(2, 1, 6, "", (f"10.0.0.{n}", 6379)) for n in (1, 2, 2)]
+    monkeypatch.setattr("strongroom.rotators.redis_replication.getaddrinfo", lambda *_: rows)
+    said = rotator(pair.url()).check(FIRST)
+    assert len(said) == 2
+    assert "has 2 addresses (10.0.0.1, 10.0.0.2): if these are several servers" in said[0]
+
+
 def test_an_administrator_who_may_not_ask_for_replicas_is_told(pair):
     for server in pair.servers:
         server.command("ACL SETUSER", "little", "on", f">{ADMIN}", "+acl")
@@ -248,7 +333,9 @@ def test_a_node_that_was_added_and_one_that_is_down_are_found(cluster):
         with pytest.raises(SourceRefusedError, match=rf":{node.port} refuses the user 'app', who has another password"):
             one.check(FIRST)
         node.stop()
-        with pytest.raises(SourceRefusedError, match=rf":{node.port} failed.*nothing listens there"):
+        with pytest.raises(
+            SourceRefusedError, match=rf":{node.port} failed.*nothing listens .*`CLUSTER FORGET [0-9a-f]+`"
+        ):
             one.set({"value": "new"}, FIRST)
         assert cluster.servers.pop() is node
         assert cluster.accept("new") == [False] * 4
@@ -257,6 +344,38 @@ def test_a_node_that_was_added_and_one_that_is_down_are_found(cluster):
         gone = nodes_known_to(cluster.primary)[f"127.0.0.1:{node.port}"]["node_id"]
         for server in cluster.servers:
             server.command("CLUSTER FORGET", gone)
+
+
+@pytest.mark.parametrize(
+    ("tls", "line", "host", "port"),
+    [
+        ("no", "id 10.0.0.1:6379@16379 master - 0 0 1 connected 0-5460", "10.0.0.1", 6379),
+        ("no", "id 10.0.0.1:6379@16379,n1.example,shard-id=x slave,fail? id 0 0 1 connected", "10.0.0.1", 6379),
+        ("system", "id 10.0.0.1:6379@16379,n1.example master - 0 0 1 connected", "n1.example", 6379),
+        ("system", "id 10.0.0.1:6379@16379,, master - 0 0 1 connected", "10.0.0.1", 6379),
+        ("no", "id :7000@17000 myself,master - 0 0 1 connected", "seed", 7000),
+        ("no", "id fd00::1:7000@17000 master - 0 0 1 connected", "fd00::1", 7000),
+        ("no", "id :0@0 master,noaddr - 0 0 1 disconnected", None, None),
+        ("no", "id 10.0.0.1:6379@16379 handshake - 0 0 1 connected", None, None),
+    ],
+)
+def test_the_forms_of_a_line_about_a_node_are_read(tls, line, host, port):
+    from strongroom.rotators.redis_server import How, Server
+    from strongroom.rotators.redis_topology import Cluster as ByNode
+
+    class Node:
+        name = "Redis at seed:6379"
+
+        def ask(self, *_):
+            return line + "\n"
+
+    found = ByNode((Server("seed", 6379, How({"tls": tls}, 1)),))
+    if host is None:
+        with pytest.raises(SourceRefusedError, match="does not know where the node id of its cluster is"):
+            found.servers(lambda _: Node())
+        return
+    (server,) = found.servers(lambda _: Node())
+    assert (server.host, server.port) == (host, port)
 
 
 # Sentinels.
@@ -307,7 +426,9 @@ def test_a_failover_between_set_and_test_is_followed(watched):
     assert watched.accept(pending["value"]) == [True, True]
     assert watched.accept("first") == [False, False]
     watched.servers[0].stop()
-    with pytest.raises(SourceRefusedError, match=rf":{watched.servers[0].port} failed"):
+    with pytest.raises(
+        SourceRefusedError, match=rf":{watched.servers[0].port} failed.*gone for good, `SENTINEL RESET cache`"
+    ):
         one.check(pending)
     if password is not None:
         with pytest.raises(SourceRefusedError, match=r"no Sentinel says where 'cache' is: .* wants a log-in first"):

@@ -75,7 +75,9 @@ def refusal(error: Exception, name: str, user: str | None, command: str) -> Sour
     if kind == "AuthenticationError" and str(error).startswith("Authentication required"):
         return SourceRefusedError(f"{name} {CODES['NOAUTH'].removeprefix('it ')}")
     if kind == "AuthenticationError":
-        return Refused(f"{name} refuses the user {user or 'default'!r}")
+        who = user or "default"
+        return Refused(f"{name} refuses the user {who!r}: another password, no such user, or off; `ACL GETUSER {who}` "
+                       "there says which")  # fmt: skip
     return SourceRefusedError(f"{name} failed{_as(user)}: {_why(error, command)}")
 
 

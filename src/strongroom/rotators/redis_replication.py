@@ -6,6 +6,7 @@ A replica that is not told of a new password refuses it, and a failover would ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from socket import AF_INET, SOCK_STREAM, getaddrinfo
 from typing import NamedTuple
 
 from strongroom.errors import SourceRefusedError
@@ -52,6 +53,8 @@ def look_around(connections: Sequence[Connection], user: str, *, is_cluster: boo
         _check_has_primaries(roles)
         if not ignores_replicas:
             _check_is_complete(roles)
+    if not is_cluster:
+        said += [text for connection in connections for text in _several_addresses(connection)]
     has_replicas = any(role.is_replica or role.replicas for role in roles)
     for connection in connections:
         try:
@@ -74,6 +77,22 @@ def _check_is_no_cluster(connections: Sequence[Connection]) -> None:
                 f"{connection.name} is a node of a cluster, whose nodes share no users: say cluster=yes, then all of "
                 "them are told"
             )
+
+
+def _several_addresses(connection: Connection) -> list[str]:
+    """Say that a name stands for several machines, of which each connection reaches one or another."""
+    host, port, *_ = connection.server
+    try:
+        found = {row[4][0] for row in getaddrinfo(host, port, AF_INET, SOCK_STREAM)}
+    except OSError:
+        return []
+    if len(found) < 2:
+        return []
+    where = ", ".join(sorted(map(str, found)))
+    return [
+        f"{connection.name} has {len(found)} addresses ({where}): if these are several servers, name each of them, "
+        "because they share no users"
+    ]
 
 
 def _check_has_primaries(roles: Sequence[Role]) -> None:

@@ -39,6 +39,8 @@ class Server(NamedTuple):
     port: int
     how: How
     kind: str = "Redis"
+    if_gone: str = ""
+    """What to do when it is gone for good."""
 
     @property
     def name(self) -> str:
@@ -76,7 +78,9 @@ class Server(NamedTuple):
         except (redis.ResponseError, redis.AuthenticationError, redis.exceptions.BusyLoadingError) as error:
             failure = refusal(error, self.name, user, "AUTH")
         except (redis.RedisError, OSError) as error:
-            failure = SourceRefusedError(lost(error, self.name, user, tls=vouching is not None, made=False))
+            text = lost(error, self.name, user, tls=vouching is not None, made=False)
+            hint = f". If it is gone for good, {self.if_gone}" if self.if_gone else ""
+            failure = SourceRefusedError(text + hint)
         with suppress(Exception):
             raw.disconnect()
         raise failure

@@ -55,7 +55,8 @@ class Watched(NamedTuple):
             assert failure is not None
             raise SourceRefusedError(f"no Sentinel says where {self.primary!r} is: {failure}")
         how = self.sentinels[0].how
-        return [Server(host, port, how) for host, port in found]
+        gone = f"`SENTINEL RESET {self.primary}` on each Sentinel"
+        return [Server(host, port, how, if_gone=gone) for host, port in found]
 
     def _known(self, sentinel: Connection) -> list[tuple[str, int]]:
         primary = sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.primary)
@@ -101,7 +102,7 @@ def _nodes(connection: Connection, seed: Server) -> Iterable[Server]:
         name = names.partition(",")[0]
         if name and seed.how.tls(name) is not None:
             host = name
-        yield Server(host or seed.host, int(port), seed.how)
+        yield Server(host or seed.host, int(port), seed.how, if_gone=f"`CLUSTER FORGET {id}` on each node")
 
 
 def _pairs(row: list[str]) -> dict[str, str]:

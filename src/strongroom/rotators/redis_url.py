@@ -60,7 +60,8 @@ def parse(rest: str, read: Read, timeout: float) -> Given:
         )
     how = How(given, timeout)
     kind, port = ("Sentinel", 26379) if primary else ("Redis", 6379)
-    servers = tuple(Server(where.host, where.port or port, how, kind) for where in places)
+    gone = "attach the rotator without it" if len(places) > 1 else ""
+    servers = tuple(Server(where.host, where.port or port, how, kind, gone) for where in places)
     for server in servers:
         how.tls(server.host)
     topology: Topology = Cluster(servers) if is_cluster else Watched(servers, primary) if primary else Listed(servers)
