@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -17,7 +18,7 @@ import redis
 from integrations.server import free_port
 
 from .redis_groups import Group, until
-from .servers import ADMIN, make_certificate, redis_7
+from .servers import ADMIN, listens, make_certificate, redis_7
 
 FIRST, NEW = {"value": "first-of-the-secret"}, {"value": "new-of-the-secret"}
 
@@ -93,8 +94,11 @@ def scripted():
         ("NOREPLICAS Not enough good replicas to write.", "min-replicas-to-write"),
         ("NOAUTH Authentication required.", "wants a log-in first"),
         ("NOPERM User default has no permissions to run the 'acl|getuser' command", r"change users; it needs \+acl"),
-        ("ERR unknown command 'ACL', with args beginning with: 'GETUSER' 'app'", "managed Redis.*ElastiCache.*Azure"),
-        ("ERR unknown command `ACL`, with args beginning with: `GETUSER`, `app`", "no command ACL .renamed"),
+        (
+            "ERR unknown command 'ACL', with args beginning with: 'GETUSER' 'app'",
+            "its vendor keeps the users.*ElastiCache.*Azure",
+        ),
+        ("ERR unknown command `ACL`, with args beginning with: `GETUSER`, `app`", "no command ACL: renamed"),
         ("ERR something that nobody knows of first-of-the-secret", r"says no to ACL \(ResponseError\)"),
         ("WHATEVER first-of-the-secret", r"says no to ACL \(ResponseError\)"),
     ],
@@ -121,11 +125,16 @@ def test_what_a_server_says_at_once_is_said_in_words(scripted, answer, said):
 
 
 @pytest.mark.parametrize("step", ["set", "check", "test"])
-def test_a_server_that_cannot_be_reached_is_named(step):
+def test_a_server_that_cannot_be_reached_is_named(step, monkeypatch):
     port = free_port()
     refused(f"redis://127.0.0.1:{port}?user=app", f"127.0.0.1:{port} failed, as user 'app': no connection: noth", step)
-    refused("redis://cache.invalid?user=app&tls=no", "cache.invalid:6379 failed.*there is no such host", step)
     refused(f"redis://[::1]:{port}?user=app", rf"\[::1\]:{port} failed", step)
+
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    refused("redis://cache.invalid?user=app&tls=no", "cache.invalid:6379 failed.*there is no such host", step)
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_words(monkeypatch):
@@ -205,6 +214,24 @@ def test_a_script_that_runs_on_is_said(real):
         thread.join()
 
 
+def test_a_server_that_still_loads_its_data_says_so(tmp_path):
+    group = Group(tmp_path, redis_7())
+    try:
+        server = group.add(more="key-load-delay 50000\nloading-process-events-interval-bytes 1024\nrdbcompression no")
+        server.command("ACL SETUSER", "app", "resetpass", ">" + FIRST["value"], "+ping")
+        server.command("ACL SAVE")
+        server.command("MSET", *(word for n in range(40) for word in (f"key{n}", "x" * 2000)))
+        server.command("SAVE")
+        server.stop()
+        server.process = subprocess.Popen([server.program, str(server.config)], stdout=subprocess.DEVNULL)
+        until(lambda: listens(server.port))
+        refused(url(server.port), f":{server.port} failed.*still loading its data: try again in a moment", "test")
+        until(lambda: server.accepts("default", ADMIN))
+        drivers.rotator(url(server.port), read).test(FIRST)
+    finally:
+        group.stop()
+
+
 def is_busy(server):
     try:
         server.command("GET", "x")
@@ -213,13 +240,29 @@ def is_busy(server):
     return False
 
 
-@pytest.mark.parametrize("command", ["ACL", "CONFIG"])
-def test_a_server_without_a_command_is_told_apart(tmp_path, command):
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("ACL", "has no command ACL: renamed in redis.conf, .* its vendor keeps the users"),
+     ("CONFIG", "has no command CONFIG: it was renamed or switched off")],
+)  # fmt: skip
+def test_a_server_without_a_command_is_told_apart(tmp_path, command, said):
     group = Group(tmp_path)
     try:
         server = group.add(aclfile=False, more=f'rename-command {command} ""')
-        refused(
-            url(server.port, "&save=config"), f"has no command {command} .renamed in redis.conf, or a managed Redis"
-        )
+        refused(url(server.port, "&save=config"), said)
+    finally:
+        group.stop()
+
+
+def test_commands_that_only_the_look_needs_may_be_switched_off(tmp_path):
+    group = Group(tmp_path)
+    try:
+        off = "\n".join(f'rename-command {command} ""' for command in ("CONFIG", "INFO", "CLIENT"))
+        server = group.add(more=off)
+        server.command("ACL SETUSER", "app", "resetpass", ">" + FIRST["value"])
+        rotator = drivers.rotator(url(server.port), read)
+        assert "whether servers are missing is not known: " in rotator.check(FIRST)[0]
+        rotator.set(NEW, FIRST)
+        rotator.test(NEW)
     finally:
         group.stop()

@@ -56,14 +56,14 @@ RIGHTS = {
     "SENTINEL": ("ask for the servers", "+sentinel"),
 }
 MANAGED = (
-    "it has no command {command} (renamed in redis.conf, or a managed Redis, which keeps its users itself). "
+    "it has no command ACL: renamed in redis.conf, older than Redis 6, or its vendor keeps the users. "
     "ElastiCache and MemoryDB: `aws … modify-user --passwords NEW OLD`; Azure: `az redis regenerate-keys`; "
     "Memorystore: its AUTH string; a rotator command: of yours can call these"
 )
 
 
 class NotAllowed(SourceRefusedError):
-    """The user lacks the right to a command."""
+    """The user lacks the right to a command, or the server lacks the command."""
 
 
 def refusal(error: Exception, name: str, user: str | None, command: str) -> SourceRefusedError:
@@ -78,6 +78,8 @@ def refusal(error: Exception, name: str, user: str | None, command: str) -> Sour
         who = user or "default"
         return Refused(f"{name} refuses the user {who!r}: another password, no such user, or off; `ACL GETUSER {who}` "
                        "there says which")  # fmt: skip
+    if "unknown command" in str(error) and command != "ACL":
+        return NotAllowed(f"{name} has no command {command}: it was renamed or switched off in redis.conf")
     return SourceRefusedError(f"{name} failed{_as(user)}: {_why(error, command)}")
 
 
@@ -99,7 +101,7 @@ def _why(error: Exception, command: str) -> str:
     if code in CODES:
         return CODES[code]
     if "unknown command" in text:
-        return MANAGED.format(command=command)
+        return MANAGED
     for part, words in TEXTS.items():
         if part in text:
             return words

@@ -101,7 +101,10 @@ def look(connection: Connection, login: Login) -> list[str]:
     if not more:
         return []
     others = "another password" if more == 1 else f"{more} other passwords"
-    return [f"{connection.name} accepts {others} for {login.user!r} too; rotations leave them alone"]
+    return [
+        f"{connection.name} accepts {others} for {login.user!r} too: the previous one until that is retired, or what "
+        "somebody gave it by hand, which rotations leave alone"
+    ]
 
 
 def undone(connections: Sequence[Connection], user: str, error: RotationError) -> RotationError:
