@@ -203,6 +203,20 @@ def test_a_server_that_is_lost_in_between_can_be_resumed_or_aborted(three, manag
     assert (manager.get_secret("A") == "first") == (then == "abort")
 
 
+def test_a_server_that_is_lost_at_retirement_is_retired_later(three, manager, proxy):
+    ports = [server.port for server in three.servers]
+    between = proxy(ports[1])
+    manager.rotation.attach("A", three.url(ports=[ports[0], between.port, ports[2]]), grace=0)
+    between.lose, between.skip = b"SETUSER", 2
+    with pytest.raises(RotationError, match=rf":{between.port} failed.*The new value is current"):
+        manager.rotate_secret("A")
+    assert three.accept(manager.get_secret("A")) == [True] * 3
+    assert three.accept("first") == [False, False, True]
+    manager.rotation.resume("A")
+    assert three.accept(manager.get_secret("A")) == [True] * 3
+    assert three.accept("first") == [False] * 3
+
+
 def test_a_server_that_comes_back_with_old_users_is_found_and_mended(three, manager):
     manager.rotation.attach("A", three.url(), grace=3600)
     old = three.servers[1].acl.read_bytes()

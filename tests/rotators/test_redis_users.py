@@ -184,6 +184,25 @@ def test_the_default_user_changes_its_own_password(fresh, how):
         current = pending
 
 
+@pytest.mark.parametrize(
+    ("save", "rights"),
+    [("aclfile", ["+acl", "+info"]), ("aclfile", ["+acl|setuser", "+acl|getuser", "+acl|save", "+info"]),
+     ("config", ["+acl", "+config|rewrite", "+config|get", "+info"])],
+)  # fmt: skip
+def test_the_rights_that_the_page_names_are_enough(fresh, save, rights):
+    server = fresh.add(aclfile=save == "aclfile")
+    server.command("ACL SETUSER", "little", "on", f">{ADMIN}", *rights)
+    rotator = drivers.rotator(fresh.url(f"&save={save}").replace("default@", "little@"), read)
+    assert rotator.check(FIRST) == []
+    rotator.set({"value": "new"}, FIRST)
+    rotator.test({"value": "new"})
+    rotator.retire(FIRST, {"value": "new"})
+    fewer = [right for right in rights if right != rights[-2]]
+    server.command("ACL SETUSER", "little", "reset", "on", f">{ADMIN}", *fewer)
+    with pytest.raises(SourceRefusedError, match=r"does not let the user 'little' .*; it needs \+(acl|config)"):
+        rotator.check({"value": "new"})
+
+
 def test_an_administrator_who_is_the_user_is_refused():
     with pytest.raises(ConfigError, match="needs no administrator"):
         drivers.rotator("redis://default@h?user=default&admin_secret=admin", read)
