@@ -333,6 +333,15 @@ def test_a_node_of_a_cluster_is_not_taken_for_a_server_alone(cluster, three):
         rotator(three.url("&cluster=yes")).check(FIRST)
 
 
+def test_the_administrators_secret_is_read_once_for_all_nodes(cluster):
+    asked = []
+    one = drivers.rotator(cluster.url("&cluster=yes"), lambda name: asked.append(name) or read(name))
+    for step in (one.check, one.test):
+        step(FIRST)
+        assert asked == ["admin"]
+        asked.clear()
+
+
 def test_another_node_is_asked_when_the_first_does_not_answer(cluster):
     rotator(cluster.url("&cluster=yes", ports=[1, cluster.primary.port])).check(FIRST)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 import threading
@@ -135,6 +136,15 @@ def test_a_server_that_cannot_be_reached_is_named(step, monkeypatch):
 
     monkeypatch.setattr("socket.getaddrinfo", unknown)
     refused("redis://cache.invalid?user=app&tls=no", "cache.invalid:6379 failed.*there is no such host", step)
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ENETUNREACH])
+def test_a_server_without_a_route_to_it_is_named(monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, "unreachable")
+
+    monkeypatch.setattr("socket.socket.connect", fail)
+    refused("redis://127.0.0.1?user=app", "127.0.0.1:6379 failed, as user 'app': there is no route to it")
 
 
 def test_a_server_that_does_not_answer_is_given_up_in_words(monkeypatch):

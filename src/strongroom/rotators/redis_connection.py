@@ -44,6 +44,7 @@ class Connection:
         self.is_lost = False
         """True when nobody knows whether the last change was made."""
         self._is_saved = False
+        self._is_closed = False
         self._raw = raw
         self._save = save
         self._is_tls = is_tls
@@ -55,6 +56,7 @@ class Connection:
 
     def close(self) -> None:
         """End the connection, also while another thread waits for an answer."""
+        self._is_closed = True
         with suppress(Exception):
             self._raw.disconnect()
 
@@ -67,7 +69,7 @@ class Connection:
 
         failure: RotationError
         try:
-            if not self._raw.is_connected:
+            if self._is_closed:
                 raise redis.ConnectionError
             self._raw.send_command(*words)
             answer = self._raw.read_response()
@@ -76,6 +78,8 @@ class Connection:
         except (redis.ResponseError, redis.AuthenticationError, redis.exceptions.BusyLoadingError) as error:
             failure = refusal(error, self.name, self.user, str(words[0]))
         except (redis.RedisError, OSError, ValueError) as error:
+            # redis-py would connect anew, and send the next command there.
+            self._is_closed = True
             self.is_lost = self.is_lost or changes
             text = lost(error, self.name, self.user, tls=self._is_tls, made=True)
             failure = RotationError(text) if self.is_lost else SourceRefusedError(text)

@@ -6,6 +6,7 @@ Redis answers with a code, such as `NOPERM`, and a text that likes to quote what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from errno import EHOSTUNREACH, ENETUNREACH
 
 from strongroom.errors import SourceRefusedError
 from strongroom.rotators.accounts import Refused
@@ -123,6 +124,8 @@ def _why_lost(error: Exception, tls: bool) -> str:
         return "it talks no TLS as we do; has it a certificate? tls= names its authority, tls=no does without"
     if "gaierror" in kinds:
         return "there is no such host"
+    if any(getattr(one, "errno", None) in (EHOSTUNREACH, ENETUNREACH) for one in chain):
+        return "there is no route to it from here (Sentinels and nodes may name addresses of another network)"
     if "ConnectionRefusedError" in kinds:
         return "no connection: nothing listens there"
     if kinds & {"TimeoutError", "timeout"}:

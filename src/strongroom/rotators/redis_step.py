@@ -20,6 +20,8 @@ class Step:
     def __init__(self, given: Given) -> None:
         self._given = given
         self._connections: list[Connection] = []
+        self._entered: dict[tuple[str, str, int], Connection] = {}
+        self._admin: Login | None = None
         self._is_stopped = False
 
     def __enter__(self) -> Step:
@@ -45,11 +47,19 @@ class Step:
         return [self.enter(server, *logins) for server in self.servers(*logins)]
 
     def enter(self, server: Server, *logins: Login) -> Connection:
-        """Log in as the administrator, or as the user itself with the first of `logins` that is accepted."""
+        """Log in, once, as the administrator, or as the user itself with the first of `logins` that is accepted."""
+        place = server.kind, server.host, server.port
+        if place not in self._entered:
+            self._entered[place] = self._enter(server, *logins)
+        return self._entered[place]
+
+    def _enter(self, server: Server, *logins: Login) -> Connection:
         if server.kind == "Sentinel":
             return self._open(server, None if self._given.sentinel is None else self._given.sentinel())
         if self._given.admin is not None:
-            return self._open(server, self._given.admin())
+            # Once for all servers, because each time is on record.
+            self._admin = self._admin or self._given.admin()
+            return self._open(server, self._admin)
         *first, last = logins
         for login in first:
             with suppress(Refused):
