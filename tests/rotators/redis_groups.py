@@ -11,6 +11,8 @@ import pytest
 
 from integrations.server import free_port
 from integrations.test_redis import binary
+from strongroom import drivers
+from strongroom.protocols import Rotator
 
 from .servers import ADMIN, Redis
 
@@ -72,6 +74,16 @@ class Group:
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
+
+
+def read(name: str) -> dict[str, str]:
+    """Return the secrets that rotators ask for."""
+    return {"admin": {"value": ADMIN}, "sentinel": {"password": "of-the-sentinels"}}[name]
+
+
+def rotator(url: str) -> Rotator:
+    """Return the rotator of a URL such as `Group.url` returns."""
+    return drivers.rotator(url, read)
 
 
 class Cluster(Group):
