@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from integrations import server
 
 from .postgres_servers import PgBouncer, Standby, start_15
 from .proxy import Proxy
+from .redis_groups import Cluster, Group
 from .servers import MariaDb
 
 
@@ -74,3 +76,49 @@ def proxy() -> Iterator[Callable[[int], Proxy]]:
     yield put
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+    """A Redis server and its replica, which no test stops."""
+    group = Group(tmp_path_factory.mktemp("redis_pair"))
+    try:
+        group.add()
+        group.add_replica()
+        yield group
+    finally:
+        group.stop()
+
+
+@pytest.fixture
+def pair(redis_pair: Group) -> Group:
+    """A Redis server and its replica, where the user `app` has the password `first`."""
+    redis_pair.reset()
+    return redis_pair
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Group]:
+    """Three Redis servers that a test may stop."""
+    group = Group(tmp_path)
+    try:
+        for _ in range(3):
+            group.add()
+        yield group
+    finally:
+        group.stop()
+
+
+@pytest.fixture(scope="module")
+def redis_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Redis cluster, which no test stops."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def cluster(redis_nodes: Cluster) -> Cluster:
+    """A Redis cluster, where the user `app` has the password `first`."""
+    redis_nodes.reset()
+    return redis_nodes

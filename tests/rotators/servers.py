@@ -85,18 +85,21 @@ class MariaDb:
 class Redis:
     """A server, with an aclfile or without; `default` has the administrator's password.
 
-    `replica_of` is the port of another server, that this one copies. `program` is another release's.
+    `replica_of` is the port of another server, that this one copies. `program` is another release's, `more` are lines
+    for redis.conf.
     """
 
     def __init__(
-        self, directory: Path, aclfile: bool, *, replica_of: int | None = None, program: str | None = None
-    ) -> None:
+        self, directory: Path, aclfile: bool, *, replica_of: int | None = None, program: str | None = None,
+        more: str = "", port: int | None = None,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.program = program or binary()
-        self.port = free_port()
+        self.runs_as: int | None = None
+        self.port = port or free_port()
         self.acl = directory / "users.acl"
         self.config = directory / "redis.conf"
-        settings = f"port {self.port}\nbind 127.0.0.1\nsave ''\ndir {directory}\n"
+        settings = f"port {self.port}\nbind 127.0.0.1\nsave ''\ndir {directory}\n{more}\n"
         if replica_of is not None:
             settings += f"replicaof 127.0.0.1 {replica_of}\nmasteruser default\nmasterauth {ADMIN}\n"
         users = f"user default on >{ADMIN} ~* &* +@all\nuser app on >first ~* +get\n"
@@ -109,7 +112,9 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen([self.program, str(self.config)], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [self.program, str(self.config)], stdout=subprocess.DEVNULL, user=self.runs_as, cwd="/"
+        )
         wait_until(lambda: self.accepts("default", ADMIN) or self.accepts("app", "first"), self.process)
 
     def command(self, *words: str) -> object:
@@ -129,6 +134,8 @@ class Redis:
                 connection.get("nothing")
             except (redis.AuthenticationError, redis.ConnectionError):
                 return False
+            except redis.ResponseError:
+                pass  # logged in, at a node of a cluster that keeps other keys
         return True
 
     def stop(self) -> None:
@@ -139,14 +146,15 @@ class Redis:
 class Sentinel:
     """A Redis Sentinel that watches one server under the name `cache`."""
 
-    def __init__(self, directory: Path, primary: Redis) -> None:
+    def __init__(self, directory: Path, primary: Redis, *, more: str = "") -> None:
+        """`more` are lines for its configuration."""
         self.port = free_port()
         config = directory / "sentinel.conf"
         config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n"
             f"sentinel monitor cache 127.0.0.1 {primary.port} 1\n"
             f"sentinel auth-user cache default\nsentinel auth-pass cache {ADMIN}\n"
-            "sentinel down-after-milliseconds cache 500\nsentinel failover-timeout cache 2000\n"
+            f"sentinel down-after-milliseconds cache 500\nsentinel failover-timeout cache 2000\n{more}\n"
         )
         self.process = subprocess.Popen([primary.program, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         wait_until(lambda: listens(self.port), self.process)
