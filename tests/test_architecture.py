@@ -20,6 +20,7 @@ SOURCES = {
 WORDS = {
     "strongroom.errors",
     "strongroom.files",
+    "strongroom.forms",
     "strongroom.frames",
     "strongroom.frozen",
     "strongroom.info",

@@ -95,7 +95,11 @@ def test_the_body_is_signed_together_with_the_time(server):
     stamp, signature = (part[2:] for part in headers["Strongroom-Signature"].replace("v1=", "v=").split(","))
     assert path == "/rotate"
     assert signature == hmac.digest(KEY, stamp.encode() + b"." + body, hashlib.sha256).hex()
-    assert json.loads(body) == {"step": "set", "pending": {"value": "new"}, "current": {"value": "old"}}
+    told = json.loads(body)
+    assert headers["Idempotency-Key"] == f'"{told.pop("request")}"'
+    assert told == {
+        "rotation": "", "name": "", "step": "set", "pending": {"value": "new"}, "current": {"value": "old"}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [500, 503, 404, 302, 307])
