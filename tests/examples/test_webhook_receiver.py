@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rotators.twice import Twice
 from strongroom import drivers
 from strongroom.crypto.hmac import sign
 from strongroom.errors import RotationError, SourceRefusedError
@@ -87,10 +88,12 @@ def rotator(service, wall):
 
 
 class TestReceiver(RotatorConformance):
+    loses = False
+
     @pytest.fixture
-    def rotator(self, rotator, receiver):
+    def rotator(self, rotator, service, receiver):
         self.keys = receiver.keys
-        return rotator
+        return Twice(rotator, lambda: setattr(service, "lose", 1)) if self.loses else rotator
 
     @pytest.fixture
     def current(self):
@@ -98,6 +101,10 @@ class TestReceiver(RotatorConformance):
 
     def accepts(self, data):
         return self.keys.accepts(data["value"])
+
+
+class TestReceiverWhoseFirstAnswersAreLost(TestReceiver):
+    loses = True
 
 
 # Lost answers: each step is done, and asked again.

@@ -16,6 +16,8 @@ from strongroom.errors import ConfigError, RotationError, SourceRefusedError
 from strongroom.rotators.webhook import WebhookRotator
 from strongroom.testing.rotators import RotatorConformance
 
+from .twice import Twice
+
 KEY = b"signing key"
 
 
@@ -36,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
             status = 409
         elif step == "retire" and request["previous"]["value"] in accepted:
             accepted.remove(request["previous"]["value"])
+        if self.server.lose:
+            self.server.lose, status = 0, "cut"
         if status == "silent":
             self.server.woken.wait(20)
         if status in ("silent", "cut"):
@@ -55,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.accepted, server.requests, server.status, server.answers = ["first"], [], 200, True
-    server.statuses, server.made, server.woken = {}, None, threading.Event()
+    server.lose, server.statuses, server.made, server.woken = 0, {}, None, threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -76,10 +80,13 @@ def connect(server, more=""):
 
 class TestWebhook(RotatorConformance):
     # Its service accepts one value at a time.
+    loses = False
+
     @pytest.fixture
     def rotator(self, server):
         self.server = server
-        return connect(server, "&keeps_previous=no")
+        rotator = connect(server, "&keeps_previous=no")
+        return Twice(rotator, lambda: setattr(server, "lose", 1)) if self.loses else rotator
 
     @pytest.fixture
     def current(self):
@@ -87,6 +94,10 @@ class TestWebhook(RotatorConformance):
 
     def accepts(self, data):
         return data["value"] in self.server.accepted
+
+
+class TestWebhookWhoseFirstAnswersAreLost(TestWebhook):
+    loses = True
 
 
 def test_the_body_is_signed_together_with_the_time(server):
