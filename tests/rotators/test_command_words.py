@@ -209,3 +209,49 @@ def test_a_rotator_that_was_stopped_can_be_asked_again(make):
     assert isinstance(rotator, CommandRotator)
     rotator.stop()
     rotator.set(OLD, NEW)
+
+
+# In a rotation
+
+
+@pytest.fixture
+def manager(make, make_manager):
+    """A manager whose secret `A` is rotated by a program that fails in `set`, as the caller says."""
+
+    def prepare(end):
+        rotator = make(
+            """case $1 in
+create) echo '{"value": "new-value-9fj3k"}' ;;
+set) cat >> "$(dirname "$(readlink -f "$0")")/sets"; echo >> "$(dirname "$(readlink -f "$0")")/sets"; """
+            + end
+            + """ ;;
+esac"""
+        )
+        manager = make_manager()
+        manager.set_secret("A", OLD["value"])
+        manager.rotation.attach("A", f"command:{rotator._path}")
+        return manager
+
+    return prepare
+
+
+def sets(safe_directory):
+    return [json.loads(line)["pending"] for line in (safe_directory / "sets").read_text().splitlines()]
+
+
+def test_a_definite_no_ends_the_rotation_and_nothing_is_put_back(manager, safe_directory):
+    rotating = manager("echo quota is used up >&2; exit 77")
+    with pytest.raises(SourceRefusedError, match=r"nothing was changed: .*not allowed.*quota is used up"):
+        rotating.rotate_secret("A")
+    assert sets(safe_directory) == [NEW]
+    assert rotating.rotation.status("A")[0].step == "idle"
+
+
+def test_what_may_have_been_done_is_put_back_and_status_shows_what_was_written(manager, safe_directory):
+    rotating = manager(f"echo broken by {NEW['value']} >&2; exit 1")
+    with pytest.raises(RotationError, match=r"could not be given the current value back.*resume A"):
+        rotating.rotate_secret("A")
+    assert sets(safe_directory) == [NEW, OLD]
+    status = rotating.rotation.status("A")[0]
+    assert f"broken by {STARS}" in status.reason
+    assert NEW["value"] not in repr(status)

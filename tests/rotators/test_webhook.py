@@ -13,7 +13,6 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError, SourceRefusedError
-from strongroom.rotators.webhook import WebhookRotator
 from strongroom.testing.rotators import RotatorConformance
 
 from .twice import Twice
@@ -176,7 +175,7 @@ def test_a_webhook_that_makes_no_new_value_changes_nothing(server, manager, made
 def test_a_webhook_that_fails_or_does_it_and_does_not_answer_leaves_the_current_value_working(
     server, manager, step, failure, how, monkeypatch
 ):
-    monkeypatch.setitem(WebhookRotator.__init__.__kwdefaults__, "timeout", 0.3)
+    monkeypatch.setattr("strongroom.rotators.webhook.TIMEOUT", 0.3)
     server.statuses[step] = failure
     phrase = "answered" if failure == 500 else "did not answer"
     with pytest.raises(RotationError, match=f"{phrase} {step}.*rotate resume A.*rotate abort A"):

@@ -48,7 +48,7 @@ class Service:
         with suppress(OSError):
             while True:
                 client = self._socket.accept()[0]
-                with suppress(OSError):
+                with suppress(OSError, KeyError):  # whoever speaks TLS to us sends no length
                     self._talk(self._tls.wrap_socket(client, server_side=True) if self._tls else client)
                 client.close()
 
@@ -58,7 +58,7 @@ class Service:
             lines.readline()
             headers = {}
             while line := lines.readline().strip():
-                name, _, text = line.decode().partition(": ")
+                name, _, text = line.decode("latin-1").partition(": ")
                 headers[name.lower()] = text
             self.requests.append((headers, json.loads(lines.read(int(headers["content-length"])))))
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

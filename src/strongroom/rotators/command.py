@@ -36,7 +36,7 @@ from strongroom.rotators.program_file import opened
 from strongroom.rotators.programs import Talk
 from strongroom.rotators.showing import TAIL, shown
 from strongroom.rotators.stepwise import GONE, MOST, UNKNOWN, Fields, Stepwise
-from strongroom.rotators.values import keeps_previous, options
+from strongroom.rotators.values import keeps_previous, options, seconds
 
 TIMEOUT = 25.0
 MARGIN = 5.0
@@ -187,10 +187,8 @@ def connect(rest: str, read: object = None) -> CommandRotator:
     path, _, query = rest.partition("?")
     given = options(query, {"timeout", "keeps_previous"}, "command:")
     keeps = keeps_previous(given, "command:")
-    timeout = given.get("timeout", "")
-    if timeout and not (timeout.isascii() and timeout.isdigit() and 0 < int(timeout) <= 3600):
-        raise ConfigError("command: timeout is a whole number of seconds")
+    timeout = seconds(given, TIMEOUT, "command:")
     if not os.path.isabs(path) or not path.isprintable():
         raise ConfigError("command: takes an absolute path, such as command:/usr/local/bin/rotate-api-key")
     with opened(path):
-        return CommandRotator(path, float(timeout or TIMEOUT), keeps=keeps)
+        return CommandRotator(path, timeout, keeps=keeps)

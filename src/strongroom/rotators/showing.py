@@ -100,7 +100,7 @@ def _forms(value: str | bytes) -> set[str]:
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
     if len(text) < _SHORT:
         return {text}
-    forms = clear_forms(value) | encoded_forms(value) | shell_forms(text)
+    forms = clear_forms(value) | encoded_forms(value) | shell_forms(text) | {text.upper(), text.lower(), text[::-1]}
     return forms | {text.encode("latin-1", "replace").decode("utf-8", "replace")}
 
 

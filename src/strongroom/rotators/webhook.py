@@ -33,7 +33,7 @@ from strongroom.errors import ConfigError, RotationError, SourceRefusedError, St
 from strongroom.rotators.servers import is_local, tls_context
 from strongroom.rotators.statuses import REFUSALS, is_page, meaning, unpacked, wait_for
 from strongroom.rotators.stepwise import GONE, MOST, UNKNOWN, Fields, Stepwise
-from strongroom.rotators.values import keeps_previous, options
+from strongroom.rotators.values import keeps_previous, options, seconds
 
 if TYPE_CHECKING:
     from strongroom.rotators.sending import Answer, Exchange
@@ -180,9 +180,6 @@ def connect(rest: str, read: Read) -> WebhookRotator:
         raise ConfigError("webhook: takes no password in the URL; sign with #key=NAME of a secret")
     if given.get("proxy", "environment") != "environment" or ("proxy" in given and local):
         raise ConfigError("webhook: proxy is environment, and only for https:// to another host")
-    timeout = given.get("timeout", "")
-    if timeout and not (timeout.isascii() and timeout.isdigit() and len(timeout) < 5 and 0 < int(timeout) <= 3600):
-        raise ConfigError("webhook: timeout is a whole number of seconds, up to 3600")
     tls = given.get("tls", "system")
     if tls == "no" or (tls != "system" and parts.scheme != "https"):
         raise ConfigError("webhook: tls is the path of a PEM file with the authority of an https:// service")
@@ -190,10 +187,8 @@ def connect(rest: str, read: Read) -> WebhookRotator:
         tls_context(tls)
     name = given.get("key")
     key = None if name is None else (lambda: _key(read(name)))
-    return WebhookRotator(
-        url, key, use_proxies="proxy" in given, keeps=keeps_previous(given, "webhook:"), tls=tls,
-        **({"timeout": float(timeout)} if timeout else {}),
-    )  # fmt: skip
+    timeout, keeps = seconds(given, TIMEOUT, "webhook:"), keeps_previous(given, "webhook:")
+    return WebhookRotator(url, key, use_proxies="proxy" in given, timeout=timeout, keeps=keeps, tls=tls)
 
 
 def _key(data: Mapping[str, Any]) -> bytes:
