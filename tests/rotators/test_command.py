@@ -17,7 +17,7 @@ from strongroom.testing.rotators import RotatorConformance
 
 from .twice import Twice
 
-PROGRAM = f"""#!{sys.executable}
+PROGRAM = f"""#!{sys.executable} -SE
 import json, os, sys
 request, place = json.load(sys.stdin), "PLACE"
 accepted = json.load(open(place))

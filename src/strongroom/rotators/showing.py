@@ -116,10 +116,12 @@ def _marks(text: str, forms: Iterable[str], *, begins: bool, ends: bool) -> byte
     for start in range(len(dense) - _WINDOW + 1):
         windows.setdefault(dense[start : start + _WINDOW], []).append(start)
     marked, marks = bytearray(len(dense)), bytearray(len(text))
-    for form in {"".join(_plain(form).split()) for form in forms} - {""}:
+    for spelled in {_plain(form).strip() for form in forms} - {""}:
+        form = "".join(spelled.split())
         if len(form) < _SHORT:
-            for found in re.finditer(rf"(?<!\w){re.escape(form)}(?!\w)", text):
-                marks[found.start() : found.end()] = b"\1" * len(form)
+            pattern = r"\s*".join(map(re.escape, form))
+            for found in re.finditer(pattern if len(spelled) >= _SHORT else rf"(?<!\w){pattern}(?!\w)", text):
+                marks[found.start() : found.end()] = b"\1" * len(found[0])
             continue
         for start, length in _found(form, dense, windows):
             marked[start : start + length] = b"\1" * length

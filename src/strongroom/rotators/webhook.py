@@ -44,6 +44,14 @@ MARGIN = 5.0
 _SHORTEST_WAIT = 1.0
 _ANSWERS = {410: GONE, 404: UNKNOWN, 405: UNKNOWN, 501: UNKNOWN}
 _OPTIONS = {"key", "proxy", "keeps_previous", "timeout", "tls"}
+_UNREACHED = {
+    "SSLCertVerificationError": "its certificate is of an authority that is not known here (#tls=PATH names it), for "
+    "another name, or out of date",
+    "SSLError": "it does not speak TLS as it should",
+    "gaierror": "its name is not known",
+    "ConnectionRefusedError": "nothing listens there",
+    "TimeoutError": "no connection was made in the step's time",
+}
 Read = Callable[[str], Mapping[str, Any]]
 
 
@@ -135,7 +143,7 @@ class WebhookRotator(Stepwise):
         text = f"{self._who} did not answer {step} ({kind.__name__})"
         if exchange.is_open:
             raise RotationError(f"{text}; it may have done it all the same")
-        raise SourceRefusedError(f"{text}; {_unreached(kind.__name__)}. Nothing was sent")
+        raise SourceRefusedError(f"{text}; {_UNREACHED.get(kind.__name__, 'it cannot be reached')}. Nothing was sent")
 
     def _headers(self, request: str, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": "strongroom", "Accept": "application/json",
@@ -151,18 +159,6 @@ class WebhookRotator(Stepwise):
                 return headers
             raise SourceRefusedError(f"{failure}. Nothing was sent")
         return headers
-
-
-def _unreached(kind: str) -> str:
-    """Return why a server was not reached, by the name of the exception."""
-    if kind == "SSLCertVerificationError":
-        return (
-            "its certificate is of an authority that is not known here (#tls=PATH names it), for another name, or out "
-            "of date"
-        )
-    if kind == "gaierror":
-        return "its name is not known"
-    return "it cannot be reached by this"
 
 
 def connect(rest: str, read: Read) -> WebhookRotator:
