@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from strongroom.errors import ConfigError
-from strongroom.files import ANYBODY, UnsafeFileError, check_file, open_file
-from strongroom.ways import check_way
+from strongroom.system.files import ANYBODY, UnsafeFileError, check_file, open_file
+from strongroom.system.ways import check_way
 
 _MOST_INTERPRETERS = 6
 """Linux follows five from a script, each of which may be a script."""
