@@ -20,7 +20,7 @@ SOURCES = {
 FLOORS: list[dict[str, str]] = [
     {"errors": "every error, with its code and its exit code"},
     {"system": "what is asked of Python and the operating system: files, ways to them, frames, threads, time"},
-    {"words": "model, info, reading, secret, caller, protocols, arguments: names, limits, seams of drivers, checks"},
+    {"words": "model, info, reading, secret, forms, caller, protocols, arguments: names, limits, seams, checks"},
     {"crypto": "one module for each cipher, key derivation, MAC", "generate": "new values, with the word list"},
     {
         "records": "every byte that lies in a store: context, data, head, header, keyset, manifest",
@@ -57,7 +57,7 @@ A room imports itself and lower floors.
 
 `docs/design.md` shows this table.
 """
-OWN_ROOMS = {"model": "words", "info": "words", "caller": "words", "reading": "words", "secret": "words",
+OWN_ROOMS = {"model": "words", "info": "words", "forms": "words", "caller": "words", "reading": "words", "secret": "words",
              "protocols": "words", "arguments": "words",
              "": "wiring", "opening": "wiring", "fallback": "wiring", "gone": "wiring", "drivers": "wiring",
              "__main__": "cli"}  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 import strongroom
 from strongroom import drivers
-from strongroom.errors import ConfigError, RotationError
+from strongroom.errors import ConfigError, RotationError, SourceRefusedError
 
 from .conftest import STRANGER, VICTIM, as_user, two_users
 
@@ -101,8 +101,9 @@ def test_what_others_can_write_to_on_the_way_is_refused_at_once_and_at_each_run(
     rotator.create({"value": "old"})
     at = program.parent.parent / where
     at.chmod(mode)
-    for call in (lambda: drivers.rotator(f"command:{program}", None), lambda: rotator.create({"value": "hidden"})):
-        with pytest.raises(ConfigError, match="can be written by others") as caught:
+    for kind, call in ((ConfigError, lambda: drivers.rotator(f"command:{program}", None)),
+                       (SourceRefusedError, lambda: rotator.create({"value": "hidden"}))):  # fmt: skip
+        with pytest.raises(kind, match="can be written by others") as caught:
             call()
         assert str(at) in str(caught.value)
 

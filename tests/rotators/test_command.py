@@ -15,20 +15,27 @@ from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
 from strongroom.testing.rotators import RotatorConformance
 
-PROGRAM = f"""#!{sys.executable}
+from .twice import Twice
+
+PROGRAM = f"""#!{sys.executable} -SE
 import json, os, sys
 request, place = json.load(sys.stdin), "PLACE"
 accepted = json.load(open(place))
 step = sys.argv[1]
+refused = False
 assert len(sys.argv) == 2
 if step == "create":
     print(json.dumps({{"value": os.urandom(8).hex()}}))
 elif step == "set":
     json.dump([request["pending"]["value"]], open(place, "w"))
 elif step == "test":
-    sys.exit(request["pending"]["value"] not in accepted)
+    refused = request["pending"]["value"] not in accepted
 elif step == "retire":
     json.dump([value for value in accepted if value != request["previous"]["value"]], open(place, "w"))
+if os.path.exists(place + ".lose"):
+    os.remove(place + ".lose")
+    os.kill(os.getpid(), 9)
+sys.exit(refused)
 """
 
 
@@ -45,11 +52,14 @@ def program(tmp_path, safe_directory):
 
 
 class TestCommand(RotatorConformance):
+    loses = False
+
     @pytest.fixture
     def rotator(self, program, tmp_path):
         path = program()
         self.accepted = tmp_path / "accepted"
-        return drivers.rotator(f"command:{path}?keeps_previous=no", None)
+        rotator = drivers.rotator(f"command:{path}?keeps_previous=no", None)
+        return Twice(rotator, (tmp_path / "accepted.lose").touch) if self.loses else rotator
 
     @pytest.fixture
     def current(self):
@@ -57,6 +67,10 @@ class TestCommand(RotatorConformance):
 
     def accepts(self, data):
         return data["value"] in json.loads(self.accepted.read_text())
+
+
+class TestCommandThatIsKilledOnceInEachStep(TestCommand):
+    loses = True
 
 
 @pytest.mark.parametrize(

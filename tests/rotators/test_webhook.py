@@ -13,8 +13,9 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError, SourceRefusedError
-from strongroom.rotators.webhook import WebhookRotator
 from strongroom.testing.rotators import RotatorConformance
+
+from .twice import Twice
 
 KEY = b"signing key"
 
@@ -36,6 +37,8 @@ class Handler(BaseHTTPRequestHandler):
             status = 409
         elif step == "retire" and request["previous"]["value"] in accepted:
             accepted.remove(request["previous"]["value"])
+        if self.server.lose:
+            self.server.lose, status = 0, "cut"
         if status == "silent":
             self.server.woken.wait(20)
         if status in ("silent", "cut"):
@@ -55,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.accepted, server.requests, server.status, server.answers = ["first"], [], 200, True
-    server.statuses, server.made, server.woken = {}, None, threading.Event()
+    server.lose, server.statuses, server.made, server.woken = 0, {}, None, threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -76,10 +79,13 @@ def connect(server, more=""):
 
 class TestWebhook(RotatorConformance):
     # Its service accepts one value at a time.
+    loses = False
+
     @pytest.fixture
     def rotator(self, server):
         self.server = server
-        return connect(server, "&keeps_previous=no")
+        rotator = connect(server, "&keeps_previous=no")
+        return Twice(rotator, lambda: setattr(server, "lose", 1)) if self.loses else rotator
 
     @pytest.fixture
     def current(self):
@@ -89,13 +95,21 @@ class TestWebhook(RotatorConformance):
         return data["value"] in self.server.accepted
 
 
+class TestWebhookWhoseFirstAnswersAreLost(TestWebhook):
+    loses = True
+
+
 def test_the_body_is_signed_together_with_the_time(server):
     connect(server).set({"value": "new"}, {"value": "old"})
     ((path, headers, body),) = server.requests
     stamp, signature = (part[2:] for part in headers["Strongroom-Signature"].replace("v1=", "v=").split(","))
     assert path == "/rotate"
     assert signature == hmac.digest(KEY, stamp.encode() + b"." + body, hashlib.sha256).hex()
-    assert json.loads(body) == {"step": "set", "pending": {"value": "new"}, "current": {"value": "old"}}
+    told = json.loads(body)
+    assert headers["Idempotency-Key"] == f'"{told.pop("request")}"'
+    assert told == {
+        "rotation": "", "name": "", "step": "set", "pending": {"value": "new"}, "current": {"value": "old"}
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [500, 503, 404, 302, 307])
@@ -161,7 +175,7 @@ def test_a_webhook_that_makes_no_new_value_changes_nothing(server, manager, made
 def test_a_webhook_that_fails_or_does_it_and_does_not_answer_leaves_the_current_value_working(
     server, manager, step, failure, how, monkeypatch
 ):
-    monkeypatch.setitem(WebhookRotator.__init__.__kwdefaults__, "timeout", 0.3)
+    monkeypatch.setattr("strongroom.rotators.webhook.TIMEOUT", 0.3)
     server.statuses[step] = failure
     phrase = "answered" if failure == 500 else "did not answer"
     with pytest.raises(RotationError, match=f"{phrase} {step}.*rotate resume A.*rotate abort A"):

@@ -50,6 +50,16 @@ def options(query: str, known: set[str], rotator: str) -> dict[str, str]:
     return given
 
 
+def seconds(given: Mapping[str, str], usual: float, rotator: str) -> float:
+    """Read `timeout`, whole seconds up to an hour; `usual` without it."""
+    text = given.get("timeout", "")
+    if "timeout" not in given:
+        return usual
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 0 < int(text) <= 3600):
+        raise ConfigError(f"{rotator} timeout is a whole number of seconds, from 1 to 3600")
+    return float(text)
+
+
 def keeps_previous(given: Mapping[str, str], rotator: str) -> bool:
     """Read `keeps_previous=yes` (as without it) or `no`; raises `ConfigError`."""
     word = given.get("keeps_previous", "yes")
