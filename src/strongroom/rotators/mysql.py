@@ -86,6 +86,7 @@ class MysqlRotator:
             retain = self.users.other is None
             said = [text for account in rotated for text in self._passwords.check(server, account, retain)]
             look.check_administrator(server, self.terminates)
+            look.check_takes_hashes(server)
             # After the accounts' methods were looked at, some of which this client does not know.
             try:
                 self.test(current)

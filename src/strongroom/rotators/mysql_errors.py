@@ -9,8 +9,8 @@ REFUSED = (1045, 1698)
 """The server does not let this account in with this password."""
 _ABOUT_LOGIN = {
     1044: "the account has no right on the database",
-    1045: "it refuses the user{seen}: the password is another, or there is no such account for this host, or one that "
-    "comes before it (SELECT User, Host FROM mysql.user)",
+    1045: "it refuses the user{seen}: the password is another, there is no such account for this host, one that comes "
+    "before it is taken (SELECT User, Host FROM mysql.user), or it asks for TLS or a client's certificate (REQUIRE)",
     1698: "it refuses the user{seen}: the password is another, or the account logs in by the socket alone; ALTER USER "
     "… IDENTIFIED gives it one",
 }
@@ -42,9 +42,9 @@ _BY_CODE = {
     1290: "it is read-only, or a replica (--read-only): name the primary in the rotator's URL",
     1356: "a view that the query names cannot be read with the account's rights",
     1370: "{user!r} may not call a routine: GRANT EXECUTE ON it",
-    1372: "it wants to judge the password itself; switch strict_password_validation off",
-    1396: "there is no such account, its way to log in takes no password, or it exists already; user=, other= and "
-    "user_host= name it",
+    1372: "it wants to judge the password itself: SET GLOBAL strict_password_validation = OFF",
+    1396: "there is no such account, its way to log in takes no password, it exists already, or the server judges "
+    "passwords itself (SET GLOBAL strict_password_validation = OFF); user=, other= and user_host= name an account",
     1524: "it does not have that plugin; plugin= names another, INSTALL SONAME adds it",
     1792: "the session is read-only: see transaction_read_only, or name the primary in the rotator's URL",
     1819: "its password policy refuses the value: length= and alphabet= make others",

@@ -120,6 +120,22 @@ def check_administrator(server: Server, terminate: bool) -> None:
                                      f"TO {server.user!r}, or leave terminate= out")  # fmt: skip
 
 
+def check_takes_hashes(server: Server) -> None:
+    """Raise `SourceRefusedError` when MariaDB takes no password whose text it cannot judge."""
+    found = server.allowed("SELECT @@strict_password_validation AS strict")
+    if not found or str(found[0]["strict"]) not in ("1", "ON"):
+        return
+    judges = server.rows(
+        "SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND "
+        "PLUGIN_STATUS = 'ACTIVE'"
+    )
+    if judges:
+        raise SourceRefusedError(
+            f"{server.name} judges passwords itself ({', '.join(str(row[0]) for row in judges)}), and is given hashes "
+            "here: SET GLOBAL strict_password_validation = OFF"
+        )
+
+
 def check_sees_sessions(server: Server, found: set[str] | None = None) -> None:
     """Raise `SourceRefusedError` for an administrator to whom the server shows no sessions but its own."""
     if not has(own_rights(server) if found is None else found, "PROCESS"):

@@ -102,6 +102,8 @@ def changed(before: Definition, whose: str, plugin: str | None, mariadb: bool, p
     than it does, and `plugin` does not ask for it.
     """
     known = MARIADB if mariadb else MYSQL
+    if before.factors > 1:
+        raise SourceRefusedError(f"{whose} logs in by several factors, of which a password is one: this rotator cannot")
     if plugin is not None:
         if plugin not in known:
             raise SourceRefusedError(f"{whose}: this server does not log in by {plugin}; plugin= names another, or "
@@ -109,8 +111,6 @@ def changed(before: Definition, whose: str, plugin: str | None, mariadb: bool, p
         return [Way(plugin, hashed(plugin, password)) for password in passwords]
     odd = [way.plugin for way in before.ways if way.plugin not in known and not (mariadb and _stays(way))]
     with_password = list(dict.fromkeys(way.plugin for way in before.ways if way.plugin in known))
-    if before.factors > 1:
-        raise SourceRefusedError(f"{whose} logs in by several factors, of which a password is one: this rotator cannot")
     if odd or not with_password:
         listed = ", ".join(way.plugin for way in before.ways)
         default = known[0] if mariadb else SHA2

@@ -34,7 +34,8 @@ class Passwords(NamedTuple):
         if before.locked:
             raise SourceRefusedError(f"{server.name}: {whose} is locked: ALTER USER … ACCOUNT UNLOCK")
         tried = ["a", "b"] if retain and server.is_mariadb else ["a"]
-        if not server.is_mariadb or reachable(self._ways(server, before, whose, tried, retain), tried):
+        ways = self._ways(server, before, whose, tried, retain)
+        if not server.is_mariadb or reachable(ways, tried):
             return []
         return [f"with two passwords MariaDB asks twice for {self.plugin}: clients that cannot answer that (PyMySQL, "
                 "Go's driver) are refused the previous password"]  # fmt: skip
