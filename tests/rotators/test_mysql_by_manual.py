@@ -6,6 +6,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import SourceRefusedError
+from strongroom.rotators import mysql_sessions
 
 from .mysql_manual import Account
 
@@ -29,6 +30,7 @@ def defined(text):
     return [(f"CREATE USER `app`@`%` IDENTIFIED WITH {text}",)]
 
 
+ROUTINES = mysql_sessions._ROUTINES
 SOME = [("GRANT CREATE USER, PROCESS ON *.* TO `admin`@`%`",)]
 ROWS = "SELECT User, Host FROM mysql.user WHERE User IN (%s, %s, '')"
 SHA2 = "'caching_sha2_password' AS '$A$005$xxxxxxxxxxxxxxxxxxxxyyy'"
@@ -49,16 +51,18 @@ SHA2 = "'caching_sha2_password' AS '$A$005$xxxxxxxxxxxxxxxxxxxxyyy'"
         ({"SELECT @@read_only": [("ON",)]}, "", "read-only .read_only., as a replica"),
         ({"SELECT @@innodb_read_only": [(1,)]}, "", "read-only .innodb_read_only., as a replica"),
         ({"SHOW GRANTS": [("GRANT SELECT ON *.* TO `admin`@`%`",)]}, "", "needs the right CREATE USER"),
-        ({}, "&terminate=1", "GRANT PROCESS"),
-        ({"SHOW GRANTS": SOME}, "&terminate=1", "GRANT CONNECTION_ADMIN"),
+        ({}, "&terminate=1&other=app", "GRANT PROCESS"),
+        ({"SHOW GRANTS": SOME}, "&terminate=1&other=app", "GRANT CONNECTION_ADMIN"),
         ({"SELECT CURRENT_USER()": [("app@localhost",)]}, "", "as the account app@localhost, which comes before app@%"),
         ({ROWS: [("app", "10.%")]}, "", "there is 'app'@'10.%': user_host= names it"),
     ],
 )  # fmt: skip
 def test_what_would_go_wrong_is_found_and_nothing_is_changed(account, answers, more, said):
     account.answers = answers
+    account.answers |= {ROUTINES: []}
+    current = {"username": "app", "password": "first"} if "other" in more else FIRST
     with pytest.raises(SourceRefusedError, match=said):
-        rotator(more).check(FIRST)
+        rotator(more).check(current)
     assert account.statements == []
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
 import pytest
 
 from strongroom import drivers
-from strongroom.errors import ConfigError, RotationError, SourceRefusedError
+from strongroom.errors import ConfigError, SourceRefusedError
 from strongroom.rotators import mysql_topology
 from strongroom.rotators.mysql_server import Server
 from strongroom.rotators.mysql_sessions import sessions
@@ -272,29 +273,58 @@ def test_sessions_of_an_account_of_the_same_name_for_another_host_are_not_ended(
         mariadb.execute("DROP USER app_a@'127.0.0.1'")
 
 
+@pytest.fixture
+def little(mariadb):
+    """An administrator who may change accounts, and nothing else."""
+    mariadb.reset()
+    mariadb.execute("ALTER USER app_b@'%' IDENTIFIED BY 'second'")
+    mariadb.execute(f"CREATE USER little@'%' IDENTIFIED BY '{ADMIN}'; GRANT SELECT, CREATE USER ON *.* TO little@'%'")
+    yield mariadb
+    mariadb.execute("DROP USER little@'%'; DROP PROCEDURE IF EXISTS mysql.rds_kill")
+
+
 @pytest.mark.parametrize(
     ("granted", "said"),
     [
         ("SELECT", "does not see the sessions of others: GRANT PROCESS ON *.* TO 'little'"),
-        ("SELECT, PROCESS", "may not end sessions: GRANT CONNECTION ADMIN ON *.* TO 'little', or leave terminate= out"),
+        ("PROCESS", "may not end sessions: GRANT CONNECTION ADMIN ON *.* TO 'little', or leave terminate= out"),
     ],
 )
-def test_an_administrator_who_may_not_end_sessions_is_told_before_anything_is_changed(mariadb, opened, granted, said):
-    mariadb.reset()
-    mariadb.execute(
-        f"CREATE USER little@'%' IDENTIFIED BY '{ADMIN}'; GRANT {granted}, CREATE USER ON *.* TO little@'%'"
-    )
-    try:
-        held = opened(mariadb, "app_a", "first")
-        with pytest.raises(SourceRefusedError, match=said.replace("*", ".")):
-            rotator(at(mariadb), "&terminate=1", user="little").check(FIRST)
-        one = rotator(at(mariadb), user="little")
-        one.check(FIRST)
-        with pytest.raises(RotationError, match=r"GRANT (PROCESS|CONNECTION ADMIN)"):
-            one.end_sessions(FIRST, -1)
-        assert held.is_open
-        mariadb.execute("GRANT PROCESS, CONNECTION ADMIN ON *.* TO little@'%'")
-        rotator(at(mariadb), "&terminate=1", user="little").check(FIRST)
-        assert one.end_sessions(FIRST, -1) == 1
-    finally:
-        mariadb.execute("DROP USER little@'%'")
+def test_an_administrator_who_may_not_end_sessions_is_told_before_anything_is_changed(little, opened, granted, said):
+    little.execute(f"GRANT {granted} ON *.* TO little@'%'")
+    held = opened(little, "app_b", "second")
+    with pytest.raises(SourceRefusedError, match=re.escape(said)):
+        rotator(at(little), "&other=app_b&terminate=1", user="little").check(TWO)
+    two = rotator(at(little), "&other=app_b", user="little")
+    two.check(TWO)
+    with pytest.raises(SourceRefusedError, match=re.escape(said)):
+        two.end_sessions(TWO, 0)
+    assert held.is_open
+    little.execute("GRANT PROCESS, CONNECTION ADMIN ON *.* TO little@'%'")
+    rotator(at(little), "&other=app_b&terminate=1", user="little").check(TWO)
+    assert two.end_sessions(TWO, 0) == 1
+    assert not held.is_open
+
+
+def test_one_account_sees_and_ends_its_own_sessions_where_the_administrator_may_not(little, opened):
+    held, other = opened(little, "app_a", "first"), opened(little, "app_b", "second")
+    one = rotator(at(little), "&terminate=1", user="little")
+    assert one.check(FIRST) == []
+    assert [found.open for found in one.sessions(FIRST, -1)] == [1]
+    assert one.end_sessions(FIRST, -1) == 1
+    assert not held.is_open
+    assert other.is_open
+
+
+def test_a_managed_server_ends_sessions_by_a_routine(little, opened):
+    little.execute("GRANT PROCESS ON *.* TO little@'%'")
+    import pymysql
+
+    with pymysql.connect(host="127.0.0.1", port=little.port, user="root", password=ADMIN) as connection:
+        connection.cursor().execute("CREATE PROCEDURE mysql.rds_kill(IN number BIGINT) BEGIN KILL number; END")
+    little.execute("GRANT EXECUTE ON PROCEDURE mysql.rds_kill TO little@'%'")
+    held = opened(little, "app_b", "second")
+    two = rotator(at(little), "&other=app_b&terminate=1", user="little")
+    two.check(TWO)
+    assert two.end_sessions(TWO, 0) == 1
+    assert not held.is_open

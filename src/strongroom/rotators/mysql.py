@@ -18,18 +18,20 @@ The administrator needs CREATE USER, and SELECT on mysql.*. Further options: `us
 account, `%` unless it says otherwise; several that share the password with commas between), `replicas`
 (`host:port,host:port`: promotion waits until they have the new password), `replica=yes` (the server is a replica and is
 meant all the same), `test` (a query that the account must be able to run), `terminate=1` (sessions that were opened
-with the previous password end when it is retired; takes PROCESS and CONNECTION ADMIN), `tls` (`system`, a file with the
+with the previous password end when it is retired; for two accounts the administrator then needs PROCESS and
+CONNECTION ADMIN), `tls` (`system`, a file with the
 server's authority, or `no`), `length`, `alphabet`. Without `tls`, a server on another host must have a certificate that
 the system trusts; and no server is told a password in the clear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from strongroom.errors import ConfigError, MissingExtraError, RotationError
+from strongroom.errors import ConfigError, MissingExtraError, RotationError, SourceRefusedError
 from strongroom.generate import generate_value
 from strongroom.protocols import Sessions
 from strongroom.rotators import mysql_look as look
@@ -85,7 +87,7 @@ class MysqlRotator:
             look.check_exist(server, found, rotated)
             retain = self.users.other is None
             said = [text for account in rotated for text in self._passwords.check(server, account, retain)]
-            look.check_administrator(server, self.terminates)
+            look.check_administrator(server, self.terminates and self.users.other is not None)
             look.check_takes_hashes(server)
             # After the accounts' methods were looked at, some of which this client does not know.
             try:
@@ -146,19 +148,19 @@ class MysqlRotator:
     def sessions(self, current: Mapping[str, Any], age: float) -> list[Sessions]:
         """Return the open sessions of the other account, and those of the current one older than `age` seconds.
 
-        Ages are least ones, see `mysql_sessions`. Raises `SourceRefusedError` when the administrator lacks PROCESS.
+        Ages are least ones, see `mysql_sessions`. Raises `SourceRefusedError` when the administrator lacks PROCESS,
+        without which it sees none of two accounts; a single one sees its own sessions.
         """
-        with self._servers.at_each() as servers:
+        with self._outdated(current, age, end=False) as found:
             return [
-                Sessions(f"{user} at {server.address}", len(found), max(session.age for session in found))
-                for server in servers for user, found in self._outdated(server, current, age) if found
+                Sessions(f"{user} at {server.address}", len(old), max(session.age for session in old))
+                for server, user, old in found if old
             ]  # fmt: skip
 
     def end_sessions(self, current: Mapping[str, Any], age: float) -> int:
-        """End these sessions, and return how many they were."""
-        with self._servers.at_each() as servers:
-            return sum(end(server, found) for server in servers
-                       for _, found in self._outdated(server, current, age))  # fmt: skip
+        """End these sessions, and return how many they were; for two accounts it takes CONNECTION ADMIN too."""
+        with self._outdated(current, age, end=True) as found:
+            return sum(end(server, old) for server, _, old in found)
 
     def second_account(self, current: Mapping[str, Any], other: str) -> tuple[list[str], str]:
         """Return the statements that make an account `other` with the rights of the current one, and the URL of both.
@@ -177,14 +179,27 @@ class MysqlRotator:
         with self._servers.as_admin() as server:
             run(server, planned, self._passwords.accounts(other))
 
-    def _outdated(self, server: Server, current: Mapping[str, Any], age: float) -> list[tuple[str, list[Session]]]:
-        look.check_sees_sessions(server)
-        accounts, own = look.accounts(server, *self._both), self.users.user(current)
-        found = of_accounts(sessions(server, self._servers.marks[server.address]), accounts, self._passwords.hosts)
-        return [
-            (user, [each for each in found if each.user == user and (user != own or each.age > age)])
-            for user in self._both
-        ]  # fmt: skip
+    @contextmanager
+    def _outdated(
+        self, current: Mapping[str, Any], age: float, end: bool
+    ) -> Iterator[list[tuple[Server, str, list[Session]]]]:
+        """Find the sessions at each server, as somebody who may see them, and `end` them."""
+        login, own = None, self.users.login(current)
+        with self._servers.as_admin() as server:
+            accounts = look.accounts(server, *self._both)
+            try:
+                look.check_sessions(server, look.own_rights(server), end)
+            except SourceRefusedError:
+                if self.users.other is not None:
+                    raise
+                login = own
+        with self._servers.at_each(login) as servers:
+            found = [(server, of_accounts(sessions(server, self._servers.marks[server.address]), accounts,
+                                          self._passwords.hosts)) for server in servers]  # fmt: skip
+            yield [
+                (server, user, [one for one in each if one.user == user and (user != own.user or one.age > age)])
+                for server, each in found for user in self._both
+            ]  # fmt: skip
 
     def _accepts(self, login: Login) -> bool:
         try:

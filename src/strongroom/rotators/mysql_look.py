@@ -11,6 +11,7 @@ from strongroom.rotators.mysql_hosts import Account, taken
 from strongroom.rotators.mysql_methods import MARIADB, Definition, definition
 from strongroom.rotators.mysql_rights import has, lacking, rights
 from strongroom.rotators.mysql_server import Server
+from strongroom.rotators.mysql_sessions import KILLERS, killing_routine
 
 
 def accounts(server: Server, *users: str) -> list[Account]:
@@ -113,11 +114,7 @@ def check_administrator(server: Server, terminate: bool) -> None:
         raise SourceRefusedError(f"{server.name}: the administrator needs the right CREATE USER: GRANT CREATE USER "
                                  f"ON *.* TO {server.user!r}")  # fmt: skip
     if terminate:
-        check_sees_sessions(server, found)
-        if not has(found, "CONNECTION ADMIN", "CONNECTION_ADMIN", "SUPER"):
-            right = "CONNECTION ADMIN" if server.is_mariadb else "CONNECTION_ADMIN"
-            raise SourceRefusedError(f"{server.name}: the administrator may not end sessions: GRANT {right} ON *.* "
-                                     f"TO {server.user!r}, or leave terminate= out")  # fmt: skip
+        check_sessions(server, found, end=True)
 
 
 def check_takes_hashes(server: Server) -> None:
@@ -136,11 +133,15 @@ def check_takes_hashes(server: Server) -> None:
         )
 
 
-def check_sees_sessions(server: Server, found: set[str] | None = None) -> None:
-    """Raise `SourceRefusedError` for an administrator to whom the server shows no sessions but its own."""
-    if not has(own_rights(server) if found is None else found, "PROCESS"):
+def check_sessions(server: Server, found: set[str], end: bool) -> None:
+    """Raise `SourceRefusedError` for an administrator who sees only sessions of its own, or may `end` no others."""
+    if not has(found, "PROCESS"):
         raise SourceRefusedError(f"{server.name}: the administrator does not see the sessions of others: GRANT "
                                  f"PROCESS ON *.* TO {server.user!r}")  # fmt: skip
+    if end and not has(found, *KILLERS) and killing_routine(server) is None:
+        right = "CONNECTION ADMIN" if server.is_mariadb else "CONNECTION_ADMIN"
+        raise SourceRefusedError(f"{server.name}: the administrator may not end sessions: GRANT {right} ON *.* "
+                                 f"TO {server.user!r}, or leave terminate= out")  # fmt: skip
 
 
 def own_rights(server: Server) -> set[str]:

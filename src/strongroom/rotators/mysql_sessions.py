@@ -15,8 +15,15 @@ from typing import NamedTuple
 from strongroom.rotators.mysql_hosts import Account, taken
 from strongroom.rotators.mysql_server import Server
 
-_GONE = 1094
-"""There is no such session."""
+_GONE, _NOT_OWNER = 1094, 1095
+"""There is no such session; it is another account's."""
+KILLERS = ("CONNECTION ADMIN", "CONNECTION_ADMIN", "SUPER")
+"""Rights of which each is enough to end sessions of others."""
+_ROUTINES = (
+    "SELECT ROUTINE_NAME AS name FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'mysql' AND "
+    "ROUTINE_NAME IN ('rds_kill', 'az_kill')"
+)
+"""What takes the place of that right at Amazon's and Microsoft's servers; they are listed to whom they are granted."""
 _LISTED = "SELECT ID, USER, HOST, COMMAND, TIME FROM information_schema.PROCESSLIST"
 _LISTED_BY_MARIADB = "SELECT ID, USER, HOST, COMMAND, TIME_MS / 1000 FROM information_schema.PROCESSLIST"
 _IDLE = (
@@ -71,6 +78,12 @@ def _is_of(session: Session, accounts: Sequence[Account], hosts: Sequence[str]) 
     return account is None or account.host in hosts
 
 
+def killing_routine(server: Server) -> str | None:
+    """Return the routine by which a managed server lets its administrator end sessions."""
+    found = server.allowed(_ROUTINES)
+    return str(found[0]["name"]) if found else None
+
+
 def end(server: Server, found: Iterable[Session]) -> int:
     """End sessions and return how many; one that has ended by itself is none."""
     import pymysql
@@ -78,13 +91,25 @@ def end(server: Server, found: Iterable[Session]) -> int:
     ended = 0
     for session in found:
         try:
-            server.connection.cursor().execute(f"KILL CONNECTION {session.number:d}")
+            _kill(server, session.number)
         except pymysql.Error as error:
             if not error.args or error.args[0] != _GONE:
                 raise
         else:
             ended += 1
     return ended
+
+
+def _kill(server: Server, number: int) -> None:
+    import pymysql
+
+    try:
+        server.rows(f"KILL CONNECTION {number:d}")
+    except pymysql.Error as error:
+        routine = killing_routine(server) if error.args and error.args[0] == _NOT_OWNER else None
+        if routine is None:
+            raise
+        server.rows(f"CALL mysql.{routine}({number:d})")
 
 
 def _idle(server: Server) -> Mapping[int, float]:

@@ -46,12 +46,14 @@ class Servers:
             yield connection
 
     @contextmanager
-    def at_each(self) -> Iterator[list[Server]]:
-        """Log in as the administrator at the host that can be written, and at each replica."""
+    def at_each(self, login: Login | None) -> Iterator[list[Server]]:
+        """Log in at the host that can be written and at each replica, as an account or as the administrator."""
         with ExitStack() as stack:
-            login = self._admin()
-            first = self._writable(stack, login)
-            yield [first, *(stack.enter_context(self._connected(where, login)) for where in self._replicas)]
+            admin = self._admin()
+            first = self._writable(stack, admin)
+            wheres = self._replicas if login is None else [first.where, *self._replicas]
+            more = [stack.enter_context(self._connected(where, login or admin)) for where in wheres]
+            yield more if login is not None else [first, *more]
 
     def wait_for_replicas(self, login: Login) -> None:
         """Return when each replica lets the account in; raises `RotationError` for one that does not follow in time."""
