@@ -32,12 +32,14 @@ class MariaDb:
         self.log = self.directory / "general.log"
         self.authority = self.directory / "server.pem"
         make_certificate(self.directory)
+        # A server that starts removes the temporary tables of others in the same directory.
+        (self.directory / "tmp").mkdir()
         user = []
         if os.getuid() == 0:
             user = ["--user=nobody"]
             for path in (self.directory, *self.directory.iterdir()):
                 os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
-        common = [f"--datadir={self.directory}/data", "--skip-name-resolve", *user]
+        common = [f"--datadir={self.directory}/data", f"--tmpdir={self.directory}/tmp", "--skip-name-resolve", *user]
         run(install, "--no-defaults", *common, "--auth-root-authentication-method=normal", "--skip-test-db")
         self.process = subprocess.Popen(
             [server, "--no-defaults", *common, f"--port={self.port}", "--bind-address=127.0.0.1",

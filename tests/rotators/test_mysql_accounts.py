@@ -9,7 +9,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
-from strongroom.rotators.mysql_hosts import Account, taken
+from strongroom.rotators.mysql_hosts import Account, is_of, taken
 from strongroom.rotators.mysql_methods import ED25519, NATIVE, definition
 from strongroom.rotators.mysql_rights import rights, statements
 
@@ -165,6 +165,22 @@ def test_an_account_beside_the_one_that_is_meant_is_found(server, statements, mo
     assert server.rows("SELECT User, Host, authentication_string FROM mysql.user") == kept
 
 
+@pytest.mark.parametrize(
+    "hosts", [["%", "%.0.0.1"], ["127.%", "%.1"], ["127.0.0._", "127.0.%"], ["127.0.0.1", "127.0.0.0/255.255.255.0"]]
+)
+def test_the_real_server_takes_the_account_that_is_expected(server, hosts):
+    import pymysql
+
+    server.execute("DROP USER app_a@'%'")
+    for host in hosts:
+        server.execute(f"CREATE USER app_a@'{host}' IDENTIFIED BY 'first'")
+    with pymysql.connect(host="127.0.0.1", port=server.port, user="app_a", password="first") as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT CURRENT_USER()")
+        expected = taken([Account("app_a", host) for host in hosts], "app_a", "127.0.0.1")
+        assert cursor.fetchone() == (f"app_a@{expected.host}",)
+
+
 def test_an_account_beside_that_another_secret_has_is_told_of(server):
     server.execute("CREATE USER app_a@'10.%' IDENTIFIED BY 'other'; CREATE USER ''@'db.example'")
     said = rotator(server).check(FIRST)
@@ -296,6 +312,19 @@ def test_the_server_takes_the_account_whose_host_fits_most_closely(hosts, client
     assert taken([*(Account("app", host) for host in hosts), Account("", client)], "nobody", client) == Account(
         "", client
     )
+
+
+@pytest.mark.parametrize(
+    ("others", "client", "expected"),
+    [
+        ([], "10.1.2.3", True), ([], "web.example", True), (["10.%"], "10.1.2.3", False), (["10.%"], "11.1.2.3", True),
+        (["10.%"], "web.example", False), (["localhost"], "localhost", False), (["localhost"], "web.example", True),
+        (["%.example"], "web.example", False), (["fe80::%"], "::1", True), (["db1.example"], "db2.example", True),
+    ],
+)  # fmt: skip
+def test_a_session_whose_account_is_not_certain_is_nobodys(others, client, expected):
+    assert is_of([Account("app", host) for host in ("%", *others)], "app", client, ["%"]) == expected
+    assert is_of([Account("other", "10.%")], "app", client, ["%"])
 
 
 MYSQL_GRANTS = [

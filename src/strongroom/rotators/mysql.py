@@ -152,8 +152,10 @@ class MysqlRotator:
         without which it sees none of two accounts; a single one sees its own sessions.
         """
         with self._outdated(current, age, end=False) as found:
+            servers = {server.address for server, _, _ in found}
             return [
-                Sessions(f"{user} at {server.address}", len(old), max(session.age for session in old))
+                Sessions(user if len(servers) == 1 else f"{user} at {server.address}", len(old),
+                         max(session.age for session in old))
                 for server, user, old in found if old
             ]  # fmt: skip
 

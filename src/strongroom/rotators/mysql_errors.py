@@ -45,6 +45,7 @@ _BY_CODE = {
     1372: "it wants to judge the password itself: SET GLOBAL strict_password_validation = OFF",
     1396: "there is no such account, its way to log in takes no password, it exists already, or the server judges "
     "passwords itself (SET GLOBAL strict_password_validation = OFF); user=, other= and user_host= name an account",
+    1470: "a name is too long: MySQL takes 32 characters, MariaDB 80",
     1524: "it does not have that plugin; plugin= names another, INSTALL SONAME adds it",
     1792: "the session is read-only: see transaction_read_only, or name the primary in the rotator's URL",
     1819: "its password policy refuses the value: length= and alphabet= make others",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from strongroom.rotators.mysql_hosts import Account, taken
+from strongroom.rotators.mysql_hosts import Account, is_of
 from strongroom.rotators.mysql_server import Server
 
 _GONE, _NOT_OWNER = 1094, 1095
@@ -70,12 +70,7 @@ def sessions(server: Server, marks: Sequence[tuple[float, int]]) -> list[Session
 
 def of_accounts(found: Iterable[Session], accounts: Sequence[Account], hosts: Sequence[str]) -> list[Session]:
     """Return the sessions that were let in as accounts with one of these hosts."""
-    return [each for each in found if _is_of(each, accounts, hosts)]
-
-
-def _is_of(session: Session, accounts: Sequence[Account], hosts: Sequence[str]) -> bool:
-    account = taken(accounts, session.user, session.host)
-    return account is None or account.host in hosts
+    return [each for each in found if is_of(accounts, each.user, each.host, hosts)]
 
 
 def killing_routine(server: Server) -> str | None:
