@@ -32,7 +32,7 @@ from typing import Any
 from urllib.parse import quote
 
 from strongroom.errors import ConfigError, MissingExtraError, RotationError, SourceRefusedError
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 from strongroom.protocols import Sessions
 from strongroom.rotators import mysql_look as look
 from strongroom.rotators.accounts import Accounts, Login, Read, Refused, administrator

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_ed25519, mysql_native
 from strongroom.errors import MissingExtraError, SourceRefusedError
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 from strongroom.rotators.mysql_text import Word, words
 
 NATIVE, ED25519, SHA2 = "mysql_native_password", "ed25519", "caching_sha2_password"

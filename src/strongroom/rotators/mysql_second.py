@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from strongroom.errors import SourceRefusedError
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 from strongroom.rotators.mysql_hosts import Account
 from strongroom.rotators.mysql_look import accounts, described, granted
 from strongroom.rotators.mysql_methods import changed
