@@ -57,10 +57,9 @@ A room imports itself and lower floors.
 
 `docs/design.md` shows this table.
 """
-OWN_ROOMS = {"model": "words", "info": "words", "forms": "words", "caller": "words", "reading": "words", "secret": "words",
-             "protocols": "words", "arguments": "words",
-             "": "wiring", "opening": "wiring", "fallback": "wiring", "gone": "wiring", "drivers": "wiring",
-             "__main__": "cli"}  # fmt: skip
+WORDS = ("model", "info", "forms", "caller", "reading", "secret", "protocols", "arguments")
+WIRING = ("", "opening", "fallback", "gone", "drivers")
+OWN_ROOMS = dict.fromkeys(WORDS, "words") | dict.fromkeys(WIRING, "wiring") | {"__main__": "cli"}
 """The rooms of the modules that lie flat in the package."""
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 DRIVERS = ("stores", "key_providers", "audit_sinks", "rotators")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_native, redis_sha256, sha256_crypt
+from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_ed25519, mysql_native, redis_sha256, sha256_crypt
 
 
 def test_sha_crypt_gives_the_value_of_its_paper():
@@ -47,3 +47,16 @@ def test_the_older_hash_for_mysql_is_that_of_its_manual():
 def test_redis_keeps_sha256():
     # FIPS 180-2, appendix B.1.
     assert redis_sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("password", "expected"),
+    [
+        # MariaDB's documentation shows it for ed25519_password('secret'); a server of 10.11 made the other.
+        ("secret", "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"),
+        ("first", "yimNcp6dq3P0N8rm+FGHNJKGzblrmmBDojH2V8xiL7w"),
+    ],
+)
+def test_the_ed25519_hash_for_mariadb_is_that_of_its_server(password, expected):
+    pytest.importorskip("nacl")
+    assert mysql_ed25519(password) == expected

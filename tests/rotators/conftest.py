@@ -64,6 +64,22 @@ def mariadb() -> Iterator[MariaDb]:
     mariadb.stop()
 
 
+@pytest.fixture(scope="session")
+def mariadb_pair() -> Iterator[tuple[MariaDb, MariaDb]]:
+    """A MariaDB server, and one that follows it; the first counts for how long sessions wait."""
+    pytest.importorskip("pymysql")
+    primary = MariaDb("--log-bin=log", "--server-id=1", "--performance-schema=ON")
+    replica = None
+    try:
+        replica = MariaDb("--server-id=2", "--log-bin=log")
+        replica.follow(primary)
+        yield primary, replica
+    finally:
+        primary.stop()
+        if replica is not None:
+            replica.stop()
+
+
 @pytest.fixture
 def proxy() -> Iterator[Callable[[int], Proxy]]:
     """Put a proxy before the server on a port; closed at the end."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+import pymysql
+
 from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_native
 
 _STATEMENT = re.compile(
@@ -21,15 +23,33 @@ _STATEMENT = re.compile(
 
 
 class Account:
-    """An account, `app@%`, and the connection that changes it."""
+    """An account, `app@%`, and a connection to its server, which has nothing but it."""
 
     server_version = "8.4.6"
+    description = ()
 
     def __init__(self, plugin: str, password: str) -> None:
         self.plugin = plugin
         self.primary = mysql_native(password) if plugin.startswith("mysql") else mysql_caching_sha2(password, "s" * 20)
         self.secondary: str | None = None
         self.statements: list[str] = []
+        self.answers: dict[str, list[tuple[object, ...]]] = {}
+        """What else it answers."""
+
+    def connect(self, *, user: str, password: str, **_: object) -> Account:
+        """Stand for `pymysql.connect`."""
+        if user == "app" and not self.accepts(password):
+            raise pymysql.err.OperationalError(1045, f"Access denied for user {user!r}@'localhost'")
+        return self
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def thread_id(self) -> int:
+        return 7
 
     def accepts(self, password: str) -> bool:
         return any(self._matches(kept, password) for kept in (self.primary, self.secondary) if kept)
@@ -41,18 +61,25 @@ class Account:
     def cursor(self) -> Account:
         return self
 
-    def ping(self, reconnect: bool) -> None:
-        assert not reconnect
-
     def fetchall(self) -> list[tuple[object, ...]]:
-        return [(self.answer,)]
+        return self.answer
 
-    def execute(self, statement: str, arguments: tuple[str, ...] = ()) -> None:
-        answers = {"SELECT CURRENT_USER()": "app@%", "SELECT @@read_only": 0, "SHOW GRANTS": "GRANT CREATE USER ON *.*",
-                   "SHOW CREATE USER %s@%s": f"CREATE USER `app`@`%` IDENTIFIED WITH '{self.plugin}'"}  # fmt: skip
-        self.answer = answers.get(statement, 1)
+    def execute(self, statement: str, arguments: tuple[str, ...] | None = None) -> None:
+        answers: dict[str, list[tuple[object, ...]]] = {
+            "SELECT CURRENT_USER()": [("app@%",)], "SELECT USER()": [("admin@localhost",)],
+            "SELECT @@read_only": [(0,)], "SELECT @@innodb_read_only": [(0,)], "SELECT CURRENT_ROLE()": [("NONE",)],
+            "SHOW GRANTS": [("GRANT CREATE USER ON *.* TO `admin`@`%`",)],
+            "SELECT User, Host FROM mysql.user WHERE User IN (%s, %s, '')": [("app", "%")],
+            "SELECT @@strict_password_validation AS strict": [], "SHOW REPLICA STATUS": [], "SHOW SLAVE STATUS": [],
+            "SHOW CREATE USER %s@%s": [
+                (f"CREATE USER `app`@`%` IDENTIFIED WITH '{self.plugin}' AS '{self.primary}' REQUIRE NONE PASSWORD "
+                 "EXPIRE DEFAULT ACCOUNT UNLOCK PASSWORD HISTORY DEFAULT",)
+            ],
+        } | self.answers  # fmt: skip
+        self.answer = answers.get(statement, [])
         if statement in answers:
             return
+        assert arguments is not None, f"nobody answers {statement}"
         found = _STATEMENT.fullmatch(statement)
         assert found is not None, f"MySQL does not know this: {statement}"
         assert arguments[:2] == ("app", "%")

@@ -23,26 +23,28 @@ ADMIN = "admin-password"
 
 
 class MariaDb:
-    """A server with a general log, TLS, and the administrator `root`."""
+    """A server with a general log, TLS, and the administrator `root`; `options` are further ones of its program."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         install, server = program("mariadb-install-db"), program("mariadbd")
         self.directory = Path(tempfile.mkdtemp(prefix="strongroom-mariadb-"))
         self.port = free_port()
         self.log = self.directory / "general.log"
         self.authority = self.directory / "server.pem"
         make_certificate(self.directory)
+        # A server that starts removes the temporary tables of others in the same directory.
+        (self.directory / "tmp").mkdir()
         user = []
         if os.getuid() == 0:
             user = ["--user=nobody"]
             for path in (self.directory, *self.directory.iterdir()):
                 os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
-        common = [f"--datadir={self.directory}/data", "--skip-name-resolve", *user]
+        common = [f"--datadir={self.directory}/data", f"--tmpdir={self.directory}/tmp", "--skip-name-resolve", *user]
         run(install, "--no-defaults", *common, "--auth-root-authentication-method=normal", "--skip-test-db")
         self.process = subprocess.Popen(
-            [server, "--no-defaults", *common, f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-log-bin",
-             f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid", "--general-log",
-             f"--general-log-file={self.log}", "--innodb-flush-log-at-trx-commit=0",
+            [server, "--no-defaults", *common, f"--port={self.port}", "--bind-address=127.0.0.1",
+             *(options or ["--skip-log-bin"]), f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid",
+             "--general-log", f"--general-log-file={self.log}", "--innodb-flush-log-at-trx-commit=0",
              f"--ssl-cert={self.authority}", f"--ssl-key={self.directory}/server.key"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
         )  # fmt: skip
@@ -61,6 +63,25 @@ class MariaDb:
         with pymysql.connect(host="127.0.0.1", port=self.port, user="root", password=password) as connection:
             for statement in statements.split(";"):
                 connection.cursor().execute(statement)
+
+    def rows(self, statement: str) -> list[tuple[object, ...]]:
+        """Return what a query of the administrator's returns."""
+        import pymysql
+
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="root", password=ADMIN) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def follow(self, primary: MariaDb) -> None:
+        """Become a replica of another server, which has the same accounts; return when it runs."""
+        primary.execute("RESET MASTER")
+        self.execute(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_USER='root', "
+            f"MASTER_PASSWORD='{ADMIN}', MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE"
+        )
+        primary.execute("CREATE DATABASE followed")
+        wait_until(lambda: bool(self.rows("SHOW DATABASES LIKE 'followed'")), self.process)
 
     def reset(self) -> None:
         """Let `app_a` have the password `first`, and `app_b` one that nobody knows."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 
 import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
-from strongroom.rotators.accounts import Refused
-from strongroom.rotators.mysql import MysqlRotator
 from strongroom.testing.rotators import RotatorConformance
 
 from .mysql_manual import Account
@@ -93,7 +90,7 @@ def test_a_server_with_another_certificate_gets_no_password(mariadb, tmp_path):
 @pytest.mark.parametrize(
     ("more", "phrase"),
     [
-        ("&user_host=nowhere", "1396.*no such account"),
+        ("&user_host=nowhere", "1133.*no such account"),
         ("&plugin=caching_sha2_password", "leave plugin= out"),
     ],
 )
@@ -107,7 +104,7 @@ def test_an_administrator_who_may_not_change_accounts_is_named(mariadb):
     mariadb.reset()
     place = f"app_a@127.0.0.1:{mariadb.port}"
     rotator = drivers.rotator(f"mysql://{place}?user=app_b&admin_secret=x", lambda name: {"value": "first"})
-    with pytest.raises(RotationError, match="1227, as user 'app_a': the administrator needs the right CREATE USER"):
+    with pytest.raises(RotationError, match=r"1044, as user 'app_a': the administrator needs the rights CREATE USER"):
         rotator.set({"value": "hidden"}, {"value": "x"})
 
 
@@ -137,15 +134,9 @@ class TestMysqlByItsManual(RotatorConformance):
     @pytest.fixture(params=["caching_sha2_password", "mysql_native_password"])
     def rotator(self, request, monkeypatch):
         self.account = Account(request.param, "first")
-        monkeypatch.setattr(MysqlRotator, "_connected", self.connected)
+        monkeypatch.setattr("pymysql.connect", self.account.connect)
         plugin = f"&plugin={request.param}" if request.param.startswith("mysql") else ""
         return drivers.rotator(f"mysql://admin@host?user=app&admin_secret=mysql/admin{plugin}", read)
-
-    @contextmanager
-    def connected(self, login):
-        if login.user == "app" and not self.account.accepts(login.password):
-            raise Refused("no")
-        yield self.account
 
     @pytest.fixture
     def current(self):

@@ -162,33 +162,6 @@ def test_a_replica_of_redis_is_refused_with_that_word(tmp_path, save):
         primary.stop()
 
 
-@pytest.mark.parametrize("plugin", ["ed25519 USING PASSWORD('first')", "unix_socket OR mysql_native_password"])
-def test_an_account_of_mariadb_does_not_get_a_weaker_way_to_log_in(mariadb, plugin):
-    mariadb.reset()
-    place = f"root@127.0.0.1:{mariadb.port}?admin_secret=admin&user=app_a"
-    rotator = drivers.rotator(f"mysql://{place}", read)
-    rotator.check({"value": "first"})
-    try:
-        if "ed25519" in plugin:
-            mariadb.execute("INSTALL SONAME 'auth_ed25519'")
-        mariadb.execute(f"ALTER USER app_a@'%' IDENTIFIED VIA {plugin}")
-        with pytest.raises(SourceRefusedError, match=r"logs in by .*, and would by mysql_native_password alone"):
-            rotator.check({"value": "first"})
-    finally:
-        mariadb.reset()
-
-
-def test_an_account_of_mariadb_that_another_comes_before_is_found(mariadb):
-    mariadb.reset()
-    mariadb.execute("CREATE USER app_a@'127.0.0.1' IDENTIFIED BY 'first'")
-    try:
-        place = f"root@127.0.0.1:{mariadb.port}?admin_secret=admin&user=app_a"
-        with pytest.raises(SourceRefusedError, match=r"as the account app_a@127.0.0.1, which comes before app_a@%"):
-            drivers.rotator(f"mysql://{place}", read).check({"value": "first"})
-    finally:
-        mariadb.execute("DROP USER app_a@'127.0.0.1'")
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 _ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -18,6 +19,17 @@ def mysql_native(password: str) -> str:
     """
     once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
+
+
+def mysql_ed25519(password: str) -> str:
+    """Return the hash of MariaDB's `ed25519`: the public key to the secret one that SHA-512 makes of the password.
+
+    Ed25519 as in RFC 8032, with a password of any length in place of the 32 bytes. Raises `ImportError` without PyNaCl.
+    """
+    from nacl.bindings import crypto_scalarmult_ed25519_base
+
+    scalar = hashlib.sha512(password.encode()).digest()[:32]
+    return base64.b64encode(crypto_scalarmult_ed25519_base(scalar)).decode().rstrip("=")
 
 
 def mysql_caching_sha2(password: str, salt: str) -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from strongroom.errors import RotationError, SourceRefusedError
+from strongroom.rotators.accounts import Login
 from strongroom.rotators.redis_errors import NotAllowed, lost, refusal
-
-if TYPE_CHECKING:
-    from strongroom.rotators.redis_server import Server
-
-SAVE: Mapping[str, tuple[str, ...] | None] = {"aclfile": ("ACL", "SAVE"), "config": ("CONFIG", "REWRITE"), "no": None}
-"""How a server keeps its users over a restart."""
+from strongroom.rotators.redis_server import SAVE, Server
 
 
 class AnyPassword(SourceRefusedError):
@@ -145,3 +140,41 @@ class Connection:
             raise SourceRefusedError(
                 f"{self.name} cannot keep changed users over a restart: {' '.join(self._save)} failed: {why}"
             ) from None
+
+
+def connect(server: Server, login: Login | None) -> Connection:
+    """Return a connection that has logged in, unless `login` is None.
+
+    Raises `Refused` for a password that is not taken, `SourceRefusedError` for all else: nothing was changed.
+    """
+    import redis
+    from redis import connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    vouching = server.how.tls(server.host)
+    settings: dict[str, Any] = {
+        "host": server.host, "port": server.port, "protocol": 2, "decode_responses": True,
+        "socket_timeout": server.how.timeout, "socket_connect_timeout": server.how.timeout,
+        "retry": Retry(NoBackoff(), 0), "driver_info": None,
+    }  # fmt: skip
+    if login is not None:
+        settings |= {"username": login.user, "password": login.password}
+    if vouching not in (None, "system"):
+        settings["ssl_ca_certs"] = vouching
+    kind: Any = connection.Connection if vouching is None else connection.SSLConnection
+    raw = kind(**settings)
+    user = None if login is None else login.user
+    failure: RotationError
+    try:
+        raw.connect()
+        return Connection(server, user, raw, server.how.save, is_tls=vouching is not None)
+    except (redis.ResponseError, redis.AuthenticationError, redis.exceptions.BusyLoadingError) as error:
+        failure = refusal(error, server.name, user, "AUTH")
+    except (redis.RedisError, OSError) as error:
+        text = lost(error, server.name, user, tls=vouching is not None, made=False)
+        hint = f". If it is gone for good, {server.if_gone}" if server.if_gone else ""
+        failure = SourceRefusedError(text + hint)
+    with suppress(Exception):
+        raw.disconnect()
+    raise failure

@@ -9,7 +9,7 @@ from types import TracebackType
 from strongroom.crypto.verifiers import redis_sha256
 from strongroom.errors import RotationError, SourceRefusedError
 from strongroom.rotators.accounts import Login, Refused
-from strongroom.rotators.redis_connection import AnyPassword, Connection
+from strongroom.rotators.redis_connection import AnyPassword, Connection, connect
 from strongroom.rotators.redis_server import Server
 from strongroom.rotators.redis_url import Given
 
@@ -84,7 +84,7 @@ class Step:
 
     def _open(self, server: Server, login: Login | None) -> Connection:
         self._check()
-        connection = server.connect(login)
+        connection = connect(server, login)
         self._connections.append(connection)
         if self._is_stopped:
             # `stop` came while it was made.

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from strongroom.errors import ConfigError
 from strongroom.rotators.accounts import Login, Read, administrator
-from strongroom.rotators.redis_connection import SAVE
-from strongroom.rotators.redis_server import How, Server
+from strongroom.rotators.redis_server import SAVE, How, Server
 from strongroom.rotators.redis_topology import Cluster, Listed, Topology, Watched
 from strongroom.rotators.servers import Place, place
 from strongroom.rotators.shape import user_in

@@ -39,6 +39,15 @@ def place(scheme: str, rest: str, known: set[str]) -> Place:
     return Place(host, port, None if user is None else unquote(user), unquote(parts.path.strip("/")), given)
 
 
+def places(scheme: str, rest: str, known: set[str]) -> list[Place]:
+    """Read a URL with one host, or with several and commas between them; raises `ConfigError` as `place` does."""
+    lead, at, hosts = rest.partition("?")[0].rpartition("@")
+    slashes = "" if at else "//"
+    hosts = hosts.removeprefix("//").partition("/")[0]
+    head, tail = f"{slashes}{lead}{at}", rest[len(f"{slashes}{lead}{at}") + len(hosts) :]
+    return [place(scheme, f"{head}{host}{tail}", known) for host in hosts.split(",")]
+
+
 def is_local(host: str) -> bool:
     """True for a host that is this machine by its name or address: nothing leaves it on the way there."""
     from ipaddress import ip_address
