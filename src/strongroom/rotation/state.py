@@ -23,6 +23,15 @@ GRACE = 3600.0
 """Seconds for which the previous value stays valid for processes that have not switched, unless said otherwise."""
 
 
+class Back(NamedTuple):
+    """The rotation that a rotation back to a previous value turns round."""
+
+    before: int
+    after: int
+    promoted: float
+    grace_ends: float
+
+
 class State(NamedTuple):
     """The attachment of a secret and its rotation. Times are seconds since 1970, spans are seconds."""
 
@@ -54,8 +63,8 @@ class State(NamedTuple):
     """The source refused the current value when the rotation began, so it is never given that one back."""
     keeps_previous: bool = True
     """The source accepts the previous value until it is retired."""
-    back: tuple[int, int, float, float] | None = None
-    """Of a rotation back to a previous value: before, after, promoted and grace_ends of the one that it turns round."""
+    back: Back | None = None
+    """Of a rotation back to a previous value: what it turns round."""
     owner: Owner | None = None
     data: bytes = b""
 
@@ -72,6 +81,10 @@ class State(NamedTuple):
         """True for a rotation back to the value that was current before."""
         return self.back is not None
 
+    def is_running(self, now: float) -> bool:
+        """True while a process works on it."""
+        return self.owner is not None and self.owner.is_working(now)
+
     def ended(self) -> State | None:
         """Return what remains when the rotation is over: the attachment, if any."""
         return State(self.name, self.url, self.every, self.grace, known=self.known) if self.url is not None else None
@@ -80,10 +93,9 @@ class State(NamedTuple):
         """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""
         if self.back is None:
             return self.ended()
-        before, after, promoted, grace_ends = self.back
         return self._replace(
-            step=PROMOTED, id=os.urandom(8).hex(), before=before, after=after, promoted=promoted,
-            grace_ends=grace_ends, back=None, drifted=False, owner=None, error=None, reason=None, failed=None,
+            step=PROMOTED, id=os.urandom(8).hex(), back=None, drifted=False, owner=None, error=None, reason=None,
+            failed=None, **self.back._asdict(),
         )  # fmt: skip
 
 
@@ -105,7 +117,7 @@ def open_state(records: Records, name: str, stored: bytes) -> State:
     data = b64decode(fields.pop("data"))
     who = None if owner is None else Owner(owner[0], Process(*owner[1]), owner[2])
     if fields.get("back") is not None:
-        fields["back"] = tuple(fields["back"])
+        fields["back"] = Back(*fields["back"])
     return State(name, **fields, owner=who, data=data)
 
 

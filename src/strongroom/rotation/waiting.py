@@ -1,0 +1,97 @@
+"""Waits until nobody needs the previous value of a promoted rotation any more."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from strongroom.errors import ConflictError
+from strongroom.rotation.clock import Clock, utc
+from strongroom.rotation.consumers import Consumer, consumers, reported
+from strongroom.rotation.entry import Entry
+from strongroom.rotation.readers import Readers, readers
+from strongroom.rotation.state import State
+
+SETTLE = 1.0
+"""Seconds after promotion before the previous value is retired.
+
+A process with a live handle reports within some 50 ms of a rotation's begin. One that is stopped before it could is
+known only when a rotator was attached before, as it then reported when it made its handle.
+"""
+POLL = 0.05
+READERS_EVERY = 1.0
+"""Seconds between two looks into the audit log for processes that have read the secret once."""
+
+
+class Waiting:
+    """Who still needs the previous value of one promoted rotation, and for how long."""
+
+    def __init__(self, entry: Entry, clock: Clock, state: State) -> None:
+        self._entry = entry
+        self._clock = clock
+        self._state = state
+        self._read: tuple[float, Readers] | None = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds` for the consumers to switch; True when the previous value is to be retired now.
+
+        It is not while somebody needs it. Where the source refuses it already, that helps nobody.
+        """
+        until = self._clock.now() + seconds
+        while not self._is_over():
+            if self._clock.now() >= until or not self._may_be_over(until):
+                return not self._state.keeps_previous
+            self._clock.sleep(POLL)
+        return True
+
+    def check_ready(self) -> None:
+        """Raise `ConflictError`, naming the laggards, unless the previous value may be retired."""
+        if self._is_ready():
+            return
+        late = [consumer.label for consumer in self._consumers() if consumer.lags(self._state)]
+        late += [holder.label for holder in self._readers().holders]
+        who = f"is still held by {', '.join(late)}" if late else "has its grace time"
+        name = self._state.name
+        raise ConflictError(
+            f"the previous value of {name!r} {who}, until {utc(self._state.grace_ends or 0)} at the latest; wait, or "
+            f"`strongroom rotate retire {name} --force`",
+            name=name,
+        )
+
+    def _is_over(self) -> bool:
+        return self._is_ready() if self._state.keeps_previous else self._all_have_switched()
+
+    def _is_ready(self) -> bool:
+        return self._clock.now() >= (self._state.grace_ends or 0) or self._all_have_switched()
+
+    def _may_be_over(self, until: float) -> bool:
+        if not self._state.keeps_previous:
+            return bool(self._consumers())
+        return until >= (self._state.grace_ends or 0) or not self._is_settled() or bool(self._consumers())
+
+    def _all_have_switched(self) -> bool:
+        known = self._consumers()
+        # Where no process reports, some may hold the value without a live handle: they have the grace time.
+        if not self._is_settled() or not known or any(consumer.lags(self._state) for consumer in known):
+            return False
+        read = self._readers()
+        return read.complete and not read.holders
+
+    def _is_settled(self) -> bool:
+        return self._clock.now() >= (self._state.promoted or 0) + SETTLE
+
+    def _readers(self) -> Readers:
+        """Return who has read the previous value, looked up once a second: the log may be long."""
+        now = monotonic()
+        if self._read is None or now >= self._read[0] + READERS_EVERY:
+            state, info = self._state, self._entry.info()
+            before = None if info is None else info.version(state.before)
+            since = state.started or 0.0 if before is None else before.created
+            read = readers(self._entry.access, state.name, state.before, state.after, since)
+            self._read = monotonic(), read
+        return self._read[1]
+
+    def _consumers(self) -> list[Consumer]:
+        engine, name = self._entry.access.engine, self._entry.name
+        rows = reported(engine.store, name)
+        with engine.view() as (_, unlocked):
+            return consumers(unlocked.records, rows, name)
