@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from strongroom.change import Change
 from strongroom.data import decode_data
 from strongroom.errors import ConflictError, InvalidInputError, RotationError, StrongroomError
@@ -15,11 +18,19 @@ from strongroom.rotation.source import Source
 from strongroom.rotation.state import State, load, open_state
 
 
-def attach(
-    entry: Entry, rotators: Rotators, url: str, every: float | None, grace: float | None, *, force: bool
-) -> list[str]:
-    """Attach the rotator `url`; return what its source says. See `Rotation.attach`."""
-    _check_spans(every, grace)
+class Attachment(NamedTuple):
+    """What an operator asks for: the URL of a rotator, and spans in seconds."""
+
+    url: str
+    every: float | None
+    grace: float | None
+    graces: Mapping[str, float]
+
+
+def attach(entry: Entry, rotators: Rotators, clock: Clock, wanted: Attachment, *, force: bool) -> list[str]:
+    """Attach a rotator; return what its source says. See `Rotation.attach`."""
+    url, every, grace, graces = wanted
+    _check_spans(every, grace, graces)
     if not isinstance(url, str):
         raise InvalidInputError(f"a rotator is attached by its URL, which is text, not {type(url).__name__}")
     name, source = entry.name, rotators.at(entry.name, url)
@@ -28,11 +39,13 @@ def attach(
     def step(change: Change) -> None:
         steps.current(change, name)
         state = load(change, change.records, name) or State(name)
-        if state.by_url and url != state.url and not force and not _is_same(rotators, state.url, source):
+        is_used = state.by_url or (not state.id and state.is_running(clock.now()))
+        if is_used and url != state.url and not force and not _is_same(rotators, state.url, source):
             raise ConflictError(
                 f"{name!r} is being rotated by another rotator; finish that first, or --force", name=name
             )
-        steps.store(change, state._replace(url=url, every=every, grace=grace, known=version or state.known))
+        asked = state._replace(url=url, every=every, grace=grace, graces=dict(graces) or None)
+        steps.store(change, asked._replace(known=version or state.known))
 
     entry.change("attached", step)
     return said
@@ -44,9 +57,10 @@ def detach(entry: Entry, clock: Clock, *, force: bool) -> None:
 
     def step(change: Change) -> None:
         state = load(change, change.records, name)
-        if state is not None and state.id and (not force or state.is_running(clock.now())):
+        if state is not None and ((state.id and not force) or state.is_running(clock.now())):
+            stage = state.step if state.id else "it begins"
             raise ConflictError(
-                f"{name!r} is being rotated ({state.step}); finish that first, or --force leaves its source as it is",
+                f"{name!r} is being rotated ({stage}); finish that first, or --force leaves its source as it is",
                 name=name,
             )
         if state is not None:
@@ -55,10 +69,17 @@ def detach(entry: Entry, clock: Clock, *, force: bool) -> None:
     entry.change("detached", step)
 
 
-def _check_spans(*spans: float | None) -> None:
-    for span in spans:
-        if span is not None and (type(span) not in (int, float) or not 0 <= span < 1e10):
-            raise InvalidInputError("every and grace are numbers of seconds")
+def _check_spans(every: float | None, grace: float | None, graces: object) -> None:
+    if not all(span is None or _is_span(span) for span in (every, grace)):
+        raise InvalidInputError("every and grace are numbers of seconds")
+    if not isinstance(graces, Mapping) or not all(
+        isinstance(service, str) and service and _is_span(span) for service, span in graces.items()
+    ):
+        raise InvalidInputError("graces maps names of services to numbers of seconds")
+
+
+def _is_span(span: object) -> bool:
+    return isinstance(span, int | float) and type(span) is not bool and 0 <= span < 1e10
 
 
 def _asked(entry: Entry, rotators: Rotators, source: Source) -> tuple[list[str], int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
+from strongroom.change import Change
 from strongroom.data import Data, Value, decode_data, encode
 from strongroom.errors import RotationError, StrongroomError
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
+from strongroom.rotation.creating import Creation
 from strongroom.rotation.entry import Entry, Live
 from strongroom.rotation.looking import is_drifted
 from strongroom.rotation.owner import LEASE, Owner, claim, release
@@ -28,52 +29,74 @@ class Beginning:
         self._new_value = new_value
         self.back = _back(live, new_value)
         """What it turns round, None for a rotation that goes forward."""
+        self.creation = Creation(entry, source, live.data)
 
     def begin(self, *, by_url: bool, cas: int | None, force: bool) -> State:
         """Return the rotation that has begun, which this thread owns."""
-        now, source = self._clock.now(), self._source
-        drifted = is_drifted(self._entry, source, self._live.data, self._new_value, self._clock, force=force)
-        owner = claim(now + source.timeout + LEASE)
+        source, live = self._source, self._live
+        drifted = is_drifted(self._entry, source, live.data, self._new_value, self._clock, force=force)
+        owner = claim(self._clock.now() + source.timeout + LEASE)
         try:
-            if self._live.state.url is not None and self.back is None:
-                # Before `create` is asked, which may make a key at a vendor: only one process asks it.
-                self._entry.change(
-                    "claimed", lambda change: steps.reserve(change, self._entry.name, owner, self._clock.now())
-                )
+            id = self._reserved(owner, cas)
+            source.about(id)
             new = State(
-                self._entry.name, step=PENDING, id=os.urandom(8).hex(), by_url=by_url,
-                before=self._live.version.version, data=self._pending(), started=self._clock.now(), owner=owner,
-                drifted=drifted, back=self.back, keeps_previous=source.keeps_previous,
+                self._entry.name, step=PENDING, id=id, by_url=by_url, before=live.version.version,
+                data=self._pending(), started=self._clock.now(), owner=owner, drifted=drifted, back=self.back,
+                keeps_previous=source.keeps_previous,
             )  # fmt: skip
             begun: State = self._entry.change(PENDING, lambda change: steps.begin(change, new, cas))
-        except BaseException as error:
+        except Exception as error:
+            left = "" if self._has_begun(owner) else self.creation.discard()
             self._leave(owner, error)
+            if left and isinstance(error, StrongroomError):
+                raise type(error)(f"{error}{left}", name=error.name, version=error.version) from None
+            raise
+        except BaseException:
+            self._leave(owner, None)
             raise
         return begun
+
+    def _reserved(self, owner: Owner, cas: int | None) -> str:
+        """Return the id of the rotation. One process alone asks `create`, which may make a key at a vendor."""
+        state, version = self._live.state, self._live.version.version
+        creates = self._new_value is None
+        if self.back is not None or (state.url is None and not (creates and self._source.makes)):
+            return steps.new_id()
+
+        def step(change: Change) -> str:
+            return steps.reserve(change, self._entry.name, owner, version, cas, self._clock.now(), creates=creates)
+
+        id: str = self._entry.change("claimed", step)
+        return id
 
     def _pending(self) -> bytes:
         if self.back is not None:
             return self._live.state.data
-        name, current = self._entry.name, self._live.data
+        name = self._entry.name
         try:
-            return (
-                self._source.create(current)
-                if self._new_value is None
-                else self._source.adopt(self._new_value, current)
-            )
+            if self._new_value is None:
+                return self.creation.make()
+            return self._source.adopt(self._new_value, self._live.data)
         except RotationError as error:
             self._entry.access.refused("ROTATE", name, error.code, stage=PENDING)
             raise type(error)(f"{name!r} was not rotated, and nothing was changed: {error}", name=name) from None
 
-    def _leave(self, owner: Owner, error: BaseException) -> None:
+    def _has_begun(self, owner: Owner) -> bool:
+        """True unless the pending value is known not to be in the store: its event may be what failed."""
+        try:
+            state = self._entry.state()
+        except StrongroomError:
+            return True
+        return state is not None and state.id != "" and state.owner is not None and state.owner.token == owner.token
+
+    def _leave(self, owner: Owner, failure: Exception | None) -> None:
         """Let others begin the rotation that this process claimed."""
-        failure, now = error if isinstance(error, Exception) else None, self._clock.now()
-        mine = State(self._entry.name, owner=owner)
+        mine, now, spent = State(self._entry.name, owner=owner), self._clock.now(), self.creation.is_spent
         try:
             # That it fails is no harm: the next one notices that this process has ended.
             with suppress(StrongroomError):
-                if self._entry.has_rotator():
-                    self._entry.change("released", lambda change: steps.let_go(change, mine, failure, now))
+                if self._entry.state() is not None:
+                    self._entry.change("released", lambda change: steps.let_go(change, mine, failure, now, spent=spent))
         finally:
             release(owner.token)
 

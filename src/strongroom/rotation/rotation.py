@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from strongroom.access import Access
 from strongroom.data import Data, Value, decode_value, encode
-from strongroom.errors import VersionNotFoundError
+from strongroom.errors import ConflictError, StrongroomError, VersionNotFoundError
 from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import check_name
-from strongroom.protocols import Reader, Rotator
+from strongroom.protocols import Reader, Rotator, Sessions
 from strongroom.rotation import advice, attaching, steps
 from strongroom.rotation.beginning import Beginning
 from strongroom.rotation.calls import TIMEOUT, Calls
@@ -19,9 +20,11 @@ from strongroom.rotation.entry import Entry
 from strongroom.rotation.looking import look
 from strongroom.rotation.rotators import Connect, Rotators
 from strongroom.rotation.run import Run
+from strongroom.rotation.sessions import sessions
+from strongroom.rotation.settling import settled
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load
-from strongroom.rotation.status import RotationStatus, all_statuses, status_of, with_readers
+from strongroom.rotation.status import RotationStatus, all_statuses, one_status, with_readers
 from strongroom.rotation.taking_over import take_over
 from strongroom.unlock import Unlocked
 
@@ -54,16 +57,21 @@ class Rotation:
         return Rotation(self._access, self._connect, self._keep, clock=clock, timeout=timeout)
 
     def attach(
-        self, name: str, url: str, *, every: float | None = None, grace: float | None = None, force: bool = False
-    ) -> list[str]:
+        self, name: str, url: str, *, every: float | None = None, grace: float | None = None, force: bool = False,
+        graces: Mapping[str, float] | None = None,
+    ) -> list[str]:  # fmt: skip
         """Let the rotator `url` rotate this secret from now on; `every` and `grace` are seconds.
+
+        `graces` has services with a grace time of their own, such as `{"reports": 86400}`: while a process of that
+        service holds the previous value, it is kept until then, and for everybody else until `grace` has gone by.
 
         Asks the source whether a rotation would begin well, unless `force`, and returns what there is to say of it.
         With `every` it is due that long after its current version was made. Raises `ConfigError` for a URL that cannot
         be, `InvalidInputError` for spans that cannot be, `RotationError` when the source would refuse (nothing is
         attached then), `ConflictError` when another secret has the same account.
         """
-        return attaching.attach(self._entry(name), self._rotators, url, every, grace, force=force)
+        wanted = attaching.Attachment(url, every, grace, {} if graces is None else graces)
+        return attaching.attach(self._entry(name), self._rotators, self._clock, wanted, force=force)
 
     def detach(self, name: str, *, force: bool = False) -> None:
         """Let no rotator rotate this secret; raises `ConflictError` while a rotation is under way.
@@ -111,7 +119,7 @@ class Rotation:
             raise advice.unfinished(live.state)
         self._rotators.check_not_hanging(name)
         state = beginning.begin(by_url=rotator is None, cas=cas, force=force)
-        with Run(entry, self._clock, self._keep, state, source, fresh=True).owned() as run:
+        with Run(entry, self._clock, self._keep, state, source, beginning.creation).owned() as run:
             return run.forward(wait)
 
     def roll_back(self, name: str, version: int, *, cas: int | None = None, wait: float = WAIT) -> VersionInfo:
@@ -151,6 +159,31 @@ class Rotation:
         with self._taken_over(name, rotator).owned() as run:
             run.retire(force=force)
 
+    def settle(self, names: Iterable[str], *, wait: float = WAIT) -> dict[str, StrongroomError]:
+        """Wait once for the consumers of many rotations, and retire each previous value that nobody needs any more.
+
+        Rotate each with `wait=0` before. Waits up to `wait` seconds for all of them together; what is left then is for
+        a later `resume`. Returns the error of each that failed.
+        """
+        failed: dict[str, StrongroomError] = {}
+        for name in settled([self._entry(name) for name in names], self._clock, wait):
+            try:
+                self.resume(name, wait=0)
+            except StrongroomError as error:
+                # Somebody else took it over in between, who says what becomes of it.
+                if not isinstance(error, ConflictError):
+                    failed[name] = error
+        return failed
+
+    def sessions(self, name: str, rotator: Rotator | None = None) -> list[Sessions]:
+        """Return the open sessions at the source that were not opened with the current value, by account.
+
+        Empty too where the rotator cannot tell. Raises `RotationError` when the source cannot be asked.
+        """
+        entry = self._entry(name)
+        live = entry.read_live()
+        return sessions(entry, self._source_of(live.state, rotator), live, self._clock)
+
     def status(self, name: str | None = None, *, holders: bool = False) -> list[RotationStatus]:
         """Return what is known of one secret, or of all that have a rotator or a rotation.
 
@@ -159,7 +192,7 @@ class Rotation:
         known = (
             all_statuses(self._access, self._clock.now())
             if name is None
-            else [status_of(self._access, check_name(name), self._clock.now())]
+            else [one_status(self._access, check_name(name), self._clock.now())]
         )
         self._access.ok("ROTATE", name, reason="status", count=len(known))
         return [with_readers(self._access, status) for status in known] if holders else known
@@ -200,4 +233,4 @@ class Rotation:
         self._rotators.check_not_hanging(name)
         entry = self._entry(name)
         state, source = take_over(entry, self._rotators, self._clock, rotator, needed=needed)
-        return Run(entry, self._clock, self._keep, state, source, fresh=False)
+        return Run(entry, self._clock, self._keep, state, source)

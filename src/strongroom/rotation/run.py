@@ -12,9 +12,11 @@ from strongroom.info import VersionInfo
 from strongroom.rotation import advice, steps, undoing
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.consumers import sweep
+from strongroom.rotation.creating import Creation
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.owner import LEASE, release
 from strongroom.rotation.retiring import Retiring
+from strongroom.rotation.sessions import end_sessions
 from strongroom.rotation.source import Source, is_refusal
 from strongroom.rotation.state import GRACE, PENDING, PROMOTED, SET, TESTED, State
 from strongroom.rotation.waiting import Waiting
@@ -23,13 +25,15 @@ from strongroom.rotation.waiting import Waiting
 class Run:
     """A rotation that this thread owns, and the source that it asks."""
 
-    def __init__(self, entry: Entry, clock: Clock, keep: int, state: State, source: Source, *, fresh: bool) -> None:
-        """`fresh` is True for a rotation that begins here: its source has not been asked for anything yet."""
+    def __init__(
+        self, entry: Entry, clock: Clock, keep: int, state: State, source: Source, creation: Creation | None = None
+    ) -> None:
+        """`creation` is there for a rotation that begins here: its source has not been asked for anything yet."""
         self._entry = entry
         self._clock = clock
         self._keep = keep
         self._source = source
-        self._fresh = fresh
+        self._creation = creation
         self.state = state
 
     @contextmanager
@@ -92,9 +96,10 @@ class Run:
             undoing.undo(self._entry, self._source, self.state)
             self.end("aborted", undone=True)
 
-    def end(self, stage: str, *, undone: bool = False) -> None:
-        """Remove the rotation, and what is left of processes that are gone."""
-        self._entry.change(stage, lambda change: steps.end(change, self.state, undone=undone))
+    def end(self, stage: str, *, undone: bool = False, failure: Exception | None = None) -> None:
+        """Remove the rotation, and what is left of processes that are gone; `failure` is kept for `status`."""
+        now = self._clock.now()
+        self._entry.change(stage, lambda change: steps.end(change, self.state, now, undone=undone, failure=failure))
         sweep(self._entry.access.engine, self.state)
 
     def wait_and_retire(self, wait: float) -> None:
@@ -114,7 +119,8 @@ class Run:
 
     def _retire(self) -> None:
         self._retiring().retire()
-        self.end("retired")
+        failure = end_sessions(self._entry, self._source, self._clock)
+        self.end("retired", failure=failure)
 
     def _retiring(self) -> Retiring:
         return Retiring(self._entry, self._source, self.state)
@@ -125,15 +131,21 @@ class Run:
     def _fail(self, stage: str, error: Exception) -> None:
         """Leave the source with the current value after a failure; raises what is to be said in place of `error`."""
         self._entry.failed(stage, error)
-        if stage == SET and self._fresh and is_refusal(error):
+        if stage == SET and self._creation is not None and is_refusal(error):
             # A definite no to the first thing that was asked: there is nothing to put back and nothing to resume.
-            self.end("aborted", undone=True)
-            raise SourceRefusedError(
-                f"{self.state.name!r} was not rotated, and nothing was changed: {error}", name=self.state.name
-            ) from None
+            raise self._refused(error, self._creation) from None
         left = undoing.put_back(self._entry, self._source, self.state)
         if isinstance(error, RotationError):
             raise advice.failed(self.state, error, left) from None
+
+    def _refused(self, error: Exception, creation: Creation) -> SourceRefusedError:
+        """End a rotation of which nothing is at the source, and return the error that says so."""
+        left = creation.discard()
+        if left:
+            self.state = self.state._replace(next_id=self.state.id)
+        self.end("aborted", undone=True)
+        name = self.state.name
+        return SourceRefusedError(f"{name!r} was not rotated, and nothing was changed: {error}{left}", name=name)
 
     def _promote(self, wait: float) -> VersionInfo:
         now, keeps = self._clock.now(), self._source.keeps_previous

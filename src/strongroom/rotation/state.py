@@ -63,6 +63,10 @@ class State(NamedTuple):
     """The source refused the current value when the rotation began, so it is never given that one back."""
     keeps_previous: bool = True
     """The source accepts the previous value until it is retired."""
+    graces: dict[str, float] | None = None
+    """Seconds for which the services that are named need the previous value, in place of `grace`."""
+    next_id: str = ""
+    """The id that `create` was asked with, while what it made may be at the source: the next rotation has it too."""
     back: Back | None = None
     """Of a rotation back to a previous value: what it turns round."""
     owner: Owner | None = None
@@ -85,9 +89,27 @@ class State(NamedTuple):
         """True while a process works on it."""
         return self.owner is not None and self.owner.is_working(now)
 
+    def attached_as(self, other: State) -> State:
+        """Return this rotation with the attachment of another state."""
+        return self._replace(url=other.url, every=other.every, grace=other.grace, graces=other.graces)
+
+    def needed_until(self, service: str) -> float:
+        """Return until when a service that holds the previous value of a promoted rotation may need it."""
+        own = (self.graces or {}).get(service)
+        return (self.grace_ends or 0.0) if own is None or not self.keeps_previous else (self.promoted or 0.0) + own
+
+    @property
+    def last_end(self) -> float:
+        """When the last grace time of a promoted rotation ends."""
+        return max([self.grace_ends or 0.0, *(self.needed_until(service) for service in self.graces or {})])
+
     def ended(self) -> State | None:
-        """Return what remains when the rotation is over: the attachment, if any."""
-        return State(self.name, self.url, self.every, self.grace, known=self.known) if self.url is not None else None
+        """Return what remains when the rotation is over: the attachment, and an id that is still to be used."""
+        if self.url is None and not self.next_id:
+            return None
+        return State(
+            self.name, self.url, self.every, self.grace, known=self.known, graces=self.graces, next_id=self.next_id
+        )
 
     def undone(self) -> State | None:
         """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""

@@ -26,6 +26,8 @@ class RotationStatus(NamedTuple):
     rotator: str | None
     every: float | None
     grace: float | None
+    graces: dict[str, float]
+    """Service → its own grace time, in place of `grace`."""
     due: float | None
     """When the next rotation is due; None without `every`."""
     version: int
@@ -59,12 +61,12 @@ class RotationStatus(NamedTuple):
     """False when the audit log did not tell all of them."""
 
 
-def status_of(access: Access, name: str, now: float) -> RotationStatus:
+def one_status(access: Access, name: str, now: float) -> RotationStatus:
     """Return what is known of one secret; raises `SecretNotFoundError`."""
     rows = reported(access.engine.store, name)
 
     def step(view: Reader, unlocked: Unlocked) -> RotationStatus:
-        return _status(view, unlocked, load(view, unlocked.records, name) or State(name), rows, now)
+        return status_of(view, unlocked, load(view, unlocked.records, name) or State(name), rows, now)
 
     return access.view("ROTATE", "read", name, step)
 
@@ -78,7 +80,8 @@ def all_statuses(access: Access, now: float) -> list[RotationStatus]:
             open_state(unlocked.records, path.removeprefix(ROTATION), stored)
             for path, stored in entries(view, ROTATION)
         ]
-        return [_status(view, unlocked, state, rows, now) for state in states if view.get(SECRET + state.name)]
+        known = [state for state in states if (state.url or state.id) and view.get(SECRET + state.name)]
+        return [status_of(view, unlocked, state, rows, now) for state in known]
 
     return access.view("ROTATE", "list", "", step)
 
@@ -94,7 +97,8 @@ def with_readers(access: Access, status: RotationStatus) -> RotationStatus:
     return status._replace(holders=read.holders, all_known=read.complete)
 
 
-def _status(view: Reader, unlocked: Unlocked, state: State, reported: Reported, now: float) -> RotationStatus:
+def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported, now: float) -> RotationStatus:
+    """Return what is known of one secret; raises `SecretNotFoundError`."""
     stored = view.get(SECRET + state.name)
     if stored is None:
         raise SecretNotFoundError(f"there is no secret {state.name!r}", name=state.name)
@@ -106,10 +110,11 @@ def _status(view: Reader, unlocked: Unlocked, state: State, reported: Reported, 
         rotator=state.url,
         every=state.every,
         grace=state.grace,
+        graces=state.graces or {},
         due=None if state.every is None else info.versions[-1].created + state.every,
         version=info.current,
         started=state.started,
-        grace_ends=state.grace_ends,
+        grace_ends=None if state.grace_ends is None else state.last_end,
         error=state.error,
         reason=state.reason,
         failed=state.failed,

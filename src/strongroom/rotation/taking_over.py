@@ -43,6 +43,8 @@ def take_over(
 
 
 def _source(rotators: Rotators, state: State, rotator: Rotator | None, *, needed: bool) -> Source:
-    if rotator is not None:
-        return rotators.source(state.name, rotator)
-    return rotators.under_way(state) if needed else rotators.none(state.name)
+    if not needed:
+        return rotators.none(state.name)
+    source = rotators.under_way(state) if rotator is None else rotators.source(state.name, rotator)
+    source.about(state.id)
+    return source

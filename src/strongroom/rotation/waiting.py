@@ -37,44 +37,65 @@ class Waiting:
         It is not while somebody needs it. Where the source refuses it already, that helps nobody.
         """
         until = self._clock.now() + seconds
-        while not self._is_over():
-            if self._clock.now() >= until or not self._may_be_over(until):
-                return not self._state.keeps_previous
+        while (verdict := self.verdict(until)) is None:
             self._clock.sleep(POLL)
-        return True
+        return verdict
+
+    def verdict(self, until: float) -> bool | None:
+        """Return True when the previous value is to be retired, False when it stays, None to ask again soon.
+
+        `until` is how long somebody waits for that.
+        """
+        if self._is_ready() if self._state.keeps_previous else self._all_have_switched():
+            return True
+        if self._clock.now() >= until or not self._may_be_ready(until):
+            return not self._state.keeps_previous
+        return None
 
     def check_ready(self) -> None:
         """Raise `ConflictError`, naming the laggards, unless the previous value may be retired."""
         if self._is_ready():
             return
-        late = [consumer.label for consumer in self._consumers() if consumer.lags(self._state)]
-        late += [holder.label for holder in self._readers().holders]
-        who = f"is still held by {', '.join(late)}" if late else "has its grace time"
-        name = self._state.name
+        state, name = self._state, self._state.name
+        late = {consumer.label: consumer.service for consumer in self._consumers() if consumer.lags(state)}
+        late |= {holder.label: holder.service for holder in self._readers().holders}
+        is_over = self._clock.now() >= (state.grace_ends or 0)
+        held = [label for label, service in late.items() if self._needs(service) or not is_over]
+        end = max([state.grace_ends or 0.0, *(state.needed_until(late[label]) for label in held)])
+        end = end if held else state.last_end
+        who = f"is still held by {', '.join(held)}" if held else "has its grace time"
         raise ConflictError(
-            f"the previous value of {name!r} {who}, until {utc(self._state.grace_ends or 0)} at the latest; wait, or "
+            f"the previous value of {name!r} {who}, until {utc(end)} at the latest; wait, or "
             f"`strongroom rotate retire {name} --force`",
             name=name,
         )
 
-    def _is_over(self) -> bool:
-        return self._is_ready() if self._state.keeps_previous else self._all_have_switched()
-
     def _is_ready(self) -> bool:
-        return self._clock.now() >= (self._state.grace_ends or 0) or self._all_have_switched()
+        """True when nobody needs the previous value any more."""
+        now, state = self._clock.now(), self._state
+        if now >= state.last_end or self._all_have_switched():
+            return True
+        # What is left are grace times that services have for themselves.
+        return now >= (state.grace_ends or 0) and not self._is_needed()
 
-    def _may_be_over(self, until: float) -> bool:
+    def _may_be_ready(self, until: float) -> bool:
         if not self._state.keeps_previous:
             return bool(self._consumers())
         return until >= (self._state.grace_ends or 0) or not self._is_settled() or bool(self._consumers())
 
     def _all_have_switched(self) -> bool:
-        known = self._consumers()
         # Where no process reports, some may hold the value without a live handle: they have the grace time.
-        if not self._is_settled() or not known or any(consumer.lags(self._state) for consumer in known):
-            return False
+        return self._is_settled() and bool(self._consumers()) and not self._is_needed()
+
+    def _is_needed(self) -> bool:
+        """True while somebody holds the previous value whose grace time has not ended, as far as can be known."""
+        if any(consumer.lags(self._state) and self._needs(consumer.service) for consumer in self._consumers()):
+            return True
         read = self._readers()
-        return read.complete and not read.holders
+        return not read.complete or any(self._needs(holder.service) for holder in read.holders)
+
+    def _needs(self, service: str) -> bool:
+        return not self._state.keeps_previous or self._clock.now() < self._state.needed_until(service)
 
     def _is_settled(self) -> bool:
         return self._clock.now() >= (self._state.promoted or 0) + SETTLE
