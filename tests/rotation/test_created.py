@@ -202,14 +202,19 @@ def test_an_abort_refuses_the_key_and_does_not_remove_it_twice(rotate, secrets, 
 
 
 def test_a_rotator_is_not_detached_or_changed_while_create_is_asked(secrets, vendor, clock):
-    rotation = Rotation(secrets._access, lambda url, read: vendor, 10, clock=clock)
+    others = Vendor(vendor.path)
+    others.users = "others"
+    rotation = Rotation(secrets._access, lambda url, read: vendor if url == "vendor:" else others, 10, clock=clock)
     rotation.attach("A", "vendor:")
     create = vendor.create
 
     def change(current):
-        for change in (lambda: rotation.detach("A"), lambda: rotation.detach("A", force=True)):
+        for force in (False, True):
             with pytest.raises(ConflictError, match=r"being rotated \(it begins\)"):
-                change()
+                rotation.detach("A", force=force)
+        with pytest.raises(ConflictError, match="being rotated by another rotator"):
+            rotation.attach("A", "another:")
+        rotation.attach("A", "vendor:", every=60)
         return create(current)
 
     vendor.create = change

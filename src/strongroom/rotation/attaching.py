@@ -89,6 +89,8 @@ def _asked(entry: Entry, rotators: Rotators, source: Source) -> tuple[list[str],
         _check_is_free(entry, rotators, source)
         # While a rotation is under way the source may have another value than the current one.
         return ([], 0) if live.state.id else (source.check(decode_data(live.data)), live.version.version)
+    except ConflictError as error:
+        entry.refuse("attached", error)
     except RotationError as error:
         entry.failed("attached", error)
         raise type(error)(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from strongroom import changing
 from strongroom.access import Access
@@ -89,6 +89,11 @@ class Entry:
     def change(self, stage: str, step: Callable[[Change], Any]) -> Any:
         """Run a step of `steps` in a transaction."""
         return changing.change(self.access, "ROTATE", "update", self.name, step, stage=stage)
+
+    def refuse(self, stage: str, error: StrongroomError) -> NoReturn:
+        """Raise an error that is on record."""
+        self.failed(stage, error)
+        raise error
 
     def failed(self, stage: str, error: Exception) -> None:
         """Record that a stage was not reached. That the log fails must not hide the error that it is about."""

@@ -116,8 +116,8 @@ class Rotation:
         if beginning.back is None and live.state.step == PROMOTED:
             self.retire(name, rotator)
         elif beginning.back is None and live.state.id:
-            raise advice.unfinished(live.state)
-        self._rotators.check_not_hanging(name)
+            entry.refuse(PENDING, advice.unfinished(live.state))
+        self._rotators.check_not_hanging(entry, PENDING)
         state = beginning.begin(by_url=rotator is None, cas=cas, force=force)
         with Run(entry, self._clock, self._keep, state, source, beginning.creation).owned() as run:
             return run.forward(wait)
@@ -227,10 +227,16 @@ class Rotation:
         return Entry(self._access, check_name(name))
 
     def _source_of(self, state: State, rotator: Rotator | None) -> Source:
-        return self._rotators.attached(state) if rotator is None else self._rotators.source(state.name, rotator)
+        if rotator is not None:
+            return self._rotators.source(state.name, rotator)
+        try:
+            return self._rotators.attached(state)
+        except StrongroomError as error:
+            self._entry(state.name).failed("checked", error)
+            raise
 
     def _taken_over(self, name: str, rotator: Rotator | None, *, needed: bool = True) -> Run:
-        self._rotators.check_not_hanging(name)
         entry = self._entry(name)
+        self._rotators.check_not_hanging(entry, "resumed")
         state, source = take_over(entry, self._rotators, self._clock, rotator, needed=needed)
         return Run(entry, self._clock, self._keep, state, source)

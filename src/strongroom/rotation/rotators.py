@@ -10,6 +10,7 @@ from strongroom.data import decode_data
 from strongroom.errors import ConflictError, NotFoundError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.protocols import Rotator
 from strongroom.rotation.calls import Calls
+from strongroom.rotation.entry import Entry
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import State
 
@@ -63,14 +64,14 @@ class Rotators:
         """Return what stands where a source is not asked."""
         return self.source(name, _Unused())
 
-    def check_not_hanging(self, name: str) -> None:
+    def check_not_hanging(self, entry: Entry, stage: str) -> None:
         """Raise `ConflictError` while an earlier call for this secret has not come back."""
-        if self._calls.hangs(name):
-            raise ConflictError(
-                f"an earlier call to the rotator of {name!r} has not come back, and may still change the source; wait "
-                "for it, or end this process",
-                name=name,
-            )
+        if self._calls.hangs(entry.name):
+            entry.refuse(stage, ConflictError(
+                f"an earlier call to the rotator of {entry.name!r} has not come back, and may still change the source; "
+                "wait for it, or end this process",
+                name=entry.name,
+            ))  # fmt: skip
 
     def _made(self, url: str) -> Rotator:
         if self._connect is None:

@@ -84,13 +84,13 @@ class Run:
         if force:
             self.end("aborted", undone=not is_promoted)
         elif is_promoted:
-            raise ConflictError(
+            self._entry.refuse("aborted", ConflictError(
                 f"the new value of {name!r} is current already; `strongroom rollback {name} {self.state.before}` goes "
                 "back to the one before, at the source too. --force ends the rotation, and leaves its source as it is",
                 name=name,
-            )
+            ))  # fmt: skip
         else:
-            undoing.check_can_be_undone(self.state)
+            undoing.check_can_be_undone(self._entry, self.state)
             # From here on the source may have the current value again, so that no step counts as done.
             self._record(PENDING)
             undoing.undo(self._entry, self._source, self.state)
@@ -112,7 +112,7 @@ class Run:
     def retire(self, *, force: bool) -> None:
         """Let the source refuse the previous value, when nobody needs it or with `force`, then end the rotation."""
         if self.state.step != PROMOTED:
-            raise advice.unfinished(self.state)
+            self._entry.refuse("retired", advice.unfinished(self.state))
         if not force:
             self._waiting().check_ready()
         self._retire()

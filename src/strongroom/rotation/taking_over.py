@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strongroom.change import Change
-from strongroom.errors import InvalidInputError
+from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.protocols import Rotator
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
@@ -34,9 +34,11 @@ def take_over(
     try:
         state = entry.change("resumed", step)
         return state, _source(rotators, state, rotator, needed=needed)
-    except BaseException:
+    except BaseException as error:
         if state is not None:
             taken, now = state, clock.now()
+            if isinstance(error, StrongroomError):
+                entry.failed("resumed", error)
             entry.change("released", lambda change: steps.let_go(change, taken, None, now))
         release(owner.token)
         raise

@@ -24,13 +24,13 @@ def undo(entry: Entry, source: Source, state: State) -> None:
         raise advice.failed(state, error, "Its source may have the new value") from None
 
 
-def check_can_be_undone(state: State) -> None:
+def check_can_be_undone(entry: Entry, state: State) -> None:
     """Raise `RotationError` when the source never had the current value."""
     if state.drifted:
         error = RotationError(
             "its source refused the current value when the rotation began, so there is nothing to give back to it"
         )
-        raise advice.failed(state, error, "Nothing was changed")
+        entry.refuse("aborted", advice.failed(state, error, "Nothing was changed"))
 
 
 def put_back(entry: Entry, source: Source, state: State) -> str:

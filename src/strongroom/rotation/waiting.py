@@ -64,11 +64,11 @@ class Waiting:
         end = max([state.grace_ends or 0.0, *(state.needed_until(late[label]) for label in held)])
         end = end if held else state.last_end
         who = f"is still held by {', '.join(held)}" if held else "has its grace time"
-        raise ConflictError(
+        self._entry.refuse("retired", ConflictError(
             f"the previous value of {name!r} {who}, until {utc(end)} at the latest; wait, or "
             f"`strongroom rotate retire {name} --force`",
             name=name,
-        )
+        ))  # fmt: skip
 
     def _is_ready(self) -> bool:
         """True when nobody needs the previous value any more."""
