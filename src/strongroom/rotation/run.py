@@ -56,11 +56,12 @@ class Run:
         """
         stage = SET
         try:
-            pending = decode_data(self.state.data)
-            self._source.set(pending, self._entry.current())
+            pending, current = decode_data(self.state.data), self._entry.current()
+            self._source.set(pending, current)
             self._record(SET)
             stage = TESTED
             self._source.test(pending)
+            self._source.test_nearly(pending, current)
             self._record(TESTED)
             stage = PROMOTED
             made = self._promote(wait)

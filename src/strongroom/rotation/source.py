@@ -9,6 +9,7 @@ from strongroom.data import Data, Value, decode_data, encode
 from strongroom.errors import RotationError, SourceRefusedError, StrongroomError
 from strongroom.protocols import Rotator, Sessions
 from strongroom.rotation.calls import Calls
+from strongroom.rotation.nearly import nearly, unlike
 
 Fields = Mapping[str, Any]
 
@@ -100,6 +101,17 @@ class Source:
     def test(self, pending: Fields) -> None:
         """Raise unless the source accepts `pending`."""
         self._ask("test", self._rotator.test, pending)
+
+    def test_nearly(self, pending: Fields, current: Fields) -> None:
+        """Raise when the source accepts a value that is nearly the pending one, where the rotator lets us ask that."""
+        near = nearly(pending, current) if getattr(self._rotator, "tests_nearly", False) else None
+        if near is None or not self.accepts(near) or self.accepts(unlike(pending, current)):
+            return  # a `test` that is true for anything tells nothing
+        raise RotationError(
+            "the source accepts a value that is nearly the new one, so it cuts values or ignores the case of letters: "
+            "give it shorter values, or of an alphabet that it tells apart",
+            name=self._name,
+        )
 
     @property
     def terminates(self) -> bool:
