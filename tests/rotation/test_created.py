@@ -303,6 +303,53 @@ def test_a_rotation_that_ended_between_create_and_its_record_loses_no_key(stored
     assert vendor.keys == [stored.get_secret("A")]
 
 
+@pytest.mark.parametrize("how", ["resume", "abort"])
+@pytest.mark.parametrize("moment", ["in", "after"])
+@pytest.mark.parametrize("number", range(1, 7))
+def test_no_key_is_lost_whichever_transaction_a_process_dies_at(stored, vendor, number, moment, how):
+    """Claimed, pending, set, tested, promoted, retired."""
+    from strongroom import changing
+
+    vendor.grace = 0.0
+    url = stored._access.engine.store.url
+    pid = os.fork()
+    if not pid:
+        change, stages = changing.change, []
+
+        def counted(access, action, capability, name, step, *, stage=None):
+            stages.append(stage)
+
+            def dies(inside):
+                result = step(inside)
+                if moment == "in" and len(stages) == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return result
+
+            result = change(access, action, capability, name, dies, stage=stage)
+            if len(stages) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        changing.change = counted
+        try:
+            with strongroom.open(url, audit="memory:") as manager:
+                Rotation(manager._access, lambda url, read: vendor, 10).rotate("A")
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    rotation = Rotation(stored._access, lambda url, read: vendor, 10)
+    status = rotation.status("A")[0]
+    if status.step == "promoted":
+        rotation.retire("A", force=True)
+    elif status.step != "idle":
+        getattr(rotation, how)("A")
+    assert rotation.status("A")[0].step == "idle"
+    if how == "abort" and status.step in ("pending", "set", "tested"):
+        assert vendor.keys == []
+    rotation.rotate("A")
+    assert vendor.keys == [stored.get_secret("A")] == vendor.read()["accepted"]
+
+
 def test_processes_that_find_it_due_at_once_ask_create_once(stored, vendor):
     url = stored._access.engine.store.url
     tests = os.path.dirname(os.path.dirname(__file__))

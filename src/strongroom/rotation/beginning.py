@@ -38,10 +38,9 @@ class Beginning:
         owner = claim(self._clock.now() + source.timeout + LEASE)
         try:
             id = self._reserved(owner, cas)
-            source.about(id)
             new = State(
                 self._entry.name, step=PENDING, id=id, by_url=by_url, before=live.version.version,
-                data=self._pending(), started=self._clock.now(), owner=owner, drifted=drifted, back=self.back,
+                data=self._pending(id), started=self._clock.now(), owner=owner, drifted=drifted, back=self.back,
                 keeps_previous=source.keeps_previous,
             )  # fmt: skip
             begun: State = self._entry.change(PENDING, lambda change: steps.begin(change, new, cas))
@@ -69,11 +68,12 @@ class Beginning:
         id: str = self._entry.change("claimed", step)
         return id
 
-    def _pending(self) -> bytes:
-        if self.back is not None:
-            return self._live.state.data
+    def _pending(self, id: str) -> bytes:
         name = self._entry.name
         try:
+            self._source.about(id)
+            if self.back is not None:
+                return self._live.state.data
             if self._new_value is None:
                 return self.creation.make()
             return self._source.adopt(self._new_value, self._live.data)

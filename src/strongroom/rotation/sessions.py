@@ -20,6 +20,7 @@ just after it.
 def sessions(entry: Entry, source: Source, live: Live, clock: Clock) -> list[Sessions]:
     """Return the open sessions that were not opened with the current value; raises `RotationError`."""
     try:
+        source.about(live.state.id)
         found = source.sessions(decode_data(live.data), _age(live.version.created, clock))
     except RotationError as error:
         entry.failed("sessions", error)
