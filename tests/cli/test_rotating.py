@@ -15,26 +15,6 @@ import pytest
 
 from .conftest import Cli
 
-PROGRAM = f"""#!{sys.executable}
-import json, os, sys
-request = json.load(sys.stdin)
-if sys.argv[1] == "create":
-    print(json.dumps({{"value": os.urandom(8).hex()}}))
-# The look at the value that is valid already goes well.
-looks = sys.argv[1] == "test" and request["pending"] == {{"value": "x"}}
-sys.exit(sys.argv[1] in open("{{place}}").read() and not looks)
-"""
-
-
-@pytest.fixture
-def program(project: Path, safe_directory: Path) -> Path:
-    """A rotator whose steps that are written in the file `fails` fail."""
-    path = safe_directory / "rotator"
-    path.write_text(PROGRAM.replace("{place}", str(project / "fails")))
-    path.chmod(0o755)
-    (project / "fails").write_text("")
-    return path
-
 
 def step(store: Cli) -> str:
     return json.loads(store("rotate", "status", "A", "--json").out)[0]["step"]
