@@ -77,3 +77,22 @@ def tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
 def wait_of(args: Arguments) -> float:
     """Return how many seconds to wait for the consumers to switch."""
     return 5.0 if args.wait is None else times.span(args.wait, "--wait")
+
+
+def next_step(status: RotationStatus) -> str:
+    """Return what happens next, or the command that lets it happen."""
+    name = status.name
+    if status.running:
+        return "a process works on it now: wait for it"
+    if status.advice is not None:
+        return status.advice
+    if status.step == "promoted":
+        return (
+            f"`strongroom rotate resume {name}` or --due retires version {status.before}, once nobody holds it or at "
+            f"{utc(status.grace_ends or 0)}"
+        )
+    if status.rotator is None:
+        return f"it has no rotator; `strongroom rotate {name} --attach URL` attaches one"
+    if status.due is None:
+        return f"it has no period: `strongroom rotate {name}` rotates it, --attach with --every gives it one"
+    return f"`strongroom rotate --due` rotates it after {utc(status.due)}, `strongroom rotate {name}` now"
