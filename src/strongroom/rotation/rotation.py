@@ -24,11 +24,12 @@ from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
 from strongroom.places import entries
 from strongroom.protocols import Reader, Rotator
-from strongroom.rotation import steps
+from strongroom.rotation import pairing, steps
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
 from strongroom.rotation.consumers import reported
 from strongroom.rotation.owner import LEASE, Owner, claim, release
+from strongroom.rotation.pairing import SecondAccount
 from strongroom.rotation.readers import Readers, readers
 from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
@@ -39,6 +40,8 @@ from strongroom.unlock import Unlocked
 Read = Callable[[str], Mapping[str, Any]]
 """Returns the fields of another secret, on record; a rotator may need an administrator's password."""
 Connect = Callable[[str, Read], Rotator]
+SCHEDULE = ("every", "grace", "graces")
+"""What of an attachment stays when another rotator is attached in its place."""
 WAIT = 5.0
 """Seconds that a rotation waits for the processes that hold the secret, before it leaves the rest to `resume`."""
 
@@ -292,6 +295,46 @@ class Rotation:
             return None
         self._access.ok("GET", name, stage=PENDING)
         return decode_value(state.data)
+
+    def second_account(self, name: str, other: str) -> SecondAccount:
+        """Return what gives the source a second account `other`, so that two can take turns; change nothing.
+
+        Raises `RotationError` when the rotator has no such thing or would refuse, `ConflictError` during a rotation.
+        """
+        source, data, _ = self._for_second(name)
+        return pairing.plan(source, data, other)
+
+    def make_second_account(self, name: str, other: str, *, add_username: bool = False) -> SecondAccount:
+        """Make the second account at the source, and attach the rotator of both.
+
+        A secret of two accounts says whose password it holds. Where this one does not, it gets the field `username`
+        beside what it has, with `add_username`; `InvalidInputError` without, and nothing was changed.
+        """
+        source, data, version = self._for_second(name)
+        second = pairing.plan(source, data, other)
+        if second.lacks_username and not add_username:
+            raise InvalidInputError(
+                f"{name!r} does not say whose password it holds, and of two accounts it must: with --add-username "
+                "(add_username=True) it gets the field username beside what it has. Programs that read the password "
+                "go on; they must log in with username too. Nothing was changed",
+                name=name,
+            )
+        renewed = pairing.with_username(data, source.user) if second.lacks_username else None
+        pairing.make(source, data, other)
+        state = self._read_current(name)[0]
+        if renewed is not None:
+            now, keep = self._clock.now(), self._keep
+            self._change(
+                name, "paired", lambda change: pairing.write(change, name, renewed, version.version, now, keep)
+            )
+        self.attach(name, second.url, **{field: getattr(state, field) for field in SCHEDULE if hasattr(state, field)})
+        return second
+
+    def _for_second(self, name: str) -> tuple[Source, bytes, VersionInfo]:
+        state, version, data = self._read_current(check_name(name))
+        if state.id:
+            raise _unfinished(state)
+        return self._source(name, self._attached(state)), data, version
 
     def due(self) -> list[str]:
         """Return the names of the secrets whose period is over, and of those with a rotation to finish."""
