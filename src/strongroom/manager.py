@@ -291,6 +291,10 @@ class SecretsManager:
         """True when a secret has a rotator, or is being rotated."""
         return self._access.engine.store.get(ROTATION + check_name(name)) is not None
 
+    def _is_there(self, name: str) -> bool:
+        """True for a name that has versions, deleted or not."""
+        return self._access.engine.store.get(SECRET + check_name(name)) is not None
+
     @property
     def _writing(self) -> Writing:
         # A process that only reads, such as `strongroom get`, does not load what writes.

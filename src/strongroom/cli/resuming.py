@@ -6,7 +6,7 @@ from strongroom.cli import session
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.cli.rotating_several import for_each
-from strongroom.cli.rotation_words import tell_what_is_left, told_when_stopped, wait_of
+from strongroom.cli.rotation_words import tell_sessions, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.cli.writing import tell
 from strongroom.errors import ConflictError
 
@@ -18,6 +18,7 @@ def resume(args: Arguments, out: Output) -> int | None:
             with told_when_stopped(secrets, args.name, out):
                 tell(out, args.name, secrets.rotation.resume(args.name, wait=wait_of(args)))
             tell_what_is_left(secrets, args.name, out)
+            tell_sessions(secrets, args.name, out)
             return None
         left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
         if not left:
@@ -51,4 +52,5 @@ def retire(args: Arguments, out: Output) -> None:
     """Let the source refuse the previous value now."""
     with session.manager(args) as secrets:
         secrets.rotation.retire(args.name, force=args.force)
-    out.say(f"{args.name}: the previous value is retired")
+        out.say(f"{args.name}: the previous value is retired")
+        tell_sessions(secrets, args.name, out)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from strongroom.cli import resuming, values
+from strongroom.cli import attaching, pairing, resuming, values
 from strongroom.cli.arguments import Arguments, Command, Option
-from strongroom.cli.attaching import attach
 from strongroom.cli.output import Output
+from strongroom.cli.rotating_calls import form_of
 from strongroom.cli.rotating_one import rotate_one
 from strongroom.cli.rotating_several import rotate_several
 from strongroom.cli.rotation_status import show_status
@@ -18,32 +18,31 @@ from strongroom.model import check_name
 
 def rotate(args: Arguments, out: Output) -> int | None:
     """Rotate one secret, several, or look after a rotation."""
-    if args.name is not None:
-        if args.what not in ACTIONS:
-            raise InvalidInputError(f"rotate takes one NAME, and {NO_VALUE}")
-        return ACTIONS[args.what](args, out)
-    if args.what in ("status", "resume"):
-        return ACTIONS[args.what](args, out)
-    if args.due or args.all:
+    if args.name is not None and args.what not in ACTIONS:
+        raise InvalidInputError(f"rotate takes one NAME, and {NO_VALUE}")
+    form = form_of(args)
+    if form in ACTIONS:
+        return ACTIONS[form](args, out)
+    if form in ("--due", "--all"):
         return rotate_several(args, out)
-    if args.what is None:
-        raise InvalidInputError("NAME is missing; --help shows how to call this command")
     args.name = check_name(args.what)
-    if args.attach is not None or args.detach:
-        attach(args, out)
-    elif args.dry_run:
-        resuming.check(args, out)
-    else:
-        rotate_one(args, out)
-    return None
+    return WITH_NAME[form](args, out)
 
 
+WITH_NAME: dict[str, Callable[[Arguments, Output], int | None]] = {
+    "NAME": rotate_one,
+    "--attach": attaching.attach,
+    "--detach": attaching.detach,
+    "--every, --grace": attaching.reschedule,
+    "--dry-run": resuming.check,
+}
 ACTIONS: dict[str, Callable[[Arguments, Output], int | None]] = {
     "status": show_status,
     "check": resuming.check,
     "resume": resuming.resume,
     "abort": resuming.abort,
     "retire": resuming.retire,
+    "setup-two": pairing.set_up_two,
 }
 
 COMMANDS = {
@@ -59,10 +58,16 @@ COMMANDS = {
             Option("--all", "rotate every secret that has a rotator"),
             Option("--attach", "let this rotator rotate the secret from now on", "URL"),
             Option("--detach", "let no rotator rotate the secret"),
-            Option("--every", "with --attach: how often it is due, such as 30d", "SPAN"),
-            Option("--grace", "with --attach: how long the previous value stays valid, such as 1h", "SPAN"),
+            Option("--every", "how often an attached rotator is due, such as 30d; alone it changes that", "SPAN"),
+            Option("--grace", "how long the previous value stays valid, such as 1h; alone it changes that", "SPAN"),
+            Option(
+                "--grace-for", "a grace time of its own for a service; again for another", "SERVICE=SPAN", many=True
+            ),
             Option("--wait", "how long to wait for running processes to switch (default 5s)", "SPAN"),
             Option("--dry-run", "ask the source whether a rotation would go well, and change nothing"),
+            Option("--other", "with setup-two: the second account", "ACCOUNT"),
+            Option("--apply", "with setup-two: make the second account, and attach the pair"),
+            Option("--add-username", "with setup-two --apply: the secret gets the field username beside its text"),
             Option(
                 "--force",
                 "go on although: the source refuses the current value (NAME), cannot be asked (abort, --attach, "
@@ -72,9 +77,11 @@ COMMANDS = {
         exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
         excess=NO_VALUE,
         description="""\
-`rotate NAME` replaces the value of a secret and prints the number of the new version, never the value. Without an
-option a value is generated: 32 letters and digits. Every process that reads the secret from now on gets the new one;
-the one before stays readable as the previous version (`strongroom get NAME --version N`).
+`rotate NAME` replaces the value of a secret and prints the number of the new version, never the value. The rotator of
+the secret (--attach) makes the new value and tells its source. Nobody is told of the new value of a secret without a
+rotator: there, name a value or --generate (32 letters and digits), or a human is asked. Every process that reads the
+secret from now on gets the new one; the one before stays readable as the previous version (`strongroom get NAME
+--version N`), and `strongroom rollback` goes back. What is piped in is read with --stdin, and refused without.
 
 A secret with a rotator (--attach) is rotated at its source too, in stages: the new value is stored as pending, set at
 the source, tested, promoted to be the current one. The previous value is retired at the source when every running
@@ -84,8 +91,11 @@ Killed at any moment, a rotation goes on with `rotate resume`.
 `rotate status [NAME]` shows rotators, steps, due times and the processes that still hold the previous value;
 `rotate resume [NAME]` finishes what was interrupted or waits for processes; `rotate abort NAME` gives the source the
 current value back; `rotate retire NAME` retires the previous value now; `rotate check NAME` asks the source whether it
-accepts the current value and whether all that a rotation needs is there, as --attach and each rotation do first.
-Secrets with the names of these five words are rotated by the library or by --due.""",
+accepts the current value and whether all that a rotation needs is there, as --attach and each rotation do first;
+`rotate setup-two NAME --other ACCOUNT` prints the statements that make a second account, so that two can take turns,
+and --apply runs them. Secrets with the names of these six words are rotated by the library or by --due.
+
+--every and --grace without --attach change when a rotator is due that is attached already, and rotate nothing.""",
         about="""\
 Rotators:
   generate:length=32&alphabet=alphanumeric   a new value, without a source
@@ -97,11 +107,13 @@ Rotators:
 
 ADMIN's password is the secret NAME. The page docs/rotation.md has the options of each.""",
         examples="""\
-strongroom rotate SESSION_KEY                    a generated value
+strongroom rotate DB_PASSWORD                    by its rotator, now
+strongroom rotate SESSION_KEY --generate         a generated value
 strongroom rotate SESSION_KEY --length 64        a longer one
 strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value
 new-password | strongroom rotate API_TOKEN --stdin   read it from a pipe
 strongroom rotate SESSION_KEY --attach generate: --every 30d   rotate it each month
+strongroom rotate SESSION_KEY --every 60d        every two months instead
 strongroom rotate check DB_PASSWORD              would a rotation go well?
 strongroom rotate --due                          for a timer: rotate what is due
 strongroom rotate status                         who still holds a previous value""",

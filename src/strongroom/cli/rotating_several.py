@@ -12,7 +12,7 @@ from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.cli.rotation_words import HOW_TO_ATTACH, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.cli.writing import about, tell
-from strongroom.errors import ConflictError, InvalidInputError, StrongroomError
+from strongroom.errors import ConflictError, StrongroomError
 from strongroom.manager import SecretsManager
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 def rotate_several(args: Arguments, out: Output) -> int | None:
     """Rotate what is due, or all that have a rotator."""
-    if args.what is not None:
-        raise InvalidInputError("--due and --all take no NAME")
     with session.manager(args) as secrets:
         if args.due:
             return _due(secrets, args, out)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from strongroom.cli import times
 from strongroom.cli.arguments import Arguments
-from strongroom.cli.output import Output
+from strongroom.cli.output import Output, counted
+from strongroom.errors import StrongroomError
 from strongroom.manager import SecretsManager
 from strongroom.rotation.clock import utc
 
@@ -72,6 +73,25 @@ def tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
         f"the previous value stays valid for {late}, until {utc(status.grace_ends or 0)} at the latest; `strongroom "
         f"rotate resume {name}` or --due retires it"
     )
+
+
+def tell_sessions(secrets: SecretsManager, name: str, out: Output) -> None:
+    """Say which sessions a retired value has left open at the source."""
+    count = getattr(secrets.rotation, "sessions", None)
+    status = secrets.rotation.status(name)[0]
+    if count is None or status.step != "idle" or status.rotator is None:
+        return
+    try:
+        found = count(name)
+    except StrongroomError as error:
+        out.say(f"{name}: whether sessions are still open is not known: {error}")
+        return
+    ends = "" if "terminate=1" in status.rotator else "; terminate=1 in the rotator's URL ends them"
+    for account, number, oldest in found:
+        are = "is" if number == 1 else "are"
+        out.say(
+            f"{name}: {counted(number, 'session')} of {account} {are} still open, oldest {times.short(oldest)}{ends}"
+        )
 
 
 def wait_of(args: Arguments) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from strongroom.errors import InvalidInputError
 from strongroom.moment import utc
 
+LONGEST = 1e10
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -31,4 +32,7 @@ def span(text: str, option: str) -> float:
     number, unit = text[:-1], text[-1:]
     if not (number.isascii() and number.isdigit() and len(number) < 9 and unit in UNITS):
         raise InvalidInputError(f"{option} takes a span such as 90s, 15m, 24h, 30d or 2w")
-    return int(number) * UNITS[unit]
+    seconds = int(number) * UNITS[unit]
+    if seconds >= LONGEST:
+        raise InvalidInputError(f"{option} takes a span of less than 300 years")
+    return seconds
