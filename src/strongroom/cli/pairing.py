@@ -10,14 +10,10 @@ from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
 from strongroom.manager import SecretsManager
+from strongroom.rotation.pairing import LACKS_USERNAME
 
 if TYPE_CHECKING:
     from strongroom.rotation.pairing import SecondAccount
-
-NO_USER = (
-    "the secret does not say whose password it holds, and of two accounts it must. --apply --add-username gives it the "
-    "field username beside what it has: programs that read the password go on, and must log in with username too"
-)
 
 
 def set_up_two(args: Arguments, out: Output) -> None:
@@ -43,15 +39,14 @@ def _show(second: SecondAccount, args: Arguments, out: Output) -> None:
     out.say(f"{args.name}: run these as the administrator, then: {attach}")
     out.say(f"{args.name}: --apply does both, and keeps the period and the grace time")
     if second.lacks_username:
-        out.warn(f"{args.name}: {NO_USER}")
+        out.warn(f"{args.name!r} {LACKS_USERNAME}")
 
 
 def _apply(secrets: SecretsManager, args: Arguments, out: Output) -> None:
     plan = secrets.rotation.second_account(args.name, args.other)
     agreed = args.add_username
     if plan.lacks_username and not agreed and out.can_ask:
-        question = f"{args.name} is to get the field username: programs must log in with that too. Do they?"
-        agreed = out.agrees(question, default=False)
+        agreed = out.agrees(f"{args.name!r} {LACKS_USERNAME}. Add the field?", default=False)
         if not agreed:
             raise InvalidInputError("nothing was changed")
     second = secrets.rotation.make_second_account(args.name, args.other, add_username=agreed)
@@ -60,7 +55,7 @@ def _apply(secrets: SecretsManager, args: Arguments, out: Output) -> None:
         return
     out.say(f"{args.name}: the second account {args.other} is made, and rotated by {second.url}")
     if second.lacks_username:
-        out.say(f"{args.name}: it has the field username now; what was read before is read as before")
+        out.say(f"{args.name}: it has the field username now, and programs must log in with that too")
     out.say(f"{args.name}: `strongroom rotate {args.name}` gives the second account its turn")
 
 

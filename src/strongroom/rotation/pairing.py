@@ -13,6 +13,13 @@ from strongroom.errors import InvalidInputError, RotationError
 from strongroom.rotation.source import Source
 from strongroom.versions import Attributes
 
+LACKS_USERNAME = (
+    "does not say whose password it holds, and of two accounts it must: --add-username (add_username=True) gives it "
+    "the field username beside what it has. get_secret goes on to return the password, and programs must log in with "
+    "username too; `strongroom run` then gives them NAME_VALUE and NAME_USERNAME in place of NAME. A URL with user and "
+    "password would stay a text"
+)
+
 
 class SecondAccount(NamedTuple):
     """What makes a second account, and what comes after."""

@@ -313,12 +313,7 @@ class Rotation:
         source, data, version = self._for_second(name)
         second = pairing.plan(source, data, other)
         if second.lacks_username and not add_username:
-            raise InvalidInputError(
-                f"{name!r} does not say whose password it holds, and of two accounts it must: with --add-username "
-                "(add_username=True) it gets the field username beside what it has. Programs that read the password "
-                "go on; they must log in with username too. Nothing was changed",
-                name=name,
-            )
+            raise InvalidInputError(f"{name!r} {pairing.LACKS_USERNAME}. Nothing was changed", name=name)
         renewed = pairing.with_username(data, source.user) if second.lacks_username else None
         pairing.make(source, data, other)
         state = self._read_current(name)[0]
