@@ -36,7 +36,8 @@ def _due(secrets: SecretsManager, args: Arguments, out: Output) -> int | None:
     All are rotated before the first is waited for. One that only waits for the end of its grace time is passed over
     in silence, as a timer that runs each hour would else mail the same line each time.
     """
-    found = {status.name: status for status in secrets.rotation.status() if status.name in secrets.rotation.due()}
+    due = set(secrets.rotation.due())
+    found = {status.name: status for status in secrets.rotation.status() if status.name in due}
     if not found:
         out.say("nothing is due")
     made: list[str] = []
@@ -78,7 +79,10 @@ def for_each(
     names: Iterable[str], work: Callable[[str], VersionInfo | None], secrets: SecretsManager, out: Output, *,
     tells: bool = True,
 ) -> int | None:  # fmt: skip
-    """Do the same for each, and let no failure keep the others from it; return the last one's exit code."""
+    """Do the same for each, and let no failure keep the others from it.
+
+    Returns the highest exit code: that of a source outweighs those of a wrong call and of a conflict.
+    """
     code, documents = None, []
     for name in names:
         try:
@@ -94,7 +98,7 @@ def for_each(
                 tell_what_is_left(secrets, name, out)
         except StrongroomError as error:
             out.error(error)
-            code = error.exit_code
+            code = max(code or 0, error.exit_code)
     if out.json:
         out.document(documents)
     return code
