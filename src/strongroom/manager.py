@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from strongroom.integrity import EncryptionReport, Progress, StoreReport
     from strongroom.live import Live, LiveSecret
     from strongroom.protocols import Policy, Reader
+    from strongroom.rotation.events import Observer
     from strongroom.rotation.rotation import Rotation
     from strongroom.rotation.rotators import Connect
     from strongroom.writing import Writing
@@ -45,14 +46,17 @@ class SecretsManager:
 
     def __init__(
         self, engine: Engine, audit: AuditLog, actor: str, *, max_versions: int = 10, policy: Policy | None = None,
-        connect_rotator: Connect | None = None,
+        connect_rotator: Connect | None = None, on_rotation_event: Observer | None = None, rotation_hook: str = "",
     ) -> None:  # fmt: skip
         """`max_versions` is for secrets that do not say otherwise; without a policy every actor may do everything.
 
-        `connect_rotator` makes a rotator of its URL; without it only rotator objects can be used.
+        `connect_rotator` makes a rotator of its URL; without it only rotator objects can be used. `on_rotation_event`
+        and `rotation_hook` are told of rotations that fail, as `open` says.
         """
         self._max_versions = max_versions
         self._connect_rotator = connect_rotator
+        self._observer = on_rotation_event
+        self._hook = rotation_hook
         self._rotation: Rotation | None = None
         self._lives: list[Live] = []
         self._writer: Writing | None = None
@@ -90,7 +94,7 @@ class SecretsManager:
         access = self._access.bind(arguments.check_actor(actor))
         return SecretsManager(
             access.engine, access.audit, access.actor, max_versions=self._max_versions, policy=access.policy,
-            connect_rotator=self._connect_rotator,
+            connect_rotator=self._connect_rotator, on_rotation_event=self._observer, rotation_hook=self._hook,
         )  # fmt: skip
 
     # Reading
@@ -276,9 +280,10 @@ class SecretsManager:
         """Staged rotation: rotators, and the rotations that are under way."""
         if self._rotation is None:
             with importing:
-                from strongroom.rotation.rotation import Rotation
+                from strongroom.rotation.events import ObservedRotation
 
-            self._rotation = Rotation(self._access, self._connect_rotator, self._max_versions)
+            made = ObservedRotation(self._access, self._connect_rotator, self._max_versions)
+            self._rotation = made.observed(self._observer, self._hook)
         return self._rotation
 
     # Writing
@@ -286,6 +291,10 @@ class SecretsManager:
     def _has_rotation(self, name: str) -> bool:
         """True when a secret has a rotator, or is being rotated."""
         return self._access.engine.store.get(ROTATION + check_name(name)) is not None
+
+    def _is_there(self, name: str) -> bool:
+        """True for a name that has versions, deleted or not."""
+        return self._access.engine.store.get(SECRET + check_name(name)) is not None
 
     @property
     def _writing(self) -> Writing:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from strongroom import arguments, changing, versions
 from strongroom.access import Access
 from strongroom.change import Change
-from strongroom.data import Data, Value, decode_value, encode
+from strongroom.data import Data, Value, decode_data, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.lazily import importing
@@ -60,6 +60,8 @@ class Writing:
             info, present = versions.require(change, name)
             if info.versions[-1].state != "live":
                 raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            if data is not None:
+                _check_shape(name, data, present)
             return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
 
         return changing.change(self._access, "ROTATE", "update", name, step)
@@ -151,6 +153,17 @@ def _forget(change: Change, name: str) -> list[int]:
 
         forget(change, name)
     return versions.forget(change, name)
+
+
+def _check_shape(name: str, data: bytes, present: bytes) -> None:
+    """Raise `InvalidValueError` for one value in the place of several fields, which programs read by their names."""
+    fields = sorted(decode_data(present))
+    if fields != ["value"] and set(decode_data(data)) == {"value"}:
+        raise InvalidValueError(
+            f"{name!r} has the fields {', '.join(fields)}, and the new value is one text: give all fields (`strongroom "
+            f"set {name} --json-data`, a mapping)",
+            name=name,
+        )
 
 
 def _generated(name: str, present: bytes) -> bytes:

@@ -12,12 +12,13 @@ from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import check_name
 from strongroom.protocols import Reader, Rotator, Sessions
-from strongroom.rotation import advice, attaching, steps
+from strongroom.rotation import advice, attaching, pairing, steps
 from strongroom.rotation.beginning import Beginning
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
-from strongroom.rotation.entry import Entry
+from strongroom.rotation.entry import Entry, Live
 from strongroom.rotation.looking import look
+from strongroom.rotation.pairing import SecondAccount
 from strongroom.rotation.rotators import Connect, Rotators
 from strongroom.rotation.run import Run
 from strongroom.rotation.sessions import sessions
@@ -28,6 +29,8 @@ from strongroom.rotation.status import RotationStatus, all_statuses, one_status,
 from strongroom.rotation.taking_over import take_over
 from strongroom.unlock import Unlocked
 
+SCHEDULE = ("every", "grace", "graces")
+"""What of an attachment stays when another rotator is attached in its place."""
 WAIT = 5.0
 """Seconds that a rotation waits for the processes that hold the secret, before it leaves the rest to `resume`."""
 
@@ -213,6 +216,32 @@ class Rotation:
             return None
         self._access.ok("GET", name, stage=PENDING)
         return decode_value(state.data)
+
+    def second_account(self, name: str, other: str) -> SecondAccount:
+        """Return what gives the source a second account `other`, so that two can take turns; change nothing.
+
+        Raises `RotationError` when the rotator has no such thing or would refuse, `ConflictError` during a rotation.
+        """
+        live = self._entry(name).read_live()
+        return pairing.plan(self._for_second(live), live.data, other)
+
+    def make_second_account(self, name: str, other: str, *, add_username: bool = False) -> SecondAccount:
+        """Make the second account at the source, and attach the rotator of both.
+
+        A secret of two accounts says whose password it holds. Where this one does not, it gets the field `username`
+        beside what it has, with `add_username`; `InvalidInputError` without, and nothing was changed.
+        """
+        entry = self._entry(name)
+        live = entry.read_live()
+        source = self._for_second(live)
+        second = pairing.pair(entry, source, live, other, self._clock.now(), self._keep, add_username=add_username)
+        self.attach(name, second.url, **{field: getattr(live.state, field) for field in SCHEDULE})
+        return second
+
+    def _for_second(self, live: Live) -> Source:
+        if live.state.id:
+            raise advice.unfinished(live.state)
+        return self._rotators.attached(live.state)
 
     def due(self) -> list[str]:
         """Return the names of the secrets whose period is over, and of those with a rotation to finish."""

@@ -39,7 +39,7 @@ class Rotators:
 
     def at(self, name: str, url: str) -> Source:
         """Return the source that a URL leads to; raises `ConfigError`."""
-        return self.source(name, self._made(url))
+        return self.source(name, self.made(url))
 
     def attached(self, state: State) -> Source:
         """Return the source of a secret; raises `NotFoundError` when no rotator is attached."""
@@ -73,7 +73,8 @@ class Rotators:
                 name=entry.name,
             ))  # fmt: skip
 
-    def _made(self, url: str) -> Rotator:
+    def made(self, url: str) -> Rotator:
+        """Return the rotator of a URL; raises `ConfigError`."""
         if self._connect is None:
             raise NotFoundError("this manager was made without rotators; use strongroom.open()")
         rotator = self._connect(url, self._read)

@@ -145,6 +145,27 @@ class Source:
         """Let the source refuse `previous`."""
         self._ask("retire", self._rotator.retire, previous, current)
 
+    @property
+    def user(self) -> str | None:
+        """The account that a secret without a user belongs to, None when the rotator does not say."""
+        user = getattr(self.users, "name", None)
+        return user if isinstance(user, str) else None
+
+    def second_account(self, current: Fields, other: str) -> tuple[list[str], str]:
+        """Return the statements that make a second account, and the URL of a rotator of both."""
+        if not self._has("second_account"):
+            raise RotationError(
+                "this rotator has no second account to set up: its source keeps the previous value without one, or two "
+                "accounts take turns already",
+                name=self._name,
+            )
+        statements, url = self._ask("second_account", self._rotator.second_account, current, other)  # type: ignore[attr-defined]
+        return [str(statement) for statement in statements], str(url)
+
+    def make_second_account(self, current: Fields, other: str) -> None:
+        """Let the administrator run these statements."""
+        self._ask("make_second_account", self._rotator.make_second_account, current, other)  # type: ignore[attr-defined]
+
     def _has(self, member: str) -> bool:
         return getattr(self._rotator, member, None) is not None
 

@@ -59,6 +59,8 @@ class RotationStatus(NamedTuple):
     """Those who have read the previous value and say nothing more; the current value while nothing is under way."""
     all_known: bool = True
     """False when the audit log did not tell all of them."""
+    created: float = 0.0
+    """When the current version was made."""
 
 
 def one_status(access: Access, name: str, now: float) -> RotationStatus:
@@ -125,4 +127,5 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         consumers=alive,
         laggards=tuple(consumer for consumer in alive if consumer.lags(state)),
         before=state.before if state.step == PROMOTED else 0,
+        created=info.versions[-1].created,
     )

@@ -81,7 +81,11 @@ class CommandRotator:
         """Run `retire`."""
         self._run("retire", {"previous": previous, "current": current})
 
-    def _run(self, step: str, request: Mapping[str, Mapping[str, Any]]) -> bytes:
+    def notify(self, event: str, about: Mapping[str, Any]) -> None:
+        """Run the program as a hook: `PATH EVENT`, with a JSON object on standard input."""
+        self._run(event, about)
+
+    def _run(self, step: str, request: Mapping[str, Any]) -> bytes:
         import subprocess
 
         try:

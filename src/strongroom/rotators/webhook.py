@@ -80,6 +80,10 @@ class WebhookRotator:
         """Post `retire`."""
         self._post("retire", {"previous": previous, "current": current}, gone_is_well=True)
 
+    def notify(self, event: str, about: Mapping[str, Any]) -> None:
+        """Post an event of a rotation, for a hook."""
+        self._post(event, about)
+
     def _post(self, step: str, data: Mapping[str, Any], *, gone_is_well: bool = False) -> bytes:
         from http.client import HTTPException
         from urllib.request import Request
