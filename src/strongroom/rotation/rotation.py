@@ -92,6 +92,8 @@ class Rotation:
                 said, version = ([], 0) if state.id else (source.check(decode_data(current)), info.version)
             except RotationError as error:
                 self._access.refused("ROTATE", name, error.code, stage="attached")
+                if url == state.url:  # attached already: what was found is true of that
+                    self._note(name, error)
                 raise type(error)(
                     f"nothing was attached to {name!r}: {error}. Put that right, or --force attaches it unseen",
                     name=name,
@@ -104,7 +106,10 @@ class Rotation:
                 raise ConflictError(
                     f"{name!r} is being rotated by another rotator; finish that first, or --force", name=name
                 )
-            steps.store(change, state._replace(url=url, every=every, grace=grace, known=version or state.known))
+            # Another source may not have what this one was asked for.
+            known = version or (state.known if url == state.url else 0)
+            state = state._replace(url=url, every=every, grace=grace, known=known)
+            steps.store(change, steps.noted(state, None, 0.0) if version else state)
 
         self._change(name, "attached", step)
         return said
@@ -226,7 +231,8 @@ class Rotation:
                     name=name,
                 )
             if force:
-                run.end("aborted", undone=run.state.step != PROMOTED)
+                undone, run.state = run.state.step != PROMOTED, run.state.left
+                run.end("aborted", undone=undone)
             else:
                 run.undo()
 
@@ -327,10 +333,14 @@ class Rotation:
         except RotationError as error:
             failure = error
         self._access.refused("ROTATE", name, failure.code, stage="checked")
-        now = self._clock.now()
         if self.has_rotator(name):
-            self._change(name, "checked", lambda change: steps.look_failed(change, name, failure, now))
+            self._note(name, failure)
         raise failure
+
+    def _note(self, name: str, failure: RotationError) -> None:
+        """Keep for `status` what a look at the source has found."""
+        now = self._clock.now()
+        self._change(name, "checked", lambda change: steps.look_failed(change, name, failure, now))
 
     def _is_drifted(
         self, name: str, source: Source, current: bytes, new_value: Value | Data | None, *, force: bool

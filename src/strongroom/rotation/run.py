@@ -118,11 +118,15 @@ class Run:
         """Make sure that the source accepts the current value of a promoted rotation, which it may have forgotten."""
         if (current := self._current_if_any()) is None:
             return
+        version = self._version()
         try:
             self._make_accepted(current)
         except RotationError as error:
             self._refused("retired", error)
             raise self._advised(error, self._promised()) from None
+        if version != self.state.known:
+            self.state = self.state._replace(known=version)
+            self._change("checked", lambda change: steps.accepted(change, self.state.name, version))
 
     def wait_and_retire(self, wait: float) -> None:
         """Retire the previous value when that is due within `wait` seconds, else leave it to `resume` or `retire`.
@@ -144,10 +148,11 @@ class Run:
 
         Never the current one: what somebody has written in the grace time must be accepted by the source first.
         """
-        current = self._current_if_any()
+        current, version = self._current_if_any(), self._version()
         if current is not None:
             try:
                 self._make_accepted(current)
+                self.state = self.state._replace(known=version)
                 for old in self._to_retire(current):
                     self._source.retire(old, current)
             except RotationError as error:

@@ -68,13 +68,20 @@ class State(NamedTuple):
         return self.step in (PENDING, SET, TESTED)
 
     @property
+    def left(self) -> State:
+        """The same, when it ends without its source: nobody knows then which value that accepts."""
+        return self._replace(known=0) if self.is_staged else self
+
+    @property
     def is_back(self) -> bool:
         """True for a rotation back to the value that was current before."""
         return self.back is not None
 
     def ended(self) -> State | None:
         """Return what remains when the rotation is over: the attachment, if any."""
-        return State(self.name, self.url, self.every, self.grace, known=self.known) if self.url is not None else None
+        # One that began by force, and is not promoted, leaves a current value that the source has refused.
+        known = 0 if self.drifted else self.known
+        return State(self.name, self.url, self.every, self.grace, known=known) if self.url is not None else None
 
     def undone(self) -> State | None:
         """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""
@@ -83,7 +90,7 @@ class State(NamedTuple):
         before, after, promoted, grace_ends = self.back
         return self._replace(
             step=PROMOTED, id=os.urandom(8).hex(), before=before, after=after, promoted=promoted,
-            grace_ends=grace_ends, back=None, drifted=False, owner=None, error=None, reason=None, failed=None,
+            grace_ends=grace_ends, known=0 if self.drifted else self.known, back=None, drifted=False, owner=None, error=None, reason=None, failed=None,
         )  # fmt: skip
 
 

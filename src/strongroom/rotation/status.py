@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from strongroom.errors import SecretNotFoundError
+from strongroom.info import SecretInfo
 from strongroom.model import SECRET
 from strongroom.protocols import Reader
 from strongroom.rotation.consumers import Consumer, Reported, consumers
@@ -81,7 +82,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         failed=state.failed,
         known=state.known,
         keeps_previous=state.keeps_previous,
-        advice=_advice(state, info.current, now),
+        advice=_advice(state, info, now),
         running=state.owner is not None and state.owner.is_working(now),
         consumers=alive,
         laggards=tuple(consumer for consumer in alive if consumer.lags(state)),
@@ -89,8 +90,11 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
     )
 
 
-def _advice(state: State, version: int, now: float) -> str | None:
-    name, failure = state.name, f" ({state.reason or state.error})" if state.error else ""
+_UNKNOWN = "it is not known whether its source accepts the current value"
+
+
+def _advice(state: State, info: SecretInfo, now: float) -> str | None:
+    version, name, failure = info.current, state.name, f" ({state.reason or state.error})" if state.error else ""
     if state.owner is not None and state.owner.is_working(now):
         return None
     if state.is_staged:
@@ -99,18 +103,25 @@ def _advice(state: State, version: int, now: float) -> str | None:
             f"`strongroom rotate resume {name}` finishes it, `strongroom rotate abort {name}` undoes it"
         )
     if state.step == PROMOTED:
-        if version != state.after:
+        if version != state.known and version != state.after:
             return (
                 f"version {version} was written here in the grace time, and its source was not told{failure}: "
                 f"`strongroom rotate resume {name}` asks it, `strongroom rollback {name} {state.after}` goes back to "
                 "the version that it was given"
             )
+        if version != state.known:
+            return f"{_UNKNOWN}{failure}: `strongroom rotate resume {name}` asks it, and gives it that value once more"
         return None if not failure else f"not finished{failure}: `strongroom rotate resume {name}` tries again"
     if state.url is None or (version == state.known and not failure):
         return None
     told = "" if version == state.known else f"version {version} was written here, and its source was not told"
     if not state.known:
-        told = "its source was never asked whether it accepts the current value"
-    known = f", `strongroom rollback {name} {state.known}` goes back to version {state.known}" if told else ""
+        told = _UNKNOWN
+    known = info.version(state.known)
+    ways = [f"`strongroom rotate check {name}` asks it"]
+    if told and known is not None and known.state == "live":
+        ways.append(f"`strongroom rollback {name} {state.known}` goes back to version {state.known}")
+    if failure:
+        ways.append(f"`strongroom rotate {name} --force` gives it a new value whatever it says of this one")
     said = "; ".join(part for part in (told, state.reason or state.error or "") if part)
-    return f"{said}: `strongroom rotate check {name}` asks it{known if state.known else ''}"
+    return f"{said}: {', '.join(ways)}"
