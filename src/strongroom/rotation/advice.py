@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from strongroom.errors import ConflictError, RotationError
+from strongroom.info import SecretInfo
 from strongroom.rotation.state import PROMOTED, State
+
+_UNKNOWN = "it is not known whether its source accepts the current value"
 
 
 def failed(state: State, error: RotationError, left: str) -> RotationError:
@@ -26,9 +29,9 @@ def unfinished(state: State) -> ConflictError:
     )
 
 
-def advice_on(state: State, version: int, now: float) -> str | None:
-    """Return what is not as it should be, and the command that mends it; `version` is the current one."""
-    name, failure = state.name, f" ({state.reason or state.error})" if state.error else ""
+def advice_on(state: State, info: SecretInfo, now: float) -> str | None:
+    """Return what is not as it should be, and the command that mends it."""
+    version, name, failure = info.current, state.name, f" ({state.reason or state.error})" if state.error else ""
     if state.is_running(now):
         return None
     if state.is_staged:
@@ -37,18 +40,25 @@ def advice_on(state: State, version: int, now: float) -> str | None:
             f"`strongroom rotate resume {name}` finishes it, `strongroom rotate abort {name}` undoes it"
         )
     if state.step == PROMOTED:
-        if version != state.after:
+        if version not in (state.after, state.known):
             return (
                 f"version {version} was written here in the grace time, and its source was not told{failure}: "
                 f"`strongroom rotate resume {name}` asks it, `strongroom rollback {name} {state.after}` goes back to "
                 "the version that it was given"
             )
+        if version != state.known:
+            return f"{_UNKNOWN}{failure}: `strongroom rotate resume {name}` asks it, and gives it that value once more"
         return None if not failure else f"not finished{failure}: `strongroom rotate resume {name}` tries again"
     if state.url is None or (version == state.known and not failure):
         return None
     told = "" if version == state.known else f"version {version} was written here, and its source was not told"
     if not state.known:
-        told = "its source was never asked whether it accepts the current value"
-    known = f", `strongroom rollback {name} {state.known}` goes back to version {state.known}" if told else ""
+        told = _UNKNOWN
+    ways = [f"`strongroom rotate check {name}` asks it"]
+    known = info.version(state.known)
+    if told and known is not None and known.state == "live":
+        ways.append(f"`strongroom rollback {name} {state.known}` goes back to version {state.known}")
+    if failure:
+        ways.append(f"`strongroom rotate {name} --force` gives it a new value whatever it says of this one")
     said = "; ".join(part for part in (told, state.reason or state.error or "") if part)
-    return f"{said}: `strongroom rotate check {name}` asks it{known if state.known else ''}"
+    return f"{said}: {', '.join(ways)}"

@@ -13,6 +13,7 @@ from strongroom.places import entries
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry
+from strongroom.rotation.looking import note
 from strongroom.rotation.rotators import Rotators
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import State, load, open_state
@@ -34,7 +35,7 @@ def attach(entry: Entry, rotators: Rotators, clock: Clock, wanted: Attachment, *
     if not isinstance(url, str):
         raise InvalidInputError(f"a rotator is attached by its URL, which is text, not {type(url).__name__}")
     name, source = entry.name, rotators.at(entry.name, url)
-    said, version = ([], 0) if force else _asked(entry, rotators, source)
+    said, version = ([], 0) if force else _asked(entry, rotators, source, url, clock)
 
     def step(change: Change) -> None:
         steps.current(change, name)
@@ -45,7 +46,9 @@ def attach(entry: Entry, rotators: Rotators, clock: Clock, wanted: Attachment, *
                 f"{name!r} is being rotated by another rotator; finish that first, or --force", name=name
             )
         asked = state._replace(url=url, every=every, grace=grace, graces=dict(graces) or None)
-        steps.store(change, asked._replace(known=version or state.known))
+        # Another source may not have what this one was asked for.
+        asked = asked._replace(known=version or (state.known if url == state.url else 0))
+        steps.store(change, steps.noted(asked, None, 0.0) if version else asked)
 
     entry.change("attached", step)
     return said
@@ -82,7 +85,7 @@ def _is_span(span: object) -> bool:
     return isinstance(span, int | float) and type(span) is not bool and 0 <= span < 1e10
 
 
-def _asked(entry: Entry, rotators: Rotators, source: Source) -> tuple[list[str], int]:
+def _asked(entry: Entry, rotators: Rotators, source: Source, url: str, clock: Clock) -> tuple[list[str], int]:
     """Return what the source says, and the version that it accepts; 0 when that was not asked."""
     live = entry.read_live()
     try:
@@ -93,6 +96,8 @@ def _asked(entry: Entry, rotators: Rotators, source: Source) -> tuple[list[str],
         entry.refuse("attached", error)
     except RotationError as error:
         entry.failed("attached", error)
+        if url == live.state.url:  # attached already: what was found is true of that
+            note(entry, error, clock)
         raise type(error)(
             f"nothing was attached to {entry.name!r}: {error}. Put that right, or --force attaches it unseen",
             name=entry.name,

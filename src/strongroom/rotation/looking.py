@@ -17,10 +17,15 @@ def look(entry: Entry, source: Source, current: bytes, clock: Clock) -> list[str
     except RotationError as error:
         failure = error
     entry.access.refused("ROTATE", entry.name, failure.code, stage="checked")
-    now = clock.now()
     if entry.has_rotator():
-        entry.change("checked", lambda change: steps.look_failed(change, entry.name, failure, now))
+        note(entry, failure, clock)
     raise failure
+
+
+def note(entry: Entry, failure: RotationError, clock: Clock) -> None:
+    """Keep for `status` what a look at the source has found."""
+    now = clock.now()
+    entry.change("checked", lambda change: steps.look_failed(change, entry.name, failure, now))
 
 
 def is_drifted(

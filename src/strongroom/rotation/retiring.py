@@ -23,24 +23,28 @@ class Retiring:
         self._source = source
         self._state = state
 
-    def mend(self) -> None:
-        """Make sure that the source accepts the current value, which it may have forgotten."""
-        current = self._entry.current_if_any()
-        if current is not None:
-            with self._advised():
-                self._make_accepted(current)
+    def mend(self) -> int:
+        """Make sure that the source accepts the current value, which it may have forgotten; return its version."""
+        version, current = self._entry.version(), self._entry.current_if_any()
+        if current is None:
+            return self._state.known
+        with self._advised():
+            self._make_accepted(current)
+        return version
 
-    def retire(self) -> None:
-        """Let the source refuse the previous value.
+    def retire(self) -> int:
+        """Let the source refuse the previous value; return the version that it accepts.
 
         Never the current one: what somebody has written in the grace time must be accepted by the source first.
         """
-        current = self._entry.current_if_any()
-        if current is not None:
-            with self._advised():
-                self._make_accepted(current)
-                for old in self._to_retire(current):
-                    self._source.retire(old, current)
+        version, current = self._entry.version(), self._entry.current_if_any()
+        if current is None:
+            return self._state.known
+        with self._advised():
+            self._make_accepted(current)
+            for old in self._to_retire(current):
+                self._source.retire(old, current)
+        return version
 
     @contextmanager
     def _advised(self) -> Iterator[None]:

@@ -75,7 +75,7 @@ class Run:
         """Go on from wherever the rotation was interrupted."""
         if self.state.step != PROMOTED:
             return self.forward(wait)
-        self._retiring().mend()
+        self._accept(self._retiring().mend())
         self.wait_and_retire(wait)
         return VersionInfo(self.state.after, self.state.promoted or 0)
 
@@ -83,6 +83,9 @@ class Run:
         """Undo what is not promoted, or with `force` end the rotation where it is."""
         name, is_promoted = self.state.name, self.state.step == PROMOTED
         if force:
+            if not is_promoted:
+                # Nobody asks the source, which may have either value.
+                self.state = self.state._replace(known=0)
             self.end("aborted", undone=not is_promoted)
         elif is_promoted:
             self._entry.refuse("aborted", ConflictError(
@@ -119,9 +122,15 @@ class Run:
         self._retire()
 
     def _retire(self) -> None:
-        self._retiring().retire()
+        self._accept(self._retiring().retire())
         failure = end_sessions(self._entry, self._source, self._clock)
         self.end("retired", failure=failure)
+
+    def _accept(self, version: int) -> None:
+        """Keep that the source accepts this version, as somebody may have given it another by hand."""
+        if version != self.state.known:
+            self.state = self.state._replace(known=version)
+            self._entry.change("checked", lambda change: steps.accepted(change, self.state.name, version))
 
     def _retiring(self) -> Retiring:
         return Retiring(self._entry, self._source, self.state)

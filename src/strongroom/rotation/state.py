@@ -108,8 +108,19 @@ class State(NamedTuple):
         if self.url is None and not self.next_id:
             return None
         return State(
-            self.name, self.url, self.every, self.grace, known=self.known, graces=self.graces, next_id=self.next_id
-        )
+            self.name,
+            self.url,
+            self.every,
+            self.grace,
+            known=self._left_known,
+            graces=self.graces,
+            next_id=self.next_id,
+        )  # fmt: skip
+
+    @property
+    def _left_known(self) -> int:
+        # One that began by force, and is not promoted, leaves a current value that the source has refused.
+        return 0 if self.drifted else self.known
 
     def undone(self) -> State | None:
         """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""
@@ -117,7 +128,7 @@ class State(NamedTuple):
             return self.ended()
         return self._replace(
             step=PROMOTED, id=os.urandom(8).hex(), back=None, drifted=False, owner=None, error=None, reason=None,
-            failed=None, **self.back._asdict(),
+            failed=None, known=self._left_known, **self.back._asdict(),
         )  # fmt: skip
 
 

@@ -122,7 +122,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         failed=state.failed,
         known=state.known,
         keeps_previous=state.keeps_previous,
-        advice=advice_on(state, info.current, now),
+        advice=advice_on(state, info, now),
         running=state.is_running(now),
         consumers=alive,
         laggards=tuple(consumer for consumer in alive if consumer.lags(state)),

@@ -167,9 +167,9 @@ def noted(state: State, error: Exception | None, now: float) -> State:
 
 
 def look_failed(change: Change, name: str, error: Exception, now: float) -> None:
-    """Keep why a rotation did not begin, for `status`, where a rotator is attached."""
+    """Keep why a rotation did not begin, for `status`, where a rotator is attached or a previous value is kept."""
     found = load(change, change.records, name)
-    if found is not None and not found.id:
+    if found is not None and not found.is_staged:
         store(change, noted(found, error, now))
 
 
