@@ -102,7 +102,8 @@ def test_a_failure_to_end_them_is_said_and_is_no_failure_of_the_rotation(
     status = rotation.status("A")[0]
     assert (made.version, status.step) == (2, "idle")
     assert source.accepted() == [secrets.get_secret("A")]
-    assert "its open sessions were not ended: " in (status.advice or "")
+    assert (status.advice or "").startswith("open sessions of the previous value were not ended: ")
+    assert "End them there; `strongroom rotate check A`" in status.advice
     assert "secret text" not in status.advice
     assert ("ROTATE", "A", "failed", RotationError.code, None) in events(secrets)
     rotation.check("A")

@@ -9,6 +9,10 @@ from strongroom.rotation.state import PROMOTED, State
 _UNKNOWN = "it is not known whether its source accepts the current value"
 
 
+class SessionsLeft(RotationError):
+    """Open sessions of a retired value were not ended; never raised, as that is no failure of the rotation."""
+
+
 def failed(state: State, error: RotationError, left: str) -> RotationError:
     """Return the error of a rotation under way; `left` says what the failure has left behind."""
     name = state.name
@@ -51,6 +55,8 @@ def advice_on(state: State, info: SecretInfo, now: float) -> str | None:
         return None if not failure else f"not finished{failure}: `strongroom rotate resume {name}` tries again"
     if state.url is None or (version == state.known and not failure):
         return None
+    if version == state.known and state.error == SessionsLeft.__name__:
+        return f"{state.reason}. End them there; `strongroom rotate check {name}` then takes this off"
     told = "" if version == state.known else f"version {version} was written here, and its source was not told"
     if not state.known:
         told = _UNKNOWN

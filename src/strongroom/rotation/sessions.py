@@ -5,6 +5,7 @@ from __future__ import annotations
 from strongroom.data import decode_data
 from strongroom.errors import RotationError
 from strongroom.protocols import Sessions
+from strongroom.rotation.advice import SessionsLeft
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry, Live
 from strongroom.rotation.source import Source
@@ -41,7 +42,7 @@ def end_sessions(entry: Entry, source: Source, clock: Clock) -> RotationError | 
         ended = source.end_sessions(current, _age(info.versions[-1].created, clock))
     except RotationError as error:
         entry.failed("sessions", error)
-        return RotationError(f"its open sessions were not ended: {error}", name=entry.name)
+        return SessionsLeft(f"open sessions of the previous value were not ended: {error}", name=entry.name)
     entry.access.ok("ROTATE", entry.name, stage="sessions", count=ended)
     return None
 

@@ -108,12 +108,7 @@ class State(NamedTuple):
         if self.url is None and not self.next_id:
             return None
         return State(
-            self.name,
-            self.url,
-            self.every,
-            self.grace,
-            known=self._left_known,
-            graces=self.graces,
+            self.name, self.url, self.every, self.grace, known=self._left_known, graces=self.graces,
             next_id=self.next_id,
         )  # fmt: skip
 
