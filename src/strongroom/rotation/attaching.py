@@ -13,7 +13,7 @@ from strongroom.places import entries
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry
-from strongroom.rotation.looking import note
+from strongroom.rotation.looking import check_unchanged, note
 from strongroom.rotation.rotators import Rotators
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import State, load, open_state
@@ -95,6 +95,7 @@ def _asked(entry: Entry, rotators: Rotators, source: Source, url: str, clock: Cl
     except ConflictError as error:
         entry.refuse("attached", error)
     except RotationError as error:
+        check_unchanged(entry, live, clock, "attached")
         entry.failed("attached", error)
         if url == live.state.url:  # attached already: what was found is true of that
             note(entry, error, clock)

@@ -34,7 +34,7 @@ class Beginning:
     def begin(self, *, by_url: bool, cas: int | None, force: bool) -> State:
         """Return the rotation that has begun, which this thread owns."""
         source, live = self._source, self._live
-        drifted = is_drifted(self._entry, source, live.data, self._new_value, self._clock, force=force)
+        drifted = is_drifted(self._entry, source, live, self._new_value, self._clock, force=force)
         owner = claim(self._clock.now() + source.timeout + LEASE)
         try:
             id = self._reserved(owner, cas)

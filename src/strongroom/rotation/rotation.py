@@ -91,7 +91,7 @@ class Rotation:
         """
         entry = self._entry(name)
         live = entry.read_live()
-        said = look(entry, self._source_of(live.state, rotator), live.data, self._clock)
+        said = look(entry, self._source_of(live.state, rotator), live, self._clock)
         if rotator is None:
             entry.change("checked", lambda change: steps.accepted(change, name, live.version.version))
         else:
