@@ -6,6 +6,8 @@ import pytest
 
 from strongroom.errors import RotationError, SourceRefusedError
 from strongroom.protocols import Sessions
+from strongroom.rotation.consumers import Consumer, consumer_key, seal_consumer
+from strongroom.rotation.owner import here
 from strongroom.rotation.rotation import Rotation
 
 from .source import Source
@@ -14,6 +16,7 @@ from .source import Source
 class Server(Source):
     """A source with sessions: the value that each was opened with, and when."""
 
+    keeps_previous = True
     terminates = True
 
     def __init__(self, path, clock):
@@ -145,3 +148,33 @@ def test_a_session_that_a_consumer_opened_just_after_the_promotion_is_spared(rot
     source.end_sessions = slow
     rotation.retire("A", force=True)
     assert len(source.opened) == 1
+
+
+@pytest.mark.parametrize("how", ["settled", "too late", "explicitly"])
+def test_live_consumers_have_time_to_switch_before_their_sessions_end(rotation, source, clock, secrets, how):
+    """Also where the source refuses the previous value at once, so that nothing else is waited for."""
+    source.keeps_previous = False
+    report(secrets, 1)
+    clock.time += 10
+    rotation.rotate("A", wait=0)
+    assert "end_sessions" not in source.calls
+    assert rotation.status("A")[0].step == "promoted"
+    if how == "settled":
+        report(secrets, 2)
+        clock.time += 1
+        assert rotation.settle(["A"]) == {}
+    elif how == "too late":
+        clock.time += 6
+        rotation.resume("A", wait=0)
+    else:
+        rotation.retire("A")
+    assert "end_sessions" in source.calls
+    assert rotation.status("A")[0].step == "idle"
+
+
+def report(secrets, version):
+    """Let this process say that it holds a version."""
+    engine = secrets._access.engine
+    consumer = Consumer("A", "0" * 16, "api", here(), version, 0.0, 0.0)
+    with engine.view() as (_, unlocked):
+        engine.store.reports.put(consumer_key("A", "0" * 16), seal_consumer(unlocked.records, consumer))

@@ -136,7 +136,7 @@ class Run:
         return Retiring(self._entry, self._source, self.state)
 
     def _waiting(self) -> Waiting:
-        return Waiting(self._entry, self._clock, self.state)
+        return Waiting(self._entry, self._clock, self.state, terminates=self._source.terminates)
 
     def _fail(self, stage: str, error: Exception) -> None:
         """Leave the source with the current value after a failure; raises what is to be said in place of `error`."""

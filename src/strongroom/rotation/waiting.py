@@ -17,6 +17,8 @@ SETTLE = 1.0
 A process with a live handle reports within some 50 ms of a rotation's begin. One that is stopped before it could is
 known only when a rotator was attached before, as it then reported when it made its handle.
 """
+SWITCHING = 5.0
+"""Seconds after promotion that live consumers have to switch before open sessions are ended."""
 POLL = 0.05
 READERS_EVERY = 1.0
 """Seconds between two looks into the audit log for processes that have read the secret once."""
@@ -25,10 +27,12 @@ READERS_EVERY = 1.0
 class Waiting:
     """Who still needs the previous value of one promoted rotation, and for how long."""
 
-    def __init__(self, entry: Entry, clock: Clock, state: State) -> None:
+    def __init__(self, entry: Entry, clock: Clock, state: State, *, terminates: bool = False) -> None:
+        """`terminates` says that open sessions end with the retirement."""
         self._entry = entry
         self._clock = clock
         self._state = state
+        self._terminates = terminates
         self._read: tuple[float, Readers] | None = None
 
     def wait(self, seconds: float) -> bool:
@@ -49,7 +53,7 @@ class Waiting:
         if self._is_ready() if self._state.keeps_previous else self._all_have_switched():
             return True
         if self._clock.now() >= until or not self._may_be_ready(until):
-            return not self._state.keeps_previous
+            return not self._state.keeps_previous and not self._would_cut_off()
         return None
 
     def check_ready(self) -> None:
@@ -96,6 +100,11 @@ class Waiting:
 
     def _needs(self, service: str) -> bool:
         return not self._state.keeps_previous or self._clock.now() < self._state.needed_until(service)
+
+    def _would_cut_off(self) -> bool:
+        """True while sessions would end of live consumers that have had no time to switch."""
+        is_new = self._clock.now() < (self._state.promoted or 0) + SWITCHING
+        return self._terminates and is_new and any(consumer.lags(self._state) for consumer in self._consumers())
 
     def _is_settled(self) -> bool:
         return self._clock.now() >= (self._state.promoted or 0) + SETTLE
