@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from strongroom.live import Live, LiveSecret
     from strongroom.protocols import Policy, Reader
     from strongroom.rotation.events import Observer
-    from strongroom.rotation.rotation import Connect, Rotation
+    from strongroom.rotation.rotation import Rotation
+    from strongroom.rotation.rotators import Connect
     from strongroom.writing import Writing
 
 

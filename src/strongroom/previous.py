@@ -53,6 +53,8 @@ class Previous:
             self._info, self._value, self._changed = before, decode_value(data), current.created
         if state is not None and state.grace is not None:
             self._grace = state.grace
+        if state is not None and state.graces:
+            self._grace = max(self._grace, *state.graces.values())
 
 
 def take_up(access: Access, name: str, of: int, held: Previous | None) -> Previous:

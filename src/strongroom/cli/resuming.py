@@ -5,7 +5,7 @@ from __future__ import annotations
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
-from strongroom.cli.rotating_several import for_each
+from strongroom.cli.rotating_several import for_each, settle
 from strongroom.cli.rotation_words import tell_sessions, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.cli.writing import tell
 from strongroom.errors import ConflictError
@@ -23,7 +23,8 @@ def resume(args: Arguments, out: Output) -> int | None:
         left = [status.name for status in secrets.rotation.status() if status.step != "idle" and not status.running]
         if not left:
             out.say("no rotation is left to finish")
-        return for_each(left, lambda name: secrets.rotation.resume(name, wait=wait_of(args)), secrets, out)
+        code = for_each(left, lambda name: secrets.rotation.resume(name, wait=0), secrets, out)
+        return max(code or 0, settle(left, secrets, args, out)) or None
 
 
 def check(args: Arguments, out: Output) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from strongroom.cli import session
@@ -27,7 +26,8 @@ def rotate_several(args: Arguments, out: Output) -> int | None:
         names = [status.name for status in secrets.rotation.status()]
         if not names:
             out.say(f"no secret has a rotator; {HOW_TO_ATTACH}")
-        return for_each(names, lambda name: _finish_or_rotate(secrets, name, wait_of(args)), secrets, out)
+        code = for_each(names, lambda name: _finish_or_rotate(secrets, name), secrets, out)
+        return max(code or 0, settle(names, secrets, args, out)) or None
 
 
 def _due(secrets: SecretsManager, args: Arguments, out: Output) -> int | None:
@@ -47,7 +47,7 @@ def _due(secrets: SecretsManager, args: Arguments, out: Output) -> int | None:
         if now.running or (now.step, now.version) != (found[name].step, found[name].version):
             return None  # somebody else is at it, or was
         try:
-            version = _finish_or_rotate(secrets, name, 0.0)
+            version = _finish_or_rotate(secrets, name, now.version)
         except ConflictError:
             after = secrets.rotation.status(name)[0]
             if after.running or after.version != now.version:
@@ -56,29 +56,35 @@ def _due(secrets: SecretsManager, args: Arguments, out: Output) -> int | None:
         made.append(name)
         return None if now.step == "promoted" == secrets.rotation.status(name)[0].step else version
 
-    code = for_each(found, work, secrets, out, tells=False)
-    ends = time.monotonic() + wait_of(args)
-    for name in made:
-        status = secrets.rotation.status(name)[0]
-        if status.step == "promoted" and not status.running:
-            if status.consumers and found[name].step != "promoted":
-                with suppress(StrongroomError):
-                    secrets.rotation.resume(name, wait=max(0.0, ends - time.monotonic()))
-            if found[name].step != "promoted":
-                tell_what_is_left(secrets, name, out)
-    return code
+    code = for_each(found, work, secrets, out)
+    new = [name for name in made if found[name].step != "promoted"]
+    return max(code or 0, settle(new, secrets, args, out)) or None
 
 
-def _finish_or_rotate(secrets: SecretsManager, name: str, wait: float) -> VersionInfo:
-    unfinished = secrets.rotation.status(name)[0].step != "idle"
-    act = secrets.rotation.resume if unfinished else secrets.rotation.rotate
-    return act(name, wait=wait)
+def settle(names: list[str], secrets: SecretsManager, args: Arguments, out: Output) -> int:
+    """Wait once for the consumers of all, say what is left of each, and return the highest exit code."""
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(told_when_stopped(secrets, name, out))
+        failed = secrets.rotation.settle(names, wait=wait_of(args))
+    for error in failed.values():
+        out.error(error)
+    for name in names:
+        with suppress(StrongroomError):
+            tell_what_is_left(secrets, name, out)
+    return max((error.exit_code for error in failed.values()), default=0)
+
+
+def _finish_or_rotate(secrets: SecretsManager, name: str, version: int | None = None) -> VersionInfo:
+    """Rotate a secret, from `version` on where that is given, or finish its rotation; wait for nobody."""
+    if secrets.rotation.status(name)[0].step != "idle":
+        return secrets.rotation.resume(name, wait=0)
+    return secrets.rotation.rotate(name, cas=version, wait=0)
 
 
 def for_each(
-    names: Iterable[str], work: Callable[[str], VersionInfo | None], secrets: SecretsManager, out: Output, *,
-    tells: bool = True,
-) -> int | None:  # fmt: skip
+    names: Iterable[str], work: Callable[[str], VersionInfo | None], secrets: SecretsManager, out: Output
+) -> int | None:
     """Do the same for each, and let no failure keep the others from it.
 
     Returns the highest exit code: that of a source outweighs those of a wrong call and of a conflict.
@@ -94,8 +100,6 @@ def for_each(
                 documents.append(about(name, made))
             else:
                 tell(out, name, made)
-            if tells:
-                tell_what_is_left(secrets, name, out)
         except StrongroomError as error:
             out.error(error)
             code = max(code or 0, error.exit_code)

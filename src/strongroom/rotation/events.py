@@ -172,7 +172,7 @@ class ObservedRotation(Rotation):
                 _warn(f"the rotation hook failed: {error}. The rotation itself is not affected")
 
     def _run_hook(self, event: RotationEvent) -> None:
-        hook: Any = self._rotator(self._hook)
+        hook: Any = self._rotators.made(self._hook)
         audit = self._access.audit
         about = event._asdict() | {
             "store": self._access.engine.store.url, "actor": self._access.actor, "service": audit.service,

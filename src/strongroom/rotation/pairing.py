@@ -10,6 +10,7 @@ from strongroom import versions
 from strongroom.change import Change
 from strongroom.data import decode_data, encode
 from strongroom.errors import InvalidInputError, RotationError
+from strongroom.rotation.entry import Entry, Live
 from strongroom.rotation.source import Source
 from strongroom.versions import Attributes
 
@@ -42,9 +43,19 @@ def plan(source: Source, data: bytes, other: str) -> SecondAccount:
     return SecondAccount(tuple(statements), url, not _names_a_user(current))
 
 
-def make(source: Source, data: bytes, other: str) -> None:
-    """Make the second account; raises `RotationError`."""
-    source.make_second_account(decode_data(data), other)
+def pair(
+    entry: Entry, source: Source, live: Live, other: str, now: float, keep: int, *, add_username: bool
+) -> SecondAccount:
+    """Make the second account, and give the secret a field `username` where it lacks one. See `Rotation`."""
+    second = plan(source, live.data, other)
+    if second.lacks_username and not add_username:
+        raise InvalidInputError(f"{entry.name!r} {LACKS_USERNAME}. Nothing was changed", name=entry.name)
+    renewed = with_username(live.data, source.user) if second.lacks_username else None
+    source.make_second_account(decode_data(live.data), other)
+    if renewed is not None:
+        data, version = renewed, live.version.version
+        entry.change("paired", lambda change: write(change, entry.name, data, version, now, keep))
+    return second
 
 
 def with_username(data: bytes, user: str | None) -> bytes:
