@@ -152,39 +152,36 @@ def test_what_has_no_second_account_says_so(store: Cli, pair: Path) -> None:
 # One grace time for each service
 
 
-@pytest.fixture
-def attached_with(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
-    """What the library is asked to attach with."""
-    calls: list[dict] = []
-
-    def attach(self, name, url, **more):
-        calls.append(more)
-        return []
-
-    monkeypatch.setattr(Rotation, "attach", attach)
-    return calls
+def graces(store: Cli) -> dict[str, float]:
+    return json.loads(store("rotate", "status", "A", "--json").out)[0]["graces"]
 
 
 @pytest.mark.parametrize(
-    ("words", "graces"),
+    ("words", "expected"),
     [
         (("--grace-for", "reports=24h"), {"reports": 86400}),
         (("--grace-for", "a=1m", "--grace-for", "b=0s", "--grace", "1h"), {"a": 60, "b": 0}),
         (("--grace-for", "host=7 x=2d"), {"host=7 x": 172800}),
     ],
 )
-def test_a_grace_time_of_a_service_is_passed_on(store: Cli, attached_with, words, graces) -> None:
+def test_a_service_has_a_grace_time_of_its_own(store: Cli, words, expected) -> None:
     store("set", "A", stdin="x")
     assert store("rotate", "A", "--attach", "generate:", *words).code == 0
-    assert attached_with[0]["graces"] == graces
+    assert graces(store) == expected
+    # It stays when only the period changes, and changes alone too.
+    assert store("rotate", "A", "--every", "30d").code == 0
+    assert graces(store) == expected
+    result = store("rotate", "A", "--grace-for", "late=2h")
+    assert (result.code, "2h for late" in result.err) == (0, True)
+    assert graces(store) == {"late": 7200}
 
 
 @pytest.mark.parametrize("word", ["reports", "=1h", "reports=", "reports=soon", "a;b=1h"])
-def test_a_grace_time_of_no_service_is_refused(store: Cli, attached_with, word: str) -> None:
+def test_a_grace_time_of_no_service_is_refused(store: Cli, word: str) -> None:
     store("set", "A", stdin="x")
     assert store("rotate", "A", "--attach", "generate:", "--grace-for", word).code == 2
     assert store("rotate", "A", "--attach", "generate:", "--grace-for", "a=1h", "--grace-for", "a=2h").code == 2
-    assert attached_with == []
+    assert store("rotate", "status", "--json").out == "[]\n"
 
 
 # Sessions
@@ -201,7 +198,7 @@ def test_sessions_that_a_retired_value_left_are_said(
     store: Cli, pair: Path, monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
     monkeypatch.setattr(
-        Rotation, "sessions", lambda self, name: [Sessions("app_a", 2, 3 * 86400.0), Sessions("b", 1, 7.0)], False
+        Rotation, "sessions", lambda self, name: [Sessions("app_a", 2, 3 * 86400.0), Sessions("b", 1, 7.0)]
     )
     fill(store, pair, SHAPES["fields"])
     pair.write_text(json.dumps({"app_a": PASSWORD, "app_b": None}))
@@ -217,7 +214,7 @@ def test_sessions_that_cannot_be_counted_fail_nothing(store: Cli, pair: Path, mo
     def refuse(self, name):
         raise RotationError("no right to see sessions")
 
-    monkeypatch.setattr(Rotation, "sessions", refuse, False)
+    monkeypatch.setattr(Rotation, "sessions", refuse)
     fill(store, pair, SHAPES["fields"])
     result = store("rotate", "DB")
     assert (result.code, "whether sessions are still open is not known: no right to" in result.err) == (0, True)

@@ -42,12 +42,13 @@ def reschedule(args: Arguments, out: Output) -> None:
                 f"{args.name!r} has no rotator that could be due, and nothing was changed: attach one with "
                 f"`strongroom rotate {args.name} --attach URL`, with --every and --grace"
             )
-        before = {field: getattr(status, field) for field in SCHEDULE if hasattr(status, field)}
+        before = {field: getattr(status, field) for field in SCHEDULE}
         # By force, as nothing is asked of the source: it is the rotator that is attached already.
         secrets.rotation.attach(args.name, status.rotator, force=True, **(before | given))
         now = secrets.rotation.status(args.name)[0]
     due = "no period" if now.every is None else f"due every {times.short(now.every)}, next {times.iso(now.due)}"
     grace = "" if now.grace is None else f", grace time {times.short(now.grace)}"
+    grace += "".join(f", {times.short(span)} for {service}" for service, span in now.graces.items())
     out.say(f"{args.name}: {due}{grace}; nothing was rotated")
 
 

@@ -17,6 +17,8 @@ from strongroom.manager import SecretsManager
 if TYPE_CHECKING:
     from strongroom.rotation.status import RotationStatus
 
+SESSIONS_LEFT = "SessionsLeft"
+"""The error of a rotation that went well, and could not end the open sessions of the retired value."""
 TOLERANCE = 86400.0
 """Seconds for which a due rotation may wait for the timer, at most; a tenth of a shorter period."""
 
@@ -43,7 +45,9 @@ def _of(status: RotationStatus, now: float) -> Iterator[Finding]:
         yield Finding(FAIL, what, f"`strongroom rotate resume {name}` finishes it, `strongroom rotate abort {name}` "
                                   "undoes it")  # fmt: skip
         return
-    if status.error is not None:
+    if status.error == SESSIONS_LEFT:
+        yield Finding(WARN, f"{name!r}: {status.reason}", f"end them, then `strongroom rotate check {name}`")
+    elif status.error is not None:
         since = "" if status.failed is None else f" {times.ago(status.failed, now)}"
         mend = f"rotate resume {name}" if status.step == "promoted" else f"rotate check {name}"
         yield Finding(FAIL, f"the rotation of {name!r} failed{since}{_reason(status)}", f"`strongroom {mend}`")

@@ -97,6 +97,8 @@ def _page(status: RotationStatus, now: float) -> Iterator[str]:
     if status.step == "promoted":
         kept = at(status.grace_ends or 0) if status.keeps_previous else "none: log-ins with the previous value fail"
         yield line("grace ends", kept)
+    for service, span in status.graces.items():
+        yield line("grace of", f"{service}: {times.short(span)}")
     if status.due is not None:
         yield line("due", at(status.due))
     if status.error is not None:

@@ -77,12 +77,11 @@ def tell_what_is_left(secrets: SecretsManager, name: str, out: Output) -> None:
 
 def tell_sessions(secrets: SecretsManager, name: str, out: Output) -> None:
     """Say which sessions a retired value has left open at the source."""
-    count = getattr(secrets.rotation, "sessions", None)
     status = secrets.rotation.status(name)[0]
-    if count is None or status.step != "idle" or status.rotator is None:
+    if status.step != "idle" or status.rotator is None:
         return
     try:
-        found = count(name)
+        found = secrets.rotation.sessions(name)
     except StrongroomError as error:
         out.say(f"{name}: whether sessions are still open is not known: {error}")
         return

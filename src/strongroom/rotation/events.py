@@ -8,7 +8,6 @@ that fails, is a `StrongroomWarning`.
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -103,19 +102,16 @@ class ObservedRotation(Rotation):
 
     @contextmanager
     def _told(self, name: str) -> Iterator[None]:
-        """Tell what became of the call inside; the calls that it makes itself are a part of it."""
-        if getattr(_inside, "is_told", False):
-            yield
-            return
-        _inside.is_told = True
+        """Tell what became of the call inside. What a call raised that it made itself is told once."""
         try:
             yield
             self._tell_of_laggards(name)
         except BaseException as error:
-            self._tell_of_failure(name, error)
+            # At the exception, and not in a variable: an interrupt between two lines could leave that as it was.
+            if not getattr(error, "is_told", False):
+                error.is_told = True  # type: ignore[attr-defined]
+                self._tell_of_failure(name, error)
             raise
-        finally:
-            _inside.is_told = False
 
     def _tell_of_failure(self, name: str, error: BaseException) -> None:
         known = None if _is_callers_mistake(error) else self._known(name)
@@ -186,9 +182,6 @@ class ObservedRotation(Rotation):
         Calls(TIMEOUT).ask(
             event.name, "hook", hook.notify, event.event, about, timeout=limit, stop=getattr(hook, "stop", None)
         )
-
-
-_inside = threading.local()
 
 
 def _is_callers_mistake(error: BaseException) -> bool:
