@@ -271,3 +271,17 @@ def test_the_way_back_is_a_way_back(filled: Cli) -> None:
     value = filled("get", "PLAIN", "--version", "2").out
     assert filled("rollback", "PLAIN", "2").code == 0
     assert filled("get", "PLAIN").out == value
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("webhook:http://127.0.0.1:9/rotate#key=none", "there is no secret 'none', which a rotator needs"),
+        ("webhook:http://127.0.0.1:9/rotate", "127.0.0.1:9 did not answer test"),
+    ],
+)
+def test_attach_looks_at_what_it_names(filled: Cli, url: str, said: str) -> None:
+    before = everything(filled)
+    result = filled("rotate", "PLAIN", "--attach", url)
+    assert (result.code, said in result.err, "nothing was attached" in result.err) == (11, True, True), result.err
+    assert everything(filled) == before

@@ -17,6 +17,7 @@ import pytest
 from strongroom.cli.output import Output
 
 from .conftest import Cli
+from .test_processes import STRONGROOM, terminal_session
 
 LIVE = """
 import sys, time, strongroom
@@ -182,3 +183,13 @@ def test_doctor_judges_the_hook(attached: Cli, safe_directory: Path, monkeypatch
     hook.write_text("#!/bin/sh\n")
     hook.chmod(0o755)
     assert findings(attached)["the rotation hook (command:) can be used"] == "ok"
+
+
+def test_at_a_real_terminal_one_rotation_is_a_page(attached: Cli) -> None:
+    attached("rotate", "A", "--wait", "0s")
+    code, screen = terminal_session([*STRONGROOM, "rotate", "status", "A"], [])
+    lines = screen.decode().splitlines()
+    assert code == 0
+    assert lines[0] == "A: promoted"
+    assert [line.split()[0] for line in lines[1:5]] == ["rotator", "version", "previous", "begun"]
+    assert lines[-1].startswith("  next        `strongroom rotate resume A` or --due retires version 1")

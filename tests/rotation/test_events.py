@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import strongroom
 from strongroom import ConflictError, RotationError, StrongroomWarning, generate_master_key
 from strongroom.rotation.events import RotationEvent
+from strongroom.rotation.rotation import Rotation
 from strongroom.testing.rotators import VirtualClock
 
 from .source import Source
@@ -118,3 +120,10 @@ def test_two_threads_are_told_of_apart(secrets, tmp_path, events):
     for thread in threads:
         thread.join()
     assert sorted(e.name for e in events) == ["B", "C"]
+
+
+@pytest.mark.parametrize("name", ["rotate", "resume", "abort", "retire"])
+def test_what_is_observed_is_called_and_documented_as_before(secrets, name):
+    observed = getattr(type(secrets.rotation), name)
+    assert inspect.signature(observed) == inspect.signature(getattr(Rotation, name))
+    assert observed.__doc__ == getattr(Rotation, name).__doc__

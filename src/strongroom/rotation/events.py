@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import update_wrapper
 from typing import Any, NamedTuple
 
 from strongroom.errors import (
@@ -182,6 +183,11 @@ class ObservedRotation(Rotation):
         Calls(TIMEOUT).ask(
             event.name, "hook", hook.notify, event.event, about, timeout=limit, stop=getattr(hook, "stop", None)
         )
+
+
+for _name in ("rotate", "resume", "abort", "retire"):
+    # What is asked of them, and what help() shows, is what is asked of those that they stand before.
+    update_wrapper(vars(ObservedRotation)[_name], vars(Rotation)[_name])
 
 
 def _is_callers_mistake(error: BaseException) -> bool:
