@@ -308,7 +308,7 @@ def test_a_rotation_that_ended_between_create_and_its_record_loses_no_key(stored
 @pytest.mark.parametrize("number", range(1, 7))
 def test_no_key_is_lost_whichever_transaction_a_process_dies_at(stored, vendor, number, moment, how):
     """Claimed, pending, set, tested, promoted, retired."""
-    from strongroom import changing
+    from strongroom.access import changing
 
     vendor.grace = 0.0
     url = stored._access.engine.store.url

@@ -187,7 +187,7 @@ def test_what_is_no_grace_time_of_a_service_attaches_nothing(rotation, graces):
 
 
 def test_who_accepts_the_previous_value_does_so_for_the_longest_grace_time(secrets, rotation, monkeypatch):
-    from strongroom import previous
+    from strongroom.rotation import previous
 
     rotation.rotate("A", wait=0)
     handle = secrets.secret("A")

@@ -11,8 +11,8 @@ import pytest
 
 import strongroom
 from integrations.server import ADMIN
-from strongroom import versions
-from strongroom.data import encode
+from strongroom.engine import versions
+from strongroom.records.data import encode
 from strongroom.testing.rotators import VirtualClock
 
 READS_ONCE = """

@@ -9,7 +9,7 @@ from strongroom.cli import session
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.rotation.pairing import LACKS_USERNAME
 
 if TYPE_CHECKING:

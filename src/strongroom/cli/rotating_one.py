@@ -17,7 +17,7 @@ from strongroom.cli.rotation_words import (
 from strongroom.cli.standard_input import refuse_unread
 from strongroom.cli.writing import tell
 from strongroom.errors import InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 if TYPE_CHECKING:
     from strongroom.info import VersionInfo

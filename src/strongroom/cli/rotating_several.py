@@ -12,7 +12,7 @@ from strongroom.cli.output import Output
 from strongroom.cli.rotation_words import HOW_TO_ATTACH, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.cli.writing import about, tell
 from strongroom.errors import ConflictError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 if TYPE_CHECKING:
     from strongroom.info import VersionInfo

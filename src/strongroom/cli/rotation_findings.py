@@ -10,9 +10,9 @@ from strongroom import drivers
 from strongroom.cli import times
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import counted
-from strongroom.config import Config
 from strongroom.errors import StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
+from strongroom.settings.config import Config
 
 if TYPE_CHECKING:
     from strongroom.rotation.status import RotationStatus

@@ -10,7 +10,7 @@ from strongroom.cli import times
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output, counted
 from strongroom.errors import StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.rotation.clock import utc
 
 if TYPE_CHECKING:

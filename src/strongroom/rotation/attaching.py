@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from strongroom.change import Change
-from strongroom.data import decode_data
+from strongroom.engine.change import Change
 from strongroom.errors import ConflictError, InvalidInputError, RotationError, StrongroomError
 from strongroom.model import ROTATION
-from strongroom.places import entries
+from strongroom.records.context import entries
+from strongroom.records.data import decode_data
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry

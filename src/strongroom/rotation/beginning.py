@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from strongroom.change import Change
-from strongroom.data import Data, Value, decode_data, encode
+from strongroom.engine.change import Change
 from strongroom.errors import RotationError, StrongroomError
+from strongroom.records.data import Data, Value, decode_data, encode
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.creating import Creation

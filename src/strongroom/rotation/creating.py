@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from strongroom.data import decode_data
 from strongroom.errors import RotationError
+from strongroom.records.data import decode_data
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.source import Source
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from strongroom import changing
-from strongroom.access import Access
-from strongroom.change import Change
-from strongroom.data import decode_data
+from strongroom.access import changing
+from strongroom.access.access import Access
+from strongroom.engine.change import Change
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError, StrongroomError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import SECRET
 from strongroom.protocols import Reader
+from strongroom.records.data import decode_data
 from strongroom.rotation.state import State, load
-from strongroom.unlock import Unlocked
 
 
 class Live(NamedTuple):

@@ -22,7 +22,6 @@ from strongroom.errors import (
     MissingExtraError,
     StrongroomError,
 )
-from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock
@@ -30,7 +29,8 @@ from strongroom.rotation.consumers import reported
 from strongroom.rotation.rotation import Rotation
 from strongroom.rotation.state import IDLE, State, load
 from strongroom.rotation.status import RotationStatus, status_of
-from strongroom.warning import StrongroomWarning
+from strongroom.system.frames import methods_leave_no_values
+from strongroom.system.warning import StrongroomWarning
 
 FAILED, UNFINISHED, LAGGARDS = "failed", "unfinished", "laggards"
 SETTLE = 1.0

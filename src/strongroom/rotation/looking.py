@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from strongroom.data import Data, Value, decode_data
 from strongroom.errors import ConflictError, RotationError
+from strongroom.records.data import Data, Value, decode_data
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry, Live

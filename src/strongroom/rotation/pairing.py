@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from strongroom import versions
-from strongroom.change import Change
-from strongroom.data import decode_data, encode
+from strongroom.engine import versions
+from strongroom.engine.change import Change
+from strongroom.engine.versions import Attributes
 from strongroom.errors import InvalidInputError, RotationError
+from strongroom.records.data import decode_data, encode
 from strongroom.rotation.entry import Entry, Live
 from strongroom.rotation.source import Source
-from strongroom.versions import Attributes
 
 LACKS_USERNAME = (
     "does not say whose password it holds, and of two accounts it must: --add-username (add_username=True) gives it "

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from strongroom import versions
-from strongroom.data import decode_data
+from strongroom.engine import versions
 from strongroom.errors import RotationError
+from strongroom.records.data import decode_data
 from strongroom.rotation import advice
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.source import Source

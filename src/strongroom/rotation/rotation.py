@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from strongroom.access import Access
-from strongroom.data import Data, Value, decode_value, encode
+from strongroom.access.access import Access
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import ConflictError, StrongroomError, VersionNotFoundError
-from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import check_name
 from strongroom.protocols import Reader, Rotator, Sessions
+from strongroom.records.data import Data, Value, decode_value, encode
 from strongroom.rotation import advice, attaching, pairing, steps
 from strongroom.rotation.beginning import Beginning
 from strongroom.rotation.calls import TIMEOUT, Calls
@@ -27,7 +27,7 @@ from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load
 from strongroom.rotation.status import RotationStatus, all_statuses, one_status, with_readers
 from strongroom.rotation.taking_over import take_over
-from strongroom.unlock import Unlocked
+from strongroom.system.frames import methods_leave_no_values
 
 SCHEDULE = ("every", "grace", "graces")
 """What of an attachment stays when another rotator is attached in its place."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from strongroom.access import Access
-from strongroom.data import decode_data
+from strongroom.access.access import Access
 from strongroom.errors import ConflictError, NotFoundError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.protocols import Rotator
+from strongroom.records.data import decode_data
 from strongroom.rotation.calls import Calls
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.source import Source

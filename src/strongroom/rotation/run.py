@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from strongroom.change import Change
-from strongroom.data import decode_data
+from strongroom.engine.change import Change
 from strongroom.errors import ConflictError, RotationError, SourceRefusedError, StrongroomError
 from strongroom.info import VersionInfo
+from strongroom.records.data import decode_data
 from strongroom.rotation import advice, steps, undoing
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.consumers import sweep

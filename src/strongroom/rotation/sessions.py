@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from strongroom.data import decode_data
 from strongroom.errors import RotationError
 from strongroom.protocols import Sessions
+from strongroom.records.data import decode_data
 from strongroom.rotation.advice import SessionsLeft
 from strongroom.rotation.clock import Clock
 from strongroom.rotation.entry import Entry, Live

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from strongroom.access import Access
+from strongroom.access.access import Access
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError
 from strongroom.model import ROTATION, SECRET
-from strongroom.places import entries
 from strongroom.protocols import Reader
+from strongroom.records.context import entries
 from strongroom.rotation.advice import advice_on
 from strongroom.rotation.consumers import Consumer, Reported, consumers, reported
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.readers import Holder, readers
 from strongroom.rotation.state import PROMOTED, State, load, open_state
-from strongroom.unlock import Unlocked
 
 
 class RotationStatus(NamedTuple):

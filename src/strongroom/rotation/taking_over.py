@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strongroom.change import Change
+from strongroom.engine.change import Change
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.protocols import Rotator
 from strongroom.rotation import steps

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from strongroom.data import decode_data
 from strongroom.errors import RotationError, StrongroomError
+from strongroom.records.data import decode_data
 from strongroom.rotation import advice
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.source import Source
