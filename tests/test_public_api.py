@@ -122,7 +122,8 @@ FUNCTIONS = {
     "open": (
         "(store: 'str | Store | None' = None, key: 'str | KeyProvider | None' = None, audit: 'str | "
         "AuditSink | None' = None, *, actor: 'str | None' = None, service: 'str | None' = None, source: "
-        "'str' = 'library', settings: 'Config | None' = None, **more: 'Any') -> 'OpenedStore'"
+        "'str' = 'library', settings: 'Config | None' = None, on_rotation_event: 'Observer | None' = None, **more: "
+        "'Any') -> 'OpenedStore'"
     ),
 }
 

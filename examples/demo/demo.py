@@ -98,7 +98,7 @@ class Story:
             show(before)
             self.expect(before, FIRST_PASSWORD[-6:], "the service reads the first password")
             say(f"4. We rotate it. The service (pid {service.pid}) goes on running.")
-            self.run("rotate", "POSTGRES_PASSWORD")
+            self.run("rotate", "POSTGRES_PASSWORD", "--generate")
             after = ask(service, "request")
             show(after)
             rotated = self.run("get", "POSTGRES_PASSWORD", quiet=True).strip()

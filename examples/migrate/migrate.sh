@@ -79,7 +79,7 @@ start_app
 check_that_the_service_works
 
 say "4. strongroom rotate JWT_SECRET: tokens of before end, without a restart"
-strongroom rotate JWT_SECRET
+strongroom rotate JWT_SECRET --generate
 strongroom audit log >audit
 grep -q ROTATE audit || fail "the rotation is not on record"
 if client GET /notes 2>refused; then fail "a token under the old JWT_SECRET was accepted"; fi

@@ -44,6 +44,7 @@ from strongroom.system.warning import StrongroomWarning as StrongroomWarning
 if TYPE_CHECKING:
     from strongroom.model import Position
     from strongroom.protocols import AuditSink, KeyProvider, Store
+    from strongroom.rotation.events import Observer
 
 
 @leaves_no_values
@@ -56,6 +57,7 @@ def open(
     service: str | None = None,
     source: str = "library",
     settings: Config | None = None,
+    on_rotation_event: Observer | None = None,
     **more: Any,
 ) -> OpenedStore:
     """Unlock a store and return its manager.
@@ -64,6 +66,9 @@ def open(
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
     `strongroom.settings.config.Config`, and `config`, which names the file of settings.
+
+    `on_rotation_event` is called with a `strongroom.rotation.events.RotationEvent` when a rotation of this manager
+    failed, stopped half-way, or ended although processes hold the previous value; what it raises is a warning.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
@@ -80,7 +85,7 @@ def open(
         try:
             provider = drivers.key_provider(config.key) if key is None or isinstance(key, str) else key
             sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
-            return _unlock(opened, provider, sink, config, source)
+            return _unlock(opened, provider, sink, config, source, on_rotation_event=on_rotation_event)
         except BaseException:
             opened.close()
             raise
@@ -192,10 +197,11 @@ def _owners(config: Config) -> tuple[int, ...]:
 
 
 def _unlock(
-    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, *, new: bool = False
-) -> OpenedStore:
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, *, new: bool = False,
+    on_rotation_event: Observer | None = None,
+) -> OpenedStore:  # fmt: skip
     try:
-        return _manager(store, provider, sink, config, source, new)
+        return _manager(store, provider, sink, config, source, new, on_rotation_event)
     except BaseException:
         # Recording the refusal has opened its file; a service that tries again and again would run out of them.
         sink.close()
@@ -203,8 +209,9 @@ def _unlock(
 
 
 def _manager(
-    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, new: bool
-) -> OpenedStore:
+    store: Store, provider: KeyProvider, sink: AuditSink, config: Config, source: str, new: bool,
+    on_rotation_event: Observer | None,
+) -> OpenedStore:  # fmt: skip
     actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
@@ -215,7 +222,7 @@ def _manager(
     ) -> AuditLog:
         return AuditLog(
             sink, keys, store=store, actor=actor, service=service_of(config), source=source, checkpoint_every=every,
-            revision=revision, searched=searched, address=address,
+            revision=revision, searched=searched, address=address, instance=config.instance,
         )  # fmt: skip
 
     try:
@@ -256,14 +263,10 @@ def _manager(
 
         policy = parse(config.policy)
     return OpenedStore(
-        engine,
-        audit,
-        Caller(actor),
-        max_versions=config.max_versions,
-        policy=policy,
-        connect_rotator=drivers.rotator,
-        connect_key_provider=drivers.key_provider,
-    )
+        engine, audit, Caller(actor), max_versions=config.max_versions, policy=policy,
+        connect_rotator=drivers.rotator, connect_key_provider=drivers.key_provider,
+        on_rotation_event=on_rotation_event, rotation_hook=config.rotation_hook,
+    )  # fmt: skip
 
 
 def store_id(store: Store) -> str | None:
@@ -281,7 +284,10 @@ def _record_gone(config: Config, source: str) -> None:
     if path is not None and os.path.exists(path):
         sink = sink_of(config)
         with suppress(AuditError):
-            log = AuditLog(sink, None, store="", actor=actor_of(config), service=service_of(config), source=source)
+            log = AuditLog(
+                sink, None, store="", actor=actor_of(config), service=service_of(config), source=source,
+                instance=config.instance,
+            )  # fmt: skip
             log.record("OPEN", None, "failed", reason="store_gone")
         sink.close()
 

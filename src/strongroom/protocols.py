@@ -230,14 +230,19 @@ class Rotator(Protocol):
     - `check(current)`: raises unless the source accepts `current` and lets the rotator do what it will have to;
       changes nothing. May return texts to show. Without it `test(current)` is asked.
     - `adopt(value, current)`: returns `current` with an operator's own value, a text or a mapping of fields.
+    - `tests_nearly`: True when `test` may be asked, before promotion, with a value that differs from the pending one in
+      one letter. A source that accepts it cuts or normalises values. That is a failed log-in at the source, so without
+      it nobody asks.
     - `stop()`: ends a step that is under way in another thread, and all that it has started.
     - `withhold(variables)`: is told which environment variables hold keys of the store; a rotator that starts programs
       keeps these from them.
     - `about(name, rotation)`: is told the secret's name and the id of the rotation before the first step, the same id
-      when that is repeated or resumed, and "" when no rotation is under way (`check`).
-    - `discard(created, current)`: removes what `create` has made at the source, because no rotation is going to use it.
+      when that is repeated or resumed, and "" when no rotation is under way (`check`). The id is durable before
+      `create` is asked, and asked with again until what was made is used or discarded.
+    - `discard(created, current)`: removes what `create` has made at the source, because no rotation is going to use it:
+      it is of another shape, the secret was written meanwhile, or `set` was refused. (An `abort` calls `retire`.)
     - `sessions(current, age)`: returns a `Sessions` for each account with sessions that were not opened with `current`:
-      those of its other account, and those of its own that are older than `age` seconds.
+      those of its other account, and those of its own that are older than `age` seconds at the time of the call.
     - `terminates`: True when these shall end once the previous value is retired; `end_sessions(current, age)` ends them
       and returns how many they were.
     - `second_account(current, other)`: returns the statements that give the source a second account `other` with the

@@ -16,6 +16,15 @@ from strongroom import generate_master_key
 from strongroom.cli import main
 
 VALUE = "correct horse battery staple"
+PROGRAM = f"""#!{sys.executable}
+import json, os, sys
+request = json.load(sys.stdin)
+if sys.argv[1] == "create":
+    print(json.dumps({{"value": os.urandom(8).hex()}}))
+# The look at the value that is valid already goes well.
+looks = sys.argv[1] == "test" and request["pending"] == {{"value": "x"}}
+sys.exit(sys.argv[1] in open("{{place}}").read() and not looks)
+"""
 
 
 class Result(NamedTuple):
@@ -105,3 +114,13 @@ def other_key(project: Path) -> str:
     path.write_text(generate_master_key() + "\n")
     path.chmod(0o600)
     return f"file:{path}"
+
+
+@pytest.fixture
+def program(project: Path, safe_directory: Path) -> Path:
+    """A rotator whose steps that are written in the file `fails` fail."""
+    path = safe_directory / "rotator"
+    path.write_text(PROGRAM.replace("{place}", str(project / "fails")))
+    path.chmod(0o755)
+    (project / "fails").write_text("")
+    return path

@@ -223,7 +223,7 @@ def test_ctrl_d_in_place_of_the_passphrase_is_no_passphrase(cli: Cli, monkeypatc
 def test_a_second_process_sees_a_rotated_value(store: Cli, process: Process) -> None:
     store("set", "A", stdin=VALUE)
     assert process("get", "A").stdout == f"{VALUE}\n".encode()
-    assert process("rotate", "A").returncode == 0
+    assert process("rotate", "A", "--generate").returncode == 0
     assert process("get", "A").stdout == store("get", "A").raw != f"{VALUE}\n".encode()
 
 

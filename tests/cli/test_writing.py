@@ -181,8 +181,8 @@ def test_a_span_that_is_none_is_refused(store: Cli, span: str) -> None:
 
 def test_rotate_generates_a_value_and_prints_the_version_only(store: Cli) -> None:
     store("set", "A", stdin=VALUE)
-    result = store("rotate", "A")
-    assert result == (0, "", "A: version 2\n", b"")
+    result = store("rotate", "A", "--generate")
+    assert result == (0, "", "A: version 2\nA: `strongroom rollback A 1` goes back\n", b"")
     assert len(store("get", "A", "-n").out) == 32
     assert store("get", "A", "--version", "1").out == f"{VALUE}\n"
 

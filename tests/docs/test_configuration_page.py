@@ -34,7 +34,7 @@ def test_a_setting_has_its_real_default_and_its_variable(name):
     if name == "policy":
         assert variable == "none"
     else:
-        text = "7" * 32 if name == "store_id" else "x"
+        text = {"store_id": "7" * 32, "rotation_hook": "command:/x"}.get(name, "x")
         value = "7" if isinstance(shown, int) else next(filter(None, config._CHOICES.get(name, (text,))))
         assert config.load({variable.strip("`"): value}, "/").chosen == {name}
     for choice in filter(None, config._CHOICES.get(name, ())):

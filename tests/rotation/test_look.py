@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from strongroom.errors import ConflictError, RotationError, SourceRefusedError
@@ -114,3 +116,48 @@ def test_two_secrets_do_not_rotate_one_account(rotation, source, secrets):
     rotation.attach("A", "source:", every=60)
     rotation.detach("A")
     rotation.attach("B", "source:")
+
+
+ATTEMPTS = {
+    "check": lambda rotation: rotation.check("A"),
+    "attach": lambda rotation: rotation.attach("A", "source:"),
+    "rotate": lambda rotation: rotation.rotate("A"),
+    "rotate by force": lambda rotation: rotation.rotate("A", force=True),
+}
+
+
+@pytest.mark.parametrize("how", ATTEMPTS)
+@pytest.mark.parametrize("moment", ["in the middle", "at the end"])
+def test_a_look_that_another_rotation_spoilt_is_no_failure_of_the_source(
+    rotation, source, secrets, clock, how, moment
+):  # fmt: skip
+    """A source that has one value at a time refuses the current one from `set` of the other rotation on."""
+    source.accept("first")
+    source.strategy = "single"
+    rotation.attach("A", "source:")
+    check, other, go_on, is_set = source.check, Source(source.path), threading.Event(), threading.Event()
+
+    def wait(pending):
+        is_set.set()
+        assert go_on.wait(20)
+
+    other.test = wait if moment == "in the middle" else other.test
+    others = Rotation(secrets._access, None, 10, clock=clock)
+    thread = threading.Thread(target=others.rotate, args=("A", other), kwargs={"wait": 0})
+
+    def behind(current):
+        """The other one begins when we have read the store, and have not asked the source."""
+        thread.start()
+        if moment == "in the middle":
+            assert is_set.wait(20)
+        else:
+            thread.join(20)
+        return check(current)
+
+    source.check = behind
+    with pytest.raises(ConflictError, match="rotated or written by another process meanwhile"):
+        ATTEMPTS[how](rotation)
+    go_on.set()
+    thread.join(20)
+    assert source.accepted() == [secrets.get_secret("A")] != ["first"]
+    assert (rotation.status("A")[0].step, rotation.status("A")[0].advice) == ("idle", None)

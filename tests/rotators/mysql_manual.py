@@ -70,6 +70,8 @@ class Account:
             "SELECT @@read_only": [(0,)], "SELECT @@innodb_read_only": [(0,)], "SELECT CURRENT_ROLE()": [("NONE",)],
             "SHOW GRANTS": [("GRANT CREATE USER ON *.* TO `admin`@`%`",)],
             "SELECT User, Host FROM mysql.user WHERE User IN (%s, %s, '')": [("app", "%")],
+            "SELECT ID, USER, HOST, COMMAND, TIME FROM information_schema.PROCESSLIST": [],
+            "SHOW GLOBAL STATUS LIKE 'Uptime'": [("Uptime", 7)], "SELECT @@performance_schema": [],
             "SELECT @@strict_password_validation AS strict": [], "SHOW REPLICA STATUS": [], "SHOW SLAVE STATUS": [],
             "SHOW CREATE USER %s@%s": [
                 (f"CREATE USER `app`@`%` IDENTIFIED WITH '{self.plugin}' AS '{self.primary}' REQUIRE NONE PASSWORD "

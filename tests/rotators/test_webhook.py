@@ -205,7 +205,7 @@ def test_a_definite_no_ends_the_rotation_with_nothing_changed(server, manager, s
     server.requests.clear()
     with pytest.raises(SourceRefusedError, match=f"'A' was not rotated, and nothing was changed: .*{said}"):
         manager.rotate_secret("A")
-    assert [json.loads(body)["step"] for _, _, body in server.requests] == ["test", "create", "set"]
+    assert [json.loads(body)["step"] for _, _, body in server.requests] == ["test", "create", "set", "discard"]
     assert manager.rotation.status("A")[0].step == "idle"
 
 

@@ -209,6 +209,7 @@ def test_a_bad_argument_is_refused(argument, problem):
 
 def test_every_setting_but_the_policy_has_a_variable(project):
     texts = {"sync": "fsync", "on_rollback": "warn", "on_error": "fallback", "store_id": "a" * 32}
+    texts["rotation_hook"] = "command:/x"
     for name in set(config._NAMES) - {"policy"}:
         text = texts.get(name, "7")
         assert str(getattr(load({f"STRONGROOM_{name.upper()}": text}), name)) == text

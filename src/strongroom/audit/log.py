@@ -42,11 +42,12 @@ class AuditLog:
     Every line is one JSON object with these fields in this order: `id` (`<stream>-<seq>`), `ts` (UTC, microseconds),
     `seq`, `stream`, `action`, `name`, `version`, `stage`, `outcome`, `reason`, `intent` (the id of the event that
     this one answers), `revision` (of the store, after a write or when it was opened), `count`, `actor`, `service`,
-    `pid`, `host`, `source`, `remote_address`, `request_id` (the last two of a caller over a network), `store`, `mac`;
-    those that do not apply are absent. The first line of a stream is the action `OPEN`, which also holds `address` (the
-    URL of a store that has a path), `key` (id of the audit key), `log`, `segment`, `at` (the length that the segment
-    had at least), `after` (the last events of other streams) and `searched` (segment and offset up to which the log
-    was searched for `revision`). An event has at most `MAX_EVENT_BYTES`.
+    `pid`, `host`, `instance` (where the setting names one), `source`, `remote_address`, `request_id` (the last two of a
+    caller over a network), `store`, `mac`; those that do not apply are absent. The first line of a stream is the action
+    `OPEN`, which also holds `address` (the URL of a store that has a path), `key` (id of the audit key), `log`,
+    `segment`, `at` (the length that the segment had at least), `after` (the last events of other streams) and
+    `searched` (segment and offset up to which the log was searched for `revision`). An event has at most
+    `MAX_EVENT_BYTES`.
 
     `keys` are the audit keys by id, of which the newest writes. With `None` (a wrong master key leaves no audit key)
     lines have `"mac":null`: anybody who can write to the file could have added them, so they prove nothing, and
@@ -64,15 +65,16 @@ class AuditLog:
     def __init__(
         self, sink: AuditSink, keys: Mapping[int, bytes] | None, *, store: str, actor: str, service: str,
         source: str = "library", checkpoint_every: int = CHECKPOINT_EVERY, revision: int | None = None,
-        address: str = "", searched: Position | None = None,
+        address: str = "", searched: Position | None = None, instance: str = "",
     ) -> None:  # fmt: skip
         """`revision` is the newest on record when the log was searched up to `searched`; the first line says both, and
-        `address`, where the store is."""
+        `address`, where the store is. `instance` is what tells this host from others of the service."""
         self.sink = sink
         self._keys = keys
         self._store = store
         self._actor = actor
         self._service = service
+        self.instance = instance
         self._source = source
         self._every = checkpoint_every
         self._address = address
@@ -284,7 +286,8 @@ class AuditLog:
         actor, source, remote_address, request_id = caller or (self._actor, None, None, None)
         fields = {
             "actor": actor, "service": self._service, "pid": os.getpid(), "host": os.uname().nodename,
-            "source": source or self._source, "remote_address": remote_address, "request_id": request_id,
+            "instance": self.instance or None, "source": source or self._source, "remote_address": remote_address,
+            "request_id": request_id,
             "store": self._store,
         }  # fmt: skip
         known = {field: value for field, value in fields.items() if value is not None}

@@ -26,8 +26,8 @@ from strongroom.protocols import AuditSink
 PROGRESS_EVERY = 10_000
 _HEADER = b'{"strongroom_audit":'
 _SAID_WITHOUT_KEY = {
-    "id", "ts", "seq", "stream", "action", "name", "outcome", "reason", "actor", "service", "pid", "host", "source",
-    "store", "mac",
+    "id", "ts", "seq", "stream", "action", "name", "outcome", "reason", "actor", "service", "pid", "host",
+    "instance", "source", "store", "mac",
 }  # fmt: skip
 _HARM = {
     "log_removed": "the file of the log before this one was deleted while process {pid} wrote to it",

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 from strongroom.audit.query import moment
-from strongroom.cli import judging, session, surroundings, times
+from strongroom.cli import judging, rotation_findings, session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import Output, counted
@@ -85,6 +85,7 @@ def _check_contents(secrets: SecretsManager, config: Config) -> Iterator[Finding
         yield _check_records(secrets)
         yield _check_log(secrets, config)
         yield _check_clock(secrets)
+        yield from rotation_findings.check_rotations(secrets, config)
     except StrongroomError as error:
         yield Finding(FAIL, "the checks could not be finished", str(error))
 
@@ -129,8 +130,8 @@ COMMANDS = {
 Checks the installation and prints one line for each check: ok, warn or FAIL, what was found, and what to do. Looked at
 are the versions, which settings count and what of them needs `strongroom allow`, who can read, write or replace the
 settings, the store, the key and the audit log, in every directory on the way to them, whether this user can write,
-whether the key opens the store, every record, the audit log's chain, git, the clock, the disk and core dumps. The exit
-code is 1 when something is FAIL.""",
+whether the key opens the store, every record, the audit log's chain, rotations that are overdue, failed or half done,
+git, the clock, the disk and core dumps. The exit code is 1 when something is FAIL.""",
         examples="""\
 strongroom doctor          look at everything
 strongroom doctor --json   the same for monitoring""",

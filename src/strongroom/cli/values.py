@@ -28,9 +28,6 @@ program before the pipe failed."""
 
 def from_source(args: Arguments, out: Output, prompt: str) -> str | bytes:
     """Return the value from the one source that the options name, else from a prompt or standard input."""
-    one_of(args, "value", "generate", "file")
-    if (args.length is not None or args.alphabet is not None) and not args.generate:
-        raise InvalidInputError("--length and --alphabet are for a generated value")
     if args.value is not None:
         out.warn("a value on the command line is seen in process lists and the shell's history; pipe it in instead")
         return _meant(args.value, args)
@@ -39,6 +36,22 @@ def from_source(args: Arguments, out: Output, prompt: str) -> str | bytes:
     if args.file is not None:
         return _meant(_stripped(read_file(args.file, out), args.raw), args)
     return _meant(asked(args, out, prompt), args)
+
+
+def check_sources(args: Arguments, *sources: str, reads: bool) -> None:
+    """Raise `InvalidInputError` for options that name several sources of a value, or that none of them takes.
+
+    `reads` is True where standard input is read when no source is named.
+    """
+    one_of(args, *sources)
+    given = next((name for name in sources if getattr(args, name) not in (None, False, [])), "stdin" if reads else "")
+    shown = f"--{given.replace('_', '-')}" if given else "a generated value"
+    if (args.length is not None or args.alphabet is not None) and given not in ("generate", ""):
+        raise InvalidInputError("--length and --alphabet are for a generated value (--generate); nothing was changed")
+    if args.raw and given not in ("stdin", "file", "field"):
+        raise InvalidInputError(f"--raw is for a value that is read (--file, standard input), not for {shown}")
+    if args.allow_empty and given not in ("stdin", "file", "value", "prompt"):
+        raise InvalidInputError(f"--allow-empty means nothing with {shown}")
 
 
 def from_stdin(args: Arguments, out: Output) -> str | bytes:

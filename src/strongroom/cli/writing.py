@@ -8,6 +8,7 @@ from typing import Any
 from strongroom.cli import session, times, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
+from strongroom.cli.standard_input import refuse_unread
 from strongroom.errors import InvalidInputError, InvalidValueError
 from strongroom.info import VersionInfo
 from strongroom.manager.manager import SecretsManager
@@ -46,12 +47,30 @@ def _untold(secrets: SecretsManager, name: str, made: VersionInfo) -> str | None
 
 
 def _data(args: Arguments, out: Output) -> Any:
-    values.one_of(args, "value", "generate", "file", "field", "json_data")
+    data = _given(args, out)
+    _refuse_unread(args)
+    return data
+
+
+def _given(args: Arguments, out: Output) -> Any:
+    values.check_sources(args, "value", "generate", "file", "field", "json_data", reads=True)
     if args.json_data:
         return _fields_from_json(values.read_stdin(out))
     if args.field:
         return {name: _field(source, name, args, out) for name, source in _pairs(args.field, "--field")}
     return values.from_source(args, out, f"Value of {args.name}")
+
+
+def _refuse_unread(args: Arguments) -> None:
+    """Raise `InvalidInputError` where a value is piped in and another one asked for."""
+    reads = args.file == "-" or any(source == "-" for _, source in _pairs(args.field, "--field"))
+    for option, is_given in (
+        ("--value", args.value is not None), ("--generate", args.generate), ("--file", args.file is not None),
+        ("--field", bool(args.field)),
+    ):  # fmt: skip
+        if is_given and not reads:
+            instead = "--field NAME=- reads it" if option == "--field" else f"without {option} it is the value"
+            refuse_unread(option, instead)
 
 
 def _field(source: str, name: str, args: Arguments, out: Output) -> str:

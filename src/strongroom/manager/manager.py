@@ -305,9 +305,11 @@ class SecretsManager:
         """Staged rotation: rotators, and the rotations that are under way."""
         if self._rotation is None:
             with importing:
-                from strongroom.rotation.rotation import Rotation
+                from strongroom.rotation.events import ObservedRotation
 
-            self._rotation = Rotation(self._access, self._shared.connect_rotator, self._shared.max_versions)
+            shared = self._shared
+            made = ObservedRotation(self._access, shared.connect_rotator, shared.max_versions)
+            self._rotation = made.observed(shared.observer, shared.rotation_hook)
         return self._rotation
 
     # Writing
@@ -315,6 +317,10 @@ class SecretsManager:
     def _has_rotation(self, name: str) -> bool:
         """True when a secret has a rotator, or is being rotated."""
         return self._access.engine.store.get(ROTATION + check_name(name)) is not None
+
+    def _is_there(self, name: str) -> bool:
+        """True for a name that has versions, deleted or not."""
+        return self._access.engine.store.get(SECRET + check_name(name)) is not None
 
     @property
     def _writing(self) -> Writing:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from strongroom.protocols import KeyProvider, Policy
-    from strongroom.rotation.rotation import Connect
+    from strongroom.rotation.events import Observer
+    from strongroom.rotation.rotators import Connect
 
 
 class OpenedStore(SecretsManager):
@@ -24,9 +25,12 @@ class OpenedStore(SecretsManager):
     def __init__(
         self, engine: Engine, audit: AuditLog, caller: Caller, *, max_versions: int = 10, policy: Policy | None = None,
         connect_rotator: Connect | None = None, connect_key_provider: Callable[[str], KeyProvider] | None = None,
+        on_rotation_event: Observer | None = None, rotation_hook: str = "",
     ) -> None:  # fmt: skip
         """Made by `strongroom.open` and `strongroom.init`; without a policy every actor may do everything."""
-        shared = Shared(engine, audit, max_versions, connect_rotator, connect_key_provider)
+        shared = Shared(
+            engine, audit, max_versions, connect_rotator, connect_key_provider, on_rotation_event, rotation_hook
+        )
         super().__init__(shared, Access(engine, audit, caller, policy))
 
     def __enter__(self) -> OpenedStore:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from strongroom.engine.engine import Engine
     from strongroom.live.live import Live
     from strongroom.protocols import KeyProvider
-    from strongroom.rotation.rotation import Connect
+    from strongroom.rotation.events import Observer
+    from strongroom.rotation.rotators import Connect
 
 
 class Shared:
@@ -24,7 +25,7 @@ class Shared:
 
     def __init__(
         self, engine: Engine, audit: AuditLog, max_versions: int, connect_rotator: Connect | None,
-        connect_key_provider: Callable[[str], KeyProvider] | None,
+        connect_key_provider: Callable[[str], KeyProvider] | None, observer: Observer | None, rotation_hook: str,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.audit = audit
@@ -34,6 +35,10 @@ class Shared:
         """Makes a rotator of its URL; without it only rotator objects can be used."""
         self.connect_key_provider = connect_key_provider
         """Makes a key provider of its URL; without it only provider objects can be used."""
+        self.observer = observer
+        """Is told of rotations that fail, as `strongroom.open` says."""
+        self.rotation_hook = rotation_hook
+        """The URL of a program or webhook that is told too."""
         self._lives: dict[tuple[Caller, int], Live] = {}
         self._lock = allocate_lock()
 

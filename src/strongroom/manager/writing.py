@@ -14,7 +14,7 @@ from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.manager.attributes import check_attributes
 from strongroom.model import ROTATION, SECRET, check_name
-from strongroom.records.data import Data, Value, decode_value, encode
+from strongroom.records.data import Data, Value, decode_data, decode_value, encode
 from strongroom.system.lazily import importing
 from strongroom.system.moment import now
 
@@ -63,6 +63,8 @@ class Writing:
             info, present = versions.require(change, name)
             if info.versions[-1].state != "live":
                 raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            if data is not None:
+                _check_shape(name, data, present)
             return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
 
         return changing.change(self._access, "ROTATE", "update", name, step)
@@ -154,6 +156,17 @@ def _forget(change: Change, name: str) -> list[int]:
 
         forget(change, name)
     return versions.forget(change, name)
+
+
+def _check_shape(name: str, data: bytes, present: bytes) -> None:
+    """Raise `InvalidValueError` for one value in the place of several fields, which programs read by their names."""
+    fields = sorted(decode_data(present))
+    if fields != ["value"] and set(decode_data(data)) == {"value"}:
+        raise InvalidValueError(
+            f"{name!r} has the fields {', '.join(fields)}, and the new value is one text: give all fields (`strongroom "
+            f"set {name} --json-data`, a mapping)",
+            name=name,
+        )
 
 
 def _generated(name: str, present: bytes) -> bytes:

@@ -39,17 +39,25 @@ class Consumer(NamedTuple):
     """When it took that up, as far as is known."""
     time: float
     """When it said so."""
+    instance: str = ""
+    """What it calls its container or machine; empty for the host name."""
 
     @property
     def label(self) -> str:
         """`service (pid N, version V since TIME)`, with the host when it is another, and whether it is stopped."""
-        where = "" if self.process.host == here().host else f" on {self.process.host}"
+        where = located(self.process.host, self.instance)
         how = ", stopped" if self.process.is_stopped else ""
         return f"{self.service} (pid {self.process.pid}{where}{how}, version {self.version} since {utc(self.since)})"
 
     def lags(self, state: State) -> bool:
         """True for a process that may still be alive, with a version from before the rotation."""
         return self.version < state.after and self.process.is_alive
+
+
+def located(host: str, instance: str) -> str:
+    """Return ` on INSTANCE`, or ` on HOST` for a process of another host that has no instance name."""
+    where = instance or ("" if host == here().host else host)
+    return f" on {where}" if where else ""
 
 
 def reports_of(store: Store) -> Reports | None:
@@ -64,15 +72,16 @@ def consumer_key(name: str, id: str) -> str:
 
 def seal_consumer(records: Records, consumer: Consumer) -> bytes:
     """Return the report."""
-    name, id, service, process, version, since, time = consumer
-    fields = [name, service, list(process), version, since, time]
+    name, id, service, process, version, since, time, instance = consumer
+    fields = [name, service, list(process), version, since, time, *([instance] if instance else [])]
     return records.seal_entry(CONSUMER + consumer_key(name, id), json.dumps(fields).encode())
 
 
 def open_consumer(records: Records, key: str, report: bytes) -> Consumer:
     """Decrypt a report; raises like `Records.open_entry`."""
-    name, service, process, version, since, time = json.loads(records.open_entry(CONSUMER + key, report))
-    return Consumer(name, key.rpartition("-")[2], service, Process(*process), version, since, time)
+    fields = json.loads(records.open_entry(CONSUMER + key, report))
+    name, service, process, version, since, time, *more = fields
+    return Consumer(name, key.rpartition("-")[2], service, Process(*process), version, since, time, *more[:1])
 
 
 def reported(store: Store, name: str | None = None) -> Reported:

@@ -50,6 +50,8 @@ class Previous:
             self._info, self._data, self._changed = before, data, current.created
         if state is not None and state.grace is not None:
             self._grace = state.grace
+        if state is not None and state.graces:
+            self._grace = max(self._grace, *state.graces.values())
 
 
 def take_up(access: Access, name: str, of: int, held: Previous | None) -> Previous:

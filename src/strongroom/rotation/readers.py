@@ -16,6 +16,7 @@ from strongroom.audit.parsing import Event
 from strongroom.audit.query import events_of
 from strongroom.errors import StrongroomError
 from strongroom.rotation.clock import utc
+from strongroom.rotation.consumers import located
 from strongroom.rotation.owner import started_at
 
 LOOK = 2.0
@@ -35,11 +36,13 @@ class Holder(NamedTuple):
     """When it was read, seconds since 1970."""
     handed_out: bool
     """The command line that read it has ended: nobody knows who has the value."""
+    instance: str = ""
+    """What it calls its container or machine; empty for the host name."""
 
     @property
     def label(self) -> str:
         """What `rotate` says of it."""
-        where = "" if self.host == os.uname().nodename else f" on {self.host}"
+        where = located(self.host, self.instance)
         if self.handed_out:
             return f"whoever got it from `strongroom` at {utc(self.time)} (pid {self.pid}{where}, ended)"
         return f"{self.service} (pid {self.pid}{where}, read version {self.version} at {utc(self.time)})"
@@ -71,7 +74,8 @@ def readers(access: Access, name: str, before: int, after: int, since: float) ->
     own = access.read_here(name)
     if own is not None and before <= own < after:
         host = os.uname().nodename
-        found.append(Holder(access.audit.service, os.getpid(), host, own, since, False))
+        audit = access.audit
+        found.append(Holder(audit.service, os.getpid(), host, own, since, False, audit.instance))
     return Readers(tuple(holder for holder in found if holder is not None), complete)
 
 
@@ -89,4 +93,5 @@ def _holder(event: Event) -> Holder | None:
             if event.get("source") != "cli":
                 return None
             handed_out = True
-    return Holder(str(event.get("service")), pid, host, event["version"], when, handed_out)
+    instance = str(event.get("instance", ""))
+    return Holder(str(event.get("service")), pid, host, event["version"], when, handed_out, instance)

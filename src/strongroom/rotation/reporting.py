@@ -99,7 +99,8 @@ class Reporter:
         if self._since.get(name, (0, 0.0))[0] != version:
             self._since[name] = version, now
         since = self._since[name][1]
-        consumer = Consumer(name, self._id, self._access.audit.service, here(), version, since, now)
+        audit = self._access.audit
+        consumer = Consumer(name, self._id, audit.service, here(), version, since, now, audit.instance)
         # Under the keys that `_news` has just seen.
         report = seal_consumer(self._access.engine.unlocked.records, consumer)
         self._reports.put(consumer_key(name, self._id), report)

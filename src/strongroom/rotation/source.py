@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from strongroom.errors import RotationError, SourceRefusedError, StrongroomError
-from strongroom.protocols import Rotator
+from strongroom.protocols import Rotator, Sessions
 from strongroom.records.data import Data, Value, decode_data, encode
 from strongroom.rotation.calls import Calls
+from strongroom.rotation.nearly import nearly, unlike
 
 Fields = Mapping[str, Any]
 
@@ -53,14 +54,30 @@ class Source:
         """True while an earlier call has not come back, and so may still change the source."""
         return self._calls.hangs(self._name)
 
+    @property
+    def makes(self) -> bool:
+        """True when `create` may make something at the source, and is told for which rotation."""
+        return self._has("about") or self._has("discard")
+
+    def about(self, rotation: str) -> None:
+        """Tell the rotator which secret and which rotation the next steps are of; "" for none."""
+        if self._has("about"):
+            self._ask("about", self._rotator.about, self._name, rotation)  # type: ignore[attr-defined]
+
     def check(self, current: Fields) -> list[str]:
         """Raise unless a rotation would begin well; return what there is to say."""
+        self.about("")
         found = self._ask("check", getattr(self._rotator, "check", None) or self._rotator.test, current)
         return [str(text) for text in found] if isinstance(found, list | tuple) else []
 
-    def create(self, current: bytes) -> bytes:
-        """Return encoded pending data that can replace `current`."""
-        return self._shaped(self._ask("create", self._rotator.create, decode_data(current)), current, "create()")
+    def create(self, current: bytes) -> object:
+        """Return what the rotator made, whatever that is; `shaped` judges it."""
+        return self._ask("create", self._rotator.create, decode_data(current))
+
+    def discard(self, created: Fields, current: Fields) -> None:
+        """Let the source remove what `create` made there; nothing where it makes nothing."""
+        if self._has("discard"):
+            self._ask("discard", self._rotator.discard, created, current)  # type: ignore[attr-defined]
 
     def adopt(self, value: Value | Data, current: bytes) -> bytes:
         """Return encoded pending data with an operator's own value."""
@@ -75,7 +92,7 @@ class Source:
         else:
             raise RotationError("the secret has several fields, and none called password: give all of them (--json-data"
                                 " of `strongroom set`, a mapping)", name=self._name)  # fmt: skip
-        return self._shaped(decode_data(encode(pending)), current, "the new value")
+        return self.shaped(decode_data(encode(pending)), current, "the new value")
 
     def set(self, pending: Fields, current: Fields) -> None:
         """Let the source accept `pending`."""
@@ -84,6 +101,37 @@ class Source:
     def test(self, pending: Fields) -> None:
         """Raise unless the source accepts `pending`."""
         self._ask("test", self._rotator.test, pending)
+
+    def test_nearly(self, pending: Fields, current: Fields) -> None:
+        """Raise when the source accepts a value that is nearly the pending one, where the rotator lets us ask that."""
+        near = nearly(pending, current) if getattr(self._rotator, "tests_nearly", False) else None
+        if near is None or not self.accepts(near) or self.accepts(unlike(pending, current)):
+            return  # a `test` that is true for anything tells nothing
+        raise RotationError(
+            "the source accepts a value that is nearly the new one, so it cuts values or ignores the case of letters: "
+            "give it shorter values, or of an alphabet that it tells apart",
+            name=self._name,
+        )
+
+    @property
+    def terminates(self) -> bool:
+        """True when open sessions end once the previous value is retired."""
+        return bool(getattr(self._rotator, "terminates", False)) and self._has("end_sessions")
+
+    def sessions(self, current: Fields, age: float) -> list[Sessions]:
+        """Return the sessions that were not opened with `current`, none where the rotator knows of no sessions."""
+        if not self._has("sessions"):
+            return []
+        found = self._ask("sessions", self._rotator.sessions, current, age)  # type: ignore[attr-defined]
+        try:
+            return [Sessions(str(account), int(number), float(oldest)) for account, number, oldest in found]
+        except (TypeError, ValueError):
+            raise RotationError("sessions() returned something else than Sessions", name=self._name) from None
+
+    def end_sessions(self, current: Fields, age: float) -> int:
+        """End them, and return how many they were."""
+        ended = self._ask("end_sessions", self._rotator.end_sessions, current, age)  # type: ignore[attr-defined]
+        return ended if isinstance(ended, int) else 0
 
     def accepts(self, data: Fields) -> bool:
         """True when the source accepts these fields; False too when it does not answer."""
@@ -97,11 +145,35 @@ class Source:
         """Let the source refuse `previous`."""
         self._ask("retire", self._rotator.retire, previous, current)
 
+    @property
+    def user(self) -> str | None:
+        """The account that a secret without a user belongs to, None when the rotator does not say."""
+        user = getattr(self.users, "name", None)
+        return user if isinstance(user, str) else None
+
+    def second_account(self, current: Fields, other: str) -> tuple[list[str], str]:
+        """Return the statements that make a second account, and the URL of a rotator of both."""
+        if not self._has("second_account"):
+            raise RotationError(
+                "this rotator has no second account to set up: its source keeps the previous value without one, or two "
+                "accounts take turns already",
+                name=self._name,
+            )
+        statements, url = self._ask("second_account", self._rotator.second_account, current, other)  # type: ignore[attr-defined]
+        return [str(statement) for statement in statements], str(url)
+
+    def make_second_account(self, current: Fields, other: str) -> None:
+        """Let the administrator run these statements."""
+        self._ask("make_second_account", self._rotator.make_second_account, current, other)  # type: ignore[attr-defined]
+
+    def _has(self, member: str) -> bool:
+        return getattr(self._rotator, member, None) is not None
+
     def _ask(self, step: str, call: Any, *arguments: Any) -> Any:
         stop = getattr(self._rotator, "stop", None)
         return self._calls.ask(self._name, step, call, *arguments, timeout=self.timeout, stop=stop)
 
-    def _shaped(self, pending: object, current: bytes, what: str) -> bytes:
+    def shaped(self, pending: object, current: bytes, what: str) -> bytes:
         """Return the encoded data; raises `RotationError` for what cannot replace `current`."""
         if not isinstance(pending, Mapping):
             raise RotationError(f"{what} returned {type(pending).__name__} and not a mapping of fields")

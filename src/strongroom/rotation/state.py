@@ -23,6 +23,15 @@ GRACE = 3600.0
 """Seconds for which the previous value stays valid for processes that have not switched, unless said otherwise."""
 
 
+class Back(NamedTuple):
+    """The rotation that a rotation back to a previous value turns round."""
+
+    before: int
+    after: int
+    promoted: float
+    grace_ends: float
+
+
 class State(NamedTuple):
     """The attachment of a secret and its rotation. Times are seconds since 1970, spans are seconds."""
 
@@ -54,8 +63,12 @@ class State(NamedTuple):
     """The source refused the current value when the rotation began, so it is never given that one back."""
     keeps_previous: bool = True
     """The source accepts the previous value until it is retired."""
-    back: tuple[int, int, float, float] | None = None
-    """Of a rotation back to a previous value: before, after, promoted and grace_ends of the one that it turns round."""
+    graces: dict[str, float] | None = None
+    """Seconds for which the services that are named need the previous value, in place of `grace`."""
+    next_id: str = ""
+    """The id that `create` was asked with, while what it made may be at the source: the next rotation has it too."""
+    back: Back | None = None
+    """Of a rotation back to a previous value: what it turns round."""
     owner: Owner | None = None
     data: bytes = b""
 
@@ -72,18 +85,45 @@ class State(NamedTuple):
         """True for a rotation back to the value that was current before."""
         return self.back is not None
 
+    def is_running(self, now: float) -> bool:
+        """True while a process works on it."""
+        return self.owner is not None and self.owner.is_working(now)
+
+    def attached_as(self, other: State) -> State:
+        """Return this rotation with the attachment of another state."""
+        return self._replace(url=other.url, every=other.every, grace=other.grace, graces=other.graces)
+
+    def needed_until(self, service: str) -> float:
+        """Return until when a service that holds the previous value of a promoted rotation may need it."""
+        own = (self.graces or {}).get(service)
+        return (self.grace_ends or 0.0) if own is None or not self.keeps_previous else (self.promoted or 0.0) + own
+
+    @property
+    def last_end(self) -> float:
+        """When the last grace time of a promoted rotation ends."""
+        return max([self.grace_ends or 0.0, *(self.needed_until(service) for service in self.graces or {})])
+
     def ended(self) -> State | None:
-        """Return what remains when the rotation is over: the attachment, if any."""
-        return State(self.name, self.url, self.every, self.grace, known=self.known) if self.url is not None else None
+        """Return what remains when the rotation is over: the attachment, and an id that is still to be used."""
+        if self.url is None and not self.next_id:
+            return None
+        return State(
+            self.name, self.url, self.every, self.grace, known=self._left_known, graces=self.graces,
+            next_id=self.next_id,
+        )  # fmt: skip
+
+    @property
+    def _left_known(self) -> int:
+        # One that began by force, and is not promoted, leaves a current value that the source has refused.
+        return 0 if self.drifted else self.known
 
     def undone(self) -> State | None:
         """Return what remains when the rotation is undone: the attachment, or the rotation that it turned round."""
         if self.back is None:
             return self.ended()
-        before, after, promoted, grace_ends = self.back
         return self._replace(
-            step=PROMOTED, id=os.urandom(8).hex(), before=before, after=after, promoted=promoted,
-            grace_ends=grace_ends, back=None, drifted=False, owner=None, error=None, reason=None, failed=None,
+            step=PROMOTED, id=os.urandom(8).hex(), back=None, drifted=False, owner=None, error=None, reason=None,
+            failed=None, known=self._left_known, **self.back._asdict(),
         )  # fmt: skip
 
 
@@ -105,7 +145,7 @@ def open_state(records: Records, name: str, stored: bytes) -> State:
     data = b64decode(fields.pop("data"))
     who = None if owner is None else Owner(owner[0], Process(*owner[1]), owner[2])
     if fields.get("back") is not None:
-        fields["back"] = tuple(fields["back"])
+        fields["back"] = Back(*fields["back"])
     return State(name, **fields, owner=who, data=data)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from strongroom.access.access import Access
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError
-from strongroom.model import SECRET
+from strongroom.model import ROTATION, SECRET
 from strongroom.protocols import Reader
-from strongroom.rotation.consumers import Consumer, Reported, consumers
-from strongroom.rotation.readers import Holder, Readers
-from strongroom.rotation.state import PROMOTED, State
+from strongroom.records.context import entries
+from strongroom.rotation.advice import advice_on
+from strongroom.rotation.consumers import Consumer, Reported, consumers, reported
+from strongroom.rotation.entry import Entry
+from strongroom.rotation.readers import Holder, readers
+from strongroom.rotation.state import PROMOTED, State, load, open_state
 
 
 class RotationStatus(NamedTuple):
@@ -22,6 +26,8 @@ class RotationStatus(NamedTuple):
     rotator: str | None
     every: float | None
     grace: float | None
+    graces: dict[str, float]
+    """Service → its own grace time, in place of `grace`."""
     due: float | None
     """When the next rotation is due; None without `every`."""
     version: int
@@ -53,10 +59,44 @@ class RotationStatus(NamedTuple):
     """Those who have read the previous value and say nothing more; the current value while nothing is under way."""
     all_known: bool = True
     """False when the audit log did not tell all of them."""
+    created: float = 0.0
+    """When the current version was made."""
 
-    def with_readers(self, read: Readers) -> RotationStatus:
-        """Return the same with what the audit log tells."""
-        return self._replace(holders=read.holders, all_known=read.complete)
+
+def one_status(access: Access, name: str, now: float) -> RotationStatus:
+    """Return what is known of one secret; raises `SecretNotFoundError`."""
+    rows = reported(access.engine.store, name)
+
+    def step(view: Reader, unlocked: Unlocked) -> RotationStatus:
+        return status_of(view, unlocked, load(view, unlocked.records, name) or State(name), rows, now)
+
+    return access.view("ROTATE", "read", name, step)
+
+
+def all_statuses(access: Access, now: float) -> list[RotationStatus]:
+    """Return what is known of every secret that has a rotator or a rotation."""
+    rows = reported(access.engine.store)
+
+    def step(view: Reader, unlocked: Unlocked) -> list[RotationStatus]:
+        states = [
+            open_state(unlocked.records, path.removeprefix(ROTATION), stored)
+            for path, stored in entries(view, ROTATION)
+        ]
+        known = [state for state in states if (state.url or state.id) and view.get(SECRET + state.name)]
+        return [status_of(view, unlocked, state, rows, now) for state in known]
+
+    return access.view("ROTATE", "list", "", step)
+
+
+def with_readers(access: Access, status: RotationStatus) -> RotationStatus:
+    """Add who has read the value that a rotation retires, or that the next one would, as the audit log tells."""
+    info = Entry(access, status.name).info()
+    before = status.before or status.version
+    made = None if info is None else info.version(before)
+    since = made.created if made else status.started or 0.0
+    after = status.version if status.before else status.version + 1
+    read = readers(access, status.name, before, after, since)
+    return status._replace(holders=read.holders, all_known=read.complete)
 
 
 def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported, now: float) -> RotationStatus:
@@ -72,45 +112,20 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         rotator=state.url,
         every=state.every,
         grace=state.grace,
+        graces=state.graces or {},
         due=None if state.every is None else info.versions[-1].created + state.every,
         version=info.current,
         started=state.started,
-        grace_ends=state.grace_ends,
+        grace_ends=None if state.grace_ends is None else state.last_end,
         error=state.error,
         reason=state.reason,
         failed=state.failed,
         known=state.known,
         keeps_previous=state.keeps_previous,
-        advice=_advice(state, info.current, now),
-        running=state.owner is not None and state.owner.is_working(now),
+        advice=advice_on(state, info, now),
+        running=state.is_running(now),
         consumers=alive,
         laggards=tuple(consumer for consumer in alive if consumer.lags(state)),
         before=state.before if state.step == PROMOTED else 0,
+        created=info.versions[-1].created,
     )
-
-
-def _advice(state: State, version: int, now: float) -> str | None:
-    name, failure = state.name, f" ({state.reason or state.error})" if state.error else ""
-    if state.owner is not None and state.owner.is_working(now):
-        return None
-    if state.is_staged:
-        return (
-            f"a rotation stopped in the middle{failure}, and its source may have another value than the current one: "
-            f"`strongroom rotate resume {name}` finishes it, `strongroom rotate abort {name}` undoes it"
-        )
-    if state.step == PROMOTED:
-        if version != state.after:
-            return (
-                f"version {version} was written here in the grace time, and its source was not told{failure}: "
-                f"`strongroom rotate resume {name}` asks it, `strongroom rollback {name} {state.after}` goes back to "
-                "the version that it was given"
-            )
-        return None if not failure else f"not finished{failure}: `strongroom rotate resume {name}` tries again"
-    if state.url is None or (version == state.known and not failure):
-        return None
-    told = "" if version == state.known else f"version {version} was written here, and its source was not told"
-    if not state.known:
-        told = "its source was never asked whether it accepts the current value"
-    known = f", `strongroom rollback {name} {state.known}` goes back to version {state.known}" if told else ""
-    said = "; ".join(part for part in (told, state.reason or state.error or "") if part)
-    return f"{said}: `strongroom rotate check {name}` asks it{known if state.known else ''}"

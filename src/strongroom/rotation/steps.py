@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from strongroom.engine import versions
@@ -28,12 +29,43 @@ def current(change: Change, name: str) -> tuple[VersionInfo, bytes]:
     return last, data
 
 
-def reserve(change: Change, name: str, owner: Owner, now: float) -> None:
-    """Let `owner` alone begin the next rotation; raises `ConflictError` while another does."""
-    state = load(change, change.records, name)
-    if state is not None and not state.id:
-        _refuse_working(state, now)
-        store(change, state._replace(owner=owner))
+def reserve(
+    change: Change, name: str, owner: Owner, version: int, cas: int | None, now: float, *, creates: bool
+) -> str:
+    """Let `owner` alone begin the next rotation, from `version` on, and return its id.
+
+    One that `creates` has the id that `create` is asked with. That is kept until what `create` made is used or removed:
+    a process that dies in between leaves it to the next. Raises `ConflictError` while another process rotates the
+    secret, and when it was written meanwhile.
+    """
+    versions.check_cas(versions.require(change, name)[0], cas)
+    _check_version(name, current(change, name)[0], version)
+    state = load(change, change.records, name) or State(name)
+    _check_free(state)
+    _refuse_working(state, now)
+    id = new_id()
+    if creates:
+        state = state._replace(next_id=state.next_id or id)
+        id = state.next_id
+    store(change, state._replace(owner=owner))
+    return id
+
+
+def new_id() -> str:
+    """Return the id of a rotation."""
+    return os.urandom(8).hex()
+
+
+def _check_free(state: State) -> None:
+    if state.id:
+        raise ConflictError(
+            f"another rotation of {state.name!r} has begun meanwhile; `strongroom rotate status`", name=state.name
+        )
+
+
+def _check_version(name: str, last: VersionInfo, version: int) -> None:
+    if last.version != version:
+        raise ConflictError(f"{name!r} was written meanwhile; rotate it again", name=name, version=last.version)
 
 
 def _refuse_working(state: State, now: float) -> None:
@@ -58,11 +90,11 @@ def begin(change: Change, new: State, cas: int | None) -> State:
     idle = before.owner is None or not before.owner.is_working(new.started or 0.0)
     if new.back is not None and idle and (before.before, before.after, before.data) == (*new.back[:2], new.data):
         new = new._replace(keeps_previous=before.keeps_previous)
-    elif before.id:
-        raise ConflictError(f"another rotation of {name!r} has begun meanwhile; `strongroom rotate status`", name=name)
-    if last.version != new.before:
-        raise ConflictError(f"{name!r} was written meanwhile; rotate it again", name=name, version=last.version)
-    return store(change, new._replace(url=before.url, every=before.every, grace=before.grace, known=before.known))
+    else:
+        _check_free(before)
+    _check_version(name, last, new.before)
+    left = "" if before.next_id == new.id else before.next_id
+    return store(change, new.attached_as(before)._replace(known=before.known, next_id=left))
 
 
 def require(change: Change, name: str) -> State:
@@ -85,7 +117,7 @@ def _mine(change: Change, state: State) -> State:
     if found is None or found.owner is None or state.owner is None or found.owner.token != state.owner.token:
         raise ConflictError(f"another process has taken over the rotation of {state.name!r}", name=state.name)
     # Attached anew meanwhile: that is for the next rotation.
-    return state._replace(url=found.url, every=found.every, grace=found.grace)
+    return state.attached_as(found)
 
 
 def record(change: Change, state: State) -> State:
@@ -111,11 +143,19 @@ def promote(
     return made, record(change, state)
 
 
-def let_go(change: Change, state: State, error: Exception | None, now: float) -> None:
-    """Leave a rotation to whoever resumes it, unless somebody has done that already."""
+def let_go(change: Change, state: State, error: Exception | None, now: float, *, spent: bool = False) -> None:
+    """Leave a rotation to whoever resumes it, unless somebody has done that already.
+
+    `spent` says that nothing is left at the source of what `create` made for a rotation that has not begun.
+    """
     found = load(change, change.records, state.name)
-    if found is not None and found.owner is not None and state.owner and found.owner.token == state.owner.token:
-        store(change, noted(found._replace(owner=None), error, now))
+    if found is None or found.owner is None or state.owner is None or found.owner.token != state.owner.token:
+        return
+    left = noted(found._replace(owner=None, next_id="" if spent else found.next_id), error, now)
+    if left.url is None and not left.id and not left.next_id:
+        change.delete(path(state.name))
+    else:
+        store(change, left)
 
 
 def noted(state: State, error: Exception | None, now: float) -> State:
@@ -127,9 +167,9 @@ def noted(state: State, error: Exception | None, now: float) -> State:
 
 
 def look_failed(change: Change, name: str, error: Exception, now: float) -> None:
-    """Keep why a rotation did not begin, for `status`, where a rotator is attached."""
+    """Keep why a rotation did not begin, for `status`, where a rotator is attached or a previous value is kept."""
     found = load(change, change.records, name)
-    if found is not None and not found.id:
+    if found is not None and not found.is_staged:
         store(change, noted(found, error, now))
 
 
@@ -156,8 +196,8 @@ def destroyed(change: Change, name: str, numbers: Sequence[int]) -> None:
         store(change, state._replace(data=b""))
 
 
-def end(change: Change, state: State, *, undone: bool = False) -> None:
-    """Remove a rotation and what is left of processes that are gone; the attachment stays.
+def end(change: Change, state: State, now: float, *, undone: bool = False, failure: Exception | None = None) -> None:
+    """Remove a rotation; the attachment stays, with what went wrong after the end.
 
     One that is `undone` and went back to a previous value leaves the rotation that it turned round.
     """
@@ -166,7 +206,7 @@ def end(change: Change, state: State, *, undone: bool = False) -> None:
     if remains is None:
         change.delete(path(state.name))
     else:
-        store(change, remains)
+        store(change, remains if failure is None else noted(remains, failure, now))
 
 
 def forget(change: Change, name: str) -> None:

@@ -26,6 +26,7 @@ the system trusts; and no server is told a password in the clear.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -186,6 +187,7 @@ class MysqlRotator:
         self, current: Mapping[str, Any], age: float, end: bool
     ) -> Iterator[list[tuple[Server, str, list[Session]]]]:
         """Find the sessions at each server, as somebody who may see them, and `end` them."""
+        asked = time.monotonic()
         login, own = None, self.users.login(current)
         with self._servers.as_admin() as server:
             accounts = look.accounts(server, *self._both)
@@ -198,6 +200,8 @@ class MysqlRotator:
         with self._servers.at_each(login) as servers:
             found = [(server, of_accounts(sessions(server, self._servers.marks[server.address]), accounts,
                                           self._passwords.hosts)) for server in servers]  # fmt: skip
+            # A session that was opened while we asked is no older than what has passed since.
+            age += time.monotonic() - asked
             yield [
                 (server, user, [one for one in each if one.user == user and (user != own.user or one.age > age)])
                 for server, each in found for user in self._both

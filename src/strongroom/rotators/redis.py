@@ -23,6 +23,7 @@ the Sentinels ask for), `replicas=ignore`, `length`, `alphabet`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -133,18 +134,18 @@ class RedisRotator:
 
         Raises `SourceRefusedError` when the right to ask (`+client|list`) is missing.
         """
-        login = self._login(current)
+        asked, login = time.monotonic(), self._login(current)
         with self._working() as step:
             ages = [client.age for connection in step.enter_all(login)
-                    for client in redis_sessions.opened_before(connection, login.user, age)]  # fmt: skip
+                    for client in redis_sessions.opened_before(connection, login.user, age, asked)]  # fmt: skip
         return [Sessions(login.user, len(ages), float(max(ages)))] if ages else []
 
     def end_sessions(self, current: Mapping[str, Any], age: float) -> int:
         """End these sessions, but no link of replication; return how many they were."""
-        login = self._login(current)
+        asked, login = time.monotonic(), self._login(current)
         with self._working() as step:
             return sum(
-                redis_sessions.end(connection, redis_sessions.opened_before(connection, login.user, age))
+                redis_sessions.end(connection, redis_sessions.opened_before(connection, login.user, age, asked))
                 for connection in step.enter_all(login)
             )
 

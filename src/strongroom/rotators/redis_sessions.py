@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from strongroom.rotators.redis_connection import Connection
@@ -43,9 +44,11 @@ def clients(connection: Connection, user: str) -> list[Client]:
     return found
 
 
-def opened_before(connection: Connection, user: str, age: float) -> list[Client]:
-    """Return the sessions that are older than `age` seconds; Redis counts whole ones."""
-    return [client for client in clients(connection, user) if client.age > age and not client.is_replication]
+def opened_before(connection: Connection, user: str, age: float, asked: float) -> list[Client]:
+    """Return the sessions that were older than `age` seconds at the moment `asked`; Redis counts whole ones."""
+    found = clients(connection, user)
+    age += time.monotonic() - asked
+    return [client for client in found if client.age > age and not client.is_replication]
 
 
 def end(connection: Connection, sessions: list[Client]) -> int:

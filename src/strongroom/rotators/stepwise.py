@@ -66,7 +66,11 @@ class Stepwise:
         """Tell `retire`."""
         self._tell("retire", {"previous": previous, "current": current}, well={GONE})
 
-    def _tell(self, step: str, data: Mapping[str, Fields], well: Collection[str] = ()) -> bytes:
+    def notify(self, event: str, about: Fields) -> None:
+        """Tell an event of a rotation, for a hook."""
+        self._tell(event, about)
+
+    def _tell(self, step: str, data: Mapping[str, Any], well: Collection[str] = ()) -> bytes:
         """Return the answer; raises `RotationError` unless it is a yes or one of `well`."""
         raise NotImplementedError
 

@@ -118,6 +118,8 @@ def _of_settings(project: Project, said: Mapping[str, Any]) -> Iterator[Claim]:
     for name, is_weak, text in _WEAKER:
         if name in said and is_weak(said[name]):
             yield claim(f"{name} = {said[name]!r}: {text}")
+    if hook := said.get("rotation_hook"):
+        yield claim(f"rotation_hook = {_shown(hook)!r}: it is run, or called, when a rotation fails")
 
 
 _WEAKER: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
@@ -157,6 +159,13 @@ def _of_key(url: str, path: str, beside: str = "") -> Iterator[Claim]:
     check("master key", path, f"name it with --key or STRONGROOM_KEY, such as {url}", beside)
     if os.path.exists(path) and not is_known(path):
         yield key_claim(path)
+
+
+def _shown(hook: str) -> str:
+    """Return the program, or the host of a service alone: the path of a webhook may be a password."""
+    if hook.startswith("webhook:"):
+        return "/".join(hook.partition("#")[0].split("/")[:3]).rpartition("@")[2]
+    return hook.partition("?")[0]
 
 
 def _leaves(path: str, directory: str) -> bool:

@@ -21,6 +21,7 @@ from strongroom.system.frozen import Frozen
 
 VARIABLE = "SECRETS_MASTER_KEY"
 KEY_FILE = "master.key"
+HOOKS = ("command:/", "webhook:")
 LOG_FILE = os.path.join("logs", "secrets_audit.log")
 _SCHEMES_WITH_PATHS = ("sqlite", "file", "passphrase")
 
@@ -29,8 +30,8 @@ class Config(Frozen):
     """Where everything is. Drivers are written `scheme:rest`."""
 
     __slots__ = (  # noqa: RUF023
-        "store", "key", "audit", "actor", "service", "sync", "audit_max_bytes", "audit_keep", "max_versions",
-        "on_rollback", "on_error", "store_id", "policy", "chosen", "directory",
+        "store", "key", "audit", "actor", "service", "instance", "sync", "audit_max_bytes", "audit_keep",
+        "max_versions", "on_rollback", "rotation_hook", "on_error", "store_id", "policy", "chosen", "directory",
     )  # fmt: skip
 
     def __init__(
@@ -40,11 +41,13 @@ class Config(Frozen):
         audit: str = "file:logs/secrets_audit.log",
         actor: str = "",
         service: str = "",
+        instance: str = "",
         sync: str = "write",
         audit_max_bytes: int = 64 * 1024 * 1024,
         audit_keep: int = 0,
         max_versions: int = 10,
         on_rollback: str = "",
+        rotation_hook: str = "",
         on_error: str = "raise",
         store_id: str = "",
         policy: tuple[Mapping[str, Any], ...] = (),
@@ -58,6 +61,8 @@ class Config(Frozen):
         """Who acts; empty for the operating system's user."""
         self.service = service
         """Which program acts; empty for the name of the running script."""
+        self.instance = instance
+        """Which of several containers or machines of a service acts; empty for the host name alone."""
         self.sync = sync
         """`write`: events survive SIGKILL. `fsync`: they survive power loss."""
         self.audit_max_bytes = audit_max_bytes
@@ -68,6 +73,8 @@ class Config(Frozen):
         self.on_rollback = on_rollback
         """What to do when the store is older than the audit log says: `refuse` or `warn`; empty for the store's own
         default, which is `refuse`, and `warn` for the file store (git moves it back and forth)."""
+        self.rotation_hook = rotation_hook
+        """The program or the service that is told of rotations that fail: `command:PATH` or `webhook:URL`."""
         self.on_error = on_error
         """What `get_secret_or_env` does when the store is there but refuses: `raise`, or `fallback` with a warning."""
         self.store_id = store_id
@@ -201,8 +208,10 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{source}: {name} is far too large a number")
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
-    if name in ("actor", "service") and value:
+    if name in ("actor", "service", "instance") and value:
         check_who(name, value, source)
+    if name == "rotation_hook" and value and not value.startswith(HOOKS):
+        raise ConfigError(f"{source}: rotation_hook is command:/PATH of a program, or webhook:https://… of a service")
     if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
         raise ConfigError(f"{source}: store_id has 32 hex digits, as `strongroom doctor` shows them")
     if name == "max_versions" and not 1 <= value <= 10_000:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import strongroom
-from strongroom import RotationError, SecretsManager
+from strongroom import RotationError, SecretsManager, SourceRefusedError
 from strongroom.protocols import Rotator
 from strongroom.rotation.rotation import Rotation
 from strongroom.testing.clock import VirtualClock
-
-Fields = Mapping[str, Any]
-NAME = "conformance"
+from strongroom.testing.rotator_case import NAME, Fields, RotatorCase, created
 
 
 class Faulty:
@@ -42,12 +40,8 @@ class Faulty:
         return fail
 
 
-class WholeRotations:
+class WholeRotations(RotatorCase):
     """What holds for whole rotations; a subclass has the fixtures `rotator` and `current`, and `accepts`."""
-
-    def accepts(self, data: Fields) -> bool:
-        """Ask the source itself, not the rotator, whether it accepts these fields."""
-        raise NotImplementedError
 
     @pytest.fixture
     def clock(self) -> VirtualClock:
@@ -99,6 +93,31 @@ class WholeRotations:
             rotation.resume(NAME, rotator, wait=0)
             assert secrets.get_data(NAME) != current
         assert self.accepts(secrets.get_data(NAME) or {})
+
+    def test_a_rotation_that_its_source_refuses_has_not_happened(
+        self, rotator: Rotator, current: Fields, secrets: SecretsManager, clock: VirtualClock
+    ) -> None:
+        """Nothing is put back, and nothing is left to resume; the next one goes well."""
+        rotation = secrets.rotation.with_clock(clock)
+        with self.refusing(), pytest.raises(SourceRefusedError, match="nothing was changed"):
+            rotation.rotate(NAME, rotator, wait=0)
+        assert rotation.status(NAME)[0].step == "idle"
+        assert secrets.get_data(NAME) == current
+        assert self.accepts(current)
+        rotation.rotate(NAME, rotator, wait=0)
+        assert self.accepts(secrets.get_data(NAME) or {})
+
+    def test_a_value_that_its_source_refuses_is_found_before_a_rotation(
+        self, rotator: Rotator, current: Fields, secrets: SecretsManager, clock: VirtualClock
+    ) -> None:
+        """And the value that the source has stays as it is."""
+        rotation = secrets.rotation.with_clock(clock)
+        wrong = dict(created(rotator, current))
+        secrets.set_secret(NAME, wrong["value"] if set(wrong) == {"value"} else wrong)
+        with pytest.raises(RotationError, match="nothing was changed"):
+            rotation.rotate(NAME, rotator, wait=0)
+        assert self.accepts(current)
+        assert not self.accepts(wrong)
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_a_retirement_that_fails_is_resumed(
