@@ -9,11 +9,14 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from integrations import server
 from integrations.server import ADMIN, Postgres, free_port, postgres
+from strongroom import drivers
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
@@ -105,3 +108,47 @@ def own(path: str | Path) -> None:
     """Give a file to the user that servers run as when the tests run as root."""
     if os.getuid() == 0:
         os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
+
+
+def rotator(
+    server: Postgres | Standby, more: str = "", *, user: str = "postgres", role: str = "app_a", hosts: str = ""
+) -> Any:
+    """Return a rotator of a role, by the administrator `user`, whose secret has that name."""
+    place = f"{user}@{hosts or f'127.0.0.1:{server.port}'}/postgres?role={role}&admin_secret={user}"
+    return drivers.rotator(f"postgresql://{place}{more}", lambda name: {"value": ADMIN if name == "postgres" else name})
+
+
+def login(server: Postgres | Standby | PgBouncer, user: str, password: str, **more: str) -> psycopg.Connection:
+    """Return an open session."""
+    place = {"host": "127.0.0.1", "port": server.port, "dbname": "postgres", "autocommit": True} | more
+    return psycopg.connect(user=user, password=password, **place)
+
+
+def accepts(server: Postgres | Standby | PgBouncer, user: str, password: str) -> bool:
+    """True when the server lets a role in."""
+    try:
+        login(server, user, password).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def first_line_of_hba(server: Postgres, line: str) -> str:
+    """Put a line before those of pg_hba.conf, and wait until it counts; return what was there."""
+    path = f"{server.directory}/data/pg_hba.conf"
+    with open(path) as file:
+        before = file.read()
+    set_hba(server, f"{line}\n{before}")
+    return before
+
+
+def set_hba(server: Postgres, text: str) -> None:
+    """Replace pg_hba.conf and wait until it counts."""
+    with open(f"{server.directory}/data/pg_hba.conf", "w") as file:
+        file.write(text)
+    place = {"host": "127.0.0.1", "port": server.port, "dbname": "postgres", "user": "postgres", "password": ADMIN}
+    with psycopg.connect(autocommit=True, **place) as connection:
+        before = connection.execute("SELECT pg_conf_load_time()").fetchone()
+        connection.execute("SELECT pg_reload_conf()")
+        while connection.execute("SELECT pg_conf_load_time()").fetchone() == before:
+            time.sleep(0.01)
