@@ -7,6 +7,7 @@ import time
 import psycopg
 import pytest
 
+from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
 
 from .postgres_servers import login, rotator
@@ -19,8 +20,10 @@ TWO = {"username": "app_b", "password": "second"}
 def server(request):
     server = request.getfixturevalue(request.param)
     server.execute("ALTER ROLE app_a LOGIN PASSWORD 'first'; ALTER ROLE app_b LOGIN PASSWORD 'second'")
+    ends = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename ~ '^(app_|clerk)'"
+    server.execute(ends)
     yield server
-    server.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename ~ '^(app_|clerk)'")
+    server.execute(ends)
 
 
 def is_open(session):
@@ -76,16 +79,13 @@ def test_what_passes_between_the_question_and_the_answer_makes_no_session_older(
 
 
 def test_of_two_roles_all_sessions_of_the_other_end_and_no_others(server):
-    old, new, admin = login(server, "app_a", "first"), login(server, "app_b", "second"), rotator(server).check(ONE)
-    assert admin
+    old, new = login(server, "app_a", "first"), login(server, "app_b", "second")
     assert rotator(server, "&other=app_b&terminate=1").end_sessions(TWO, 60) == 1
     assert not is_open(old)
     assert is_open(new)
 
 
 def test_a_role_that_changes_itself_ends_its_older_sessions_and_not_the_one_that_asks(server):
-    from strongroom import drivers
-
     old = login(server, "app_a", "first")
     time.sleep(0.05)
     one = drivers.rotator(f"postgresql://127.0.0.1:{server.port}/postgres?role=app_a&terminate=1", dict)
@@ -97,8 +97,9 @@ def test_a_role_that_changes_itself_ends_its_older_sessions_and_not_the_one_that
 
 def test_an_administrator_without_the_rights_is_told_which_before_anything_is_changed(server):
     server.execute("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN CREATEROLE PASSWORD 'clerk'")
-    if server.execute.__self__ is not None and "15" not in open(f"{server.directory}/data/PG_VERSION").read():
-        server.execute("GRANT app_a TO clerk WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+    with open(f"{server.directory}/data/PG_VERSION") as file:
+        if int(file.read()) >= 16:
+            server.execute("GRANT app_a TO clerk WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
     old = login(server, "app_a", "first")
     try:
         rotator(server, user="clerk").check(ONE)
@@ -111,7 +112,7 @@ def test_an_administrator_without_the_rights_is_told_which_before_anything_is_ch
         with pytest.raises(SourceRefusedError, match='GRANT pg_signal_backend TO "clerk"'):
             ending.check(ONE)
         assert [row.open for row in ending.sessions(ONE, 0)] == [1]
-        with pytest.raises(SourceRefusedError, match="42501"):
+        with pytest.raises(SourceRefusedError, match='42501: .*GRANT pg_signal_backend TO "clerk"'):
             ending.end_sessions(ONE, 0)
         assert is_open(old)
         server.execute("GRANT pg_signal_backend TO clerk")

@@ -171,7 +171,7 @@ class PostgresqlRotator:
         if self._server.admin is None:
             raise ConfigError("to make a role takes an administrator: postgresql://admin@host/…&admin_secret=NAME")
         made, _ = self.second_account(current, other)
-        with self._server.as_admin(other) as connection:
+        with self._changing(self._roles.name, current) as connection:
             there = roles.exists(connection, other)
             if not there:
                 with connection.transaction():

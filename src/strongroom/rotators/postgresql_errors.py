@@ -67,6 +67,8 @@ _BY_WORDS = (
            "{database} TO {user}"),
     _Words("permission denied for database", "42501", "the role may not connect to the database: GRANT CONNECT ON "
            "DATABASE {database} TO {user}"),
+    _Words("terminate process", "42501", "it may not end the sessions of others: GRANT pg_signal_backend TO {user}"),
+    _Words("pg_signal_backend", "42501", "it may not end the sessions of others: GRANT pg_signal_backend TO {user}"),
     _Words("rds_password", "42501", "this server lets members of rds_password alone change passwords: GRANT "
            "rds_password TO {user}"),
     _Words("too many connections for role", "53300", "the role has as many connections as its CONNECTION LIMIT "

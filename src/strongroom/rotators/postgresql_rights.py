@@ -157,8 +157,10 @@ class _Roles:
 
     def _neutral(self, what: str) -> str:
         """What each of two roles has for itself is the same thing: its own default privileges, its own user mapping."""
+        what = what.replace("default acl for", "default privileges for", 1).replace("parameter ACL", "parameter", 1)
         for role in self._pair:
-            for kind, end in (("default acl for role ", ""), ("user mapping ", " on server ")):
+            for kind, end in (("default privileges for role ", " on "), ("default privileges for role ", " in schema "),
+                              ("user mapping ", " on server ")):  # fmt: skip
                 if what.startswith(f"{kind}{role}{end}"):
                     return what.replace(f"{kind}{role}", f"{kind}itself", 1)
         return what

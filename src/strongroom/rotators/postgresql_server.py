@@ -97,7 +97,7 @@ class Server:
             why = explain(state, str(error), user, role or user, database=self.database,
                           version=_version(connection))  # fmt: skip
             text = f"{self._kind} at {host}, as role {user!r}: {why}"
-            answered = state is not None and state[:3] not in ("08", "57P")
+            answered = state is not None and not state.startswith(("08", "57P"))
             refused = SourceRefusedError(text) if answered else RotationError(text)
             refused.__dict__["state"] = state
             raise refused from None
