@@ -43,7 +43,10 @@ DIFFERENCES = [
     ("GRANT EXECUTE ON FUNCTION shop.total() TO {}", r"EXECUTE on function shop.total\(\)"),
     ("GRANT CREATE ON DATABASE postgres TO {}", "CREATE on database postgres"),
     ("ALTER TABLE shop.orders OWNER TO {}", "OWNER on table shop.orders"),
-    ("ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO {}", "SELECT on default privileges for role postgres in schema shop on tables"),
+    (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO {}",
+        "SELECT on default privileges for role postgres in schema shop on tables",
+    ),
     ("GRANT SET ON PARAMETER log_statement TO {}", "SET on parameter log_statement"),
     ("CREATE POLICY mine ON shop.orders TO {} USING (true)", "row security on policy mine on shop.orders"),
     ("GRANT team TO {}", "membership in team"),

@@ -106,7 +106,7 @@ def test_an_administrator_without_the_rights_is_told_which_before_anything_is_ch
         ending = rotator(server, "&terminate=1", user="clerk")
         with pytest.raises(SourceRefusedError, match='GRANT pg_read_all_stats, pg_signal_backend TO "clerk"'):
             ending.check(ONE)
-        with pytest.raises(RotationError, match='1 sessions of \'app_a\' are open.*GRANT pg_read_all_stats TO "clerk"'):
+        with pytest.raises(RotationError, match="1 sessions of 'app_a' are open.*GRANT pg_read_all_stats TO \"clerk\""):
             ending.sessions(ONE, 0)
         server.execute("GRANT pg_read_all_stats TO clerk")
         with pytest.raises(SourceRefusedError, match='GRANT pg_signal_backend TO "clerk"'):

@@ -9,7 +9,7 @@ import threading
 import psycopg
 import pytest
 
-from integrations.server import ADMIN, Postgres, postgres
+from integrations.server import ADMIN, postgres
 from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
 from strongroom.rotators.accounts import Refused
@@ -66,11 +66,10 @@ def test_what_a_connection_is_refused_for(server, undo, statement, back, said):
 
 def test_a_role_that_is_locked_by_another_session_is_named(server, monkeypatch):
     monkeypatch.setattr("strongroom.rotators.postgresql_server.TIMEOUT", 2)
-    with login(server, "postgres", ADMIN) as holds:
-        with holds.transaction(force_rollback=True):
-            holds.execute("ALTER ROLE app_a CONNECTION LIMIT -1")
-            with pytest.raises(SourceRefusedError, match="55P03: another session holds a lock on the role"):
-                rotator(server).set({"username": "app_a", "password": "new"}, CURRENT)
+    with login(server, "postgres", ADMIN) as holds, holds.transaction(force_rollback=True):
+        holds.execute("ALTER ROLE app_a CONNECTION LIMIT -1")
+        with pytest.raises(SourceRefusedError, match="55P03: another session holds a lock on the role"):
+            rotator(server).set({"username": "app_a", "password": "new"}, CURRENT)
     assert accepts(server, "app_a", "first")
 
 
@@ -211,4 +210,4 @@ def test_which_right_is_lacking_depends_on_the_release(version, said, unsaid):
     assert said in text
     assert unsaid not in text
     assert 'ALTER ROLE "boss" CREATEROLE' in text
-    assert "o\"dd" not in text or 'o""dd' in text
+    assert 'o"dd' not in text or 'o""dd' in text

@@ -38,7 +38,7 @@ from strongroom.rotators import postgresql_look as look
 from strongroom.rotators import postgresql_roles as roles
 from strongroom.rotators.accounts import Read, Refused
 from strongroom.rotators.postgresql_server import TIMEOUT as TIMEOUT
-from strongroom.rotators.postgresql_server import Server
+from strongroom.rotators.postgresql_server import NoConnection, Server
 from strongroom.rotators.postgresql_url import Asked, with_other
 
 
@@ -213,6 +213,10 @@ class PostgresqlRotator:
                 return True
         except Refused:
             return False
+        except NoConnection as problem:
+            if problem.refuses:
+                return False
+            raise
 
 
 def connect(rest: str, read: Read) -> PostgresqlRotator:

@@ -39,6 +39,8 @@ class NoConnection(SourceRefusedError):
 
     state: str | None = None
     wants_md5 = False
+    refuses = False
+    """One of the hosts did not take the password; the others could not be asked."""
 
 
 class Server:
@@ -172,6 +174,7 @@ def _summary(problems: Sequence[NoConnection]) -> SourceRefusedError:
         return problems[0]
     refused = NoConnection(text)
     refused.wants_md5 = any(problem.wants_md5 for problem in problems)
+    refused.refuses = bool(states & set(REFUSED))
     return refused
 
 
