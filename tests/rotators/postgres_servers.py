@@ -63,7 +63,7 @@ class Standby:
 class PgBouncer:
     """pgbouncer before a server; it knows passwords by `auth_query`, or from its file `userlist.txt`."""
 
-    def __init__(self, behind: Postgres, how: str, users: dict[str, str]) -> None:
+    def __init__(self, behind: Postgres, how: str, users: dict[str, str], auth_type: str = "scram-sha-256") -> None:
         program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
         if program is None:
             pytest.skip("there is no pgbouncer: install the Debian package pgbouncer")
@@ -72,10 +72,10 @@ class PgBouncer:
         self.users = self.directory / "userlist.txt"
         self.write_users(users)
         settings = {
-            "listen_addr": "127.0.0.1", "listen_port": self.port, "auth_type": "scram-sha-256",
+            "listen_addr": "127.0.0.1", "listen_port": self.port, "auth_type": auth_type,
             "auth_file": self.users, "unix_socket_dir": "", "logfile": self.directory / "log",
             "admin_users": "postgres", "ignore_startup_parameters": "extra_float_digits,options",
-            "server_login_retry": 1,
+            "server_login_retry": 1, "pidfile": self.directory / "pid",
         }  # fmt: skip
         if how == "auth_query":
             query = "SELECT usename, passwd FROM pg_shadow WHERE usename=$1"

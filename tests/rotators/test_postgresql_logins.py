@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
 
 from .postgres_servers import accepts, first_line_of_hba, login, rotator, set_hba
@@ -147,9 +148,8 @@ def test_a_role_that_will_not_be_let_in_for_long_is_told(server):
 
 
 def test_settings_of_a_role_do_not_keep_it_from_changing_itself(server):
-    from strongroom import drivers
-
-    server.execute("ALTER ROLE app_a SET default_transaction_read_only = on; ALTER ROLE app_a SET statement_timeout = 1; "
+    server.execute("ALTER ROLE app_a SET default_transaction_read_only = on; "
+                   "ALTER ROLE app_a SET statement_timeout = 1; "
                    "GRANT app_b TO app_a; ALTER ROLE app_a SET role = app_b")  # fmt: skip
     try:
         one = drivers.rotator(f"postgresql://127.0.0.1:{server.port}/postgres?role=app_a", dict)

@@ -104,15 +104,15 @@ def test_an_administrator_without_the_rights_is_told_which_before_anything_is_ch
     try:
         rotator(server, user="clerk").check(ONE)
         ending = rotator(server, "&terminate=1", user="clerk")
-        with pytest.raises(SourceRefusedError, match='GRANT pg_read_all_stats, pg_signal_backend TO "clerk"'):
+        with pytest.raises(SourceRefusedError, match=r'GRANT pg_read_all_stats, pg_signal_backend TO "clerk"'):
             ending.check(ONE)
-        with pytest.raises(RotationError, match="1 sessions of 'app_a' are open.*GRANT pg_read_all_stats TO \"clerk\""):
+        with pytest.raises(RotationError, match=r'sessions of .app_a. are open.*GRANT pg_read_all_stats TO "clerk"'):
             ending.sessions(ONE, 0)
         server.execute("GRANT pg_read_all_stats TO clerk")
-        with pytest.raises(SourceRefusedError, match='GRANT pg_signal_backend TO "clerk"'):
+        with pytest.raises(SourceRefusedError, match=r'GRANT pg_signal_backend TO "clerk"'):
             ending.check(ONE)
         assert [row.open for row in ending.sessions(ONE, 0)] == [1]
-        with pytest.raises(SourceRefusedError, match='42501: .*GRANT pg_signal_backend TO "clerk"'):
+        with pytest.raises(SourceRefusedError, match=r'42501: .*GRANT pg_signal_backend TO "clerk"'):
             ending.end_sessions(ONE, 0)
         assert is_open(old)
         server.execute("GRANT pg_signal_backend TO clerk")

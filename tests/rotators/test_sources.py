@@ -88,7 +88,7 @@ def test_a_look_changes_nothing_and_the_shape_stays(server, current):
 def test_an_administrator_without_the_right_is_told_which(server):
     server.execute("DROP ROLE IF EXISTS little; CREATE ROLE little LOGIN PASSWORD 'wrong'")
     one = rotator(server, user="little", secret="little")
-    with pytest.raises(SourceRefusedError, match='42501: .*ALTER ROLE "little" CREATEROLE') as caught:
+    with pytest.raises(SourceRefusedError, match=r'42501: .*ALTER ROLE "little" CREATEROLE') as caught:
         one.check({"value": "first"})
     # From PostgreSQL 16 on CREATEROLE alone changes nobody's password.
     new = 'GRANT "app_a" TO "little" WITH ADMIN OPTION' in str(caught.value)
@@ -109,7 +109,7 @@ def test_a_second_role_that_lacks_a_membership_or_a_right_is_found_before_promot
     current = {"username": "app_a", "password": "first"}
     try:
         with pytest.raises(
-            SourceRefusedError, match="'app_b' lacks SELECT on table public.shop, membership in readers"
+            SourceRefusedError, match=r"'app_b' lacks SELECT on table public.shop, membership in readers"
         ):
             rotator(server, "&other=app_b").check(current)
         server.execute("GRANT readers TO app_b")

@@ -5,7 +5,7 @@
     console=USER%26secret=NAME
                               or RELOAD on its console, as one of its admin_users; the secret NAME has the password
 
-Without `pid` and `console` pgbouncer looks at the list by itself, about once a second. Several are separated by commas.
+One of the two is needed. Several poolers are separated by commas.
 
 The list keeps the form that a password has there: the same verifier as the server's, so that pgbouncer can pass the
 log-in on, or in the clear.
@@ -173,5 +173,8 @@ def _pooler(text: str, database: str, given: Mapping[str, str], read: Read) -> P
     where = place("pgbouncer", f"//{asked['at']}", set())
     server = Server([Host(where.host, where.port or 6432)], where.path or database, trust(given),
                     kind="pgbouncer")  # fmt: skip
+    if not ("pid" in asked or "console" in asked):
+        raise ConfigError("also=pgbouncer: needs pid=PATH of its pid file, or console=USER and secret=NAME, so that it "
+                          "reads its list again")  # fmt: skip
     console = Console(asked["console"], administrator(read, asked.get("secret"))) if "console" in asked else None
     return PgBouncer(UserList(path), server, asked.get("pid"), console, given.get("md5") == "upgrade")

@@ -50,6 +50,7 @@ _FOREIGN = "it refuses the password, or the log-in: its log says which, in the l
 _METHOD = "its line of pg_hba.conf for the role and this host is "
 _BY_WORDS = (
     _Words("password authentication failed", "28P01"),
+    _Words("SASL authentication failed", "28P01"),
     _Words("LDAP authentication failed", "28000", f"{_METHOD}ldap: the password lies in a directory, rotate it there"),
     _Words("PAM authentication failed", "28000", f"{_METHOD}pam: the password lies elsewhere, rotate it there"),
     _Words("RADIUS authentication failed", "28000", f"{_METHOD}radius: the password lies elsewhere, rotate it there"),

@@ -99,8 +99,9 @@ def notes(connection: Any, role: str) -> list[str]:
     seen = connection.execute("SELECT has_function_privilege('pg_hba_file_rules()', 'EXECUTE')").fetchone()
     if seen[0]:
         lines = connection.execute(
-            "SELECT line_number, coalesce(address, type) FROM pg_hba_file_rules WHERE auth_method = 'trust' AND user_name "
-            "&& ARRAY['all', %s::text] AND database && ARRAY['all', current_database()::text] ORDER BY 1", (role,)
+            "SELECT line_number, coalesce(address, type) FROM pg_hba_file_rules WHERE auth_method = 'trust' AND "
+            "user_name && ARRAY['all', %s::text] AND database && ARRAY['all', current_database()::text] ORDER BY 1",
+            (role,),
         ).fetchall()  # fmt: skip
         said += [f"pg_hba.conf, line {line}, lets {role!r} in without a password from {where}" for line, where in lines]
     return said
