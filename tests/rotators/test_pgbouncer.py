@@ -207,6 +207,18 @@ def test_an_md5_entry_becomes_scram_only_when_that_is_asked_for(server, pgbounce
     assert kind(UserList(str(bouncer.users)).password("app_a")) == "scram"
 
 
+def test_a_pgbouncer_that_asks_for_md5_is_told_so_when_that_is_allowed(server, pgbouncer):
+    bouncer = pgbouncer("userlist", auth_type="md5", app_a="first")
+    with pytest.raises(SourceRefusedError, match=r"pgbouncer at .*: it asks for MD5 \(auth_type=md5"):
+        rotator(server, also(bouncer)).check(CURRENT)
+    one = rotator(server, "&md5=upgrade" + also(bouncer))
+    one.check(CURRENT)
+    pending = one.create(CURRENT)
+    one.set(pending, CURRENT)
+    one.test(pending)
+    assert accepts(bouncer, "app_a", pending["password"])
+
+
 def test_two_pgbouncers_are_both_told(server, pgbouncer):
     two = [pgbouncer("userlist", app_a="first"), pgbouncer("userlist", app_a=verifier(server, "app_a"))]
     more = f"{also(two[0])},{also(two[1]).removeprefix('&also=')}"

@@ -108,6 +108,12 @@ def test_two_secrets_that_rotate_one_role_share_it_by_any_of_their_hosts(primary
     assert not alone & rotator(primary, hosts="other:5433,third").accounts
 
 
+def test_replicas_that_nobody_waits_for_are_told(primary, standby):
+    said = "standbys follow the server"
+    assert [text for text in rotator(primary).check(CURRENT) if said in text]
+    assert not [text for text in rotator(primary, f"&replicas=127.0.0.1:{standby.port}").check(CURRENT) if said in text]
+
+
 def test_readers_of_a_replica_are_waited_for(primary, standby, lagging):
     one = rotator(primary, f"&other=app_b&replicas=127.0.0.1:{standby.port}")
     one.check(CURRENT)

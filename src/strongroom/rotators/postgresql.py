@@ -70,7 +70,7 @@ class PostgresqlRotator:
                 with connection.transaction(force_rollback=True):
                     roles.take_turns(connection, role)
                     roles.alter(connection, role, roles.verifier_of(connection, role, self._asked.policy.draw()))
-        look.check_replicas(self._server, self._asked, login)
+        said += look.check_replicas(self._server, self._asked, login)
         for pooler in self._asked.poolers:
             pooler.check(login, self._roles.all())
         if self._roles.other is not None:

@@ -46,6 +46,10 @@ MD5_ADVICE = (
     "the role has an MD5 password, and its next one would be SCRAM-SHA-256: clients that know MD5 alone (libpq before "
     "10, JDBC before 42.2, a pgbouncer with MD5 entries) would be refused. md5=upgrade says that all yours know SCRAM"
 )
+MD5_POOLER = (
+    "it asks for MD5 (auth_type=md5 with a password in the clear or as MD5 in its list): make it "
+    "auth_type=scram-sha-256, or say md5=upgrade, which allows both"
+)
 _FOREIGN = "it refuses the password, or the log-in: its log says which, in the language of its messages"
 _METHOD = "its line of pg_hba.conf for the role and this host is "
 _BY_WORDS = (

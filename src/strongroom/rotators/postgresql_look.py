@@ -130,8 +130,16 @@ def _several(texts: set[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def check_replicas(server: Server, asked: Asked, login: Login) -> None:
-    """Raise unless each replica accepts the current password, and is one."""
+def check_replicas(server: Server, asked: Asked, login: Login) -> list[str]:
+    """Raise unless each replica accepts the current password, and is one; tell of replicas that are not waited for."""
+    if not asked.replicas:
+        with server.connected(*login) as connection:
+            (number,) = connection.execute("SELECT count(*) FROM pg_stat_replication").fetchone()
+        if number:
+            return [
+                f"standbys follow the server ({number}): who logs in there is let in with a new password when it has got "
+                "there; replicas=HOST:PORT waits for that before readers get it"
+            ]
     for replica in asked.replicas:
         with server.at([replica]).connected(*login) as connection:
             if not connection.execute("SELECT pg_is_in_recovery()").fetchone()[0]:
@@ -139,6 +147,7 @@ def check_replicas(server: Server, asked: Asked, login: Login) -> None:
                     f"PostgreSQL at {replica} is no standby of the primary, so that a new password does not reach it: "
                     "take it out of replicas="
                 )
+    return []
 
 
 def wait_for_replica(replica: Server, login: Login, until: Callable[[], float]) -> None:

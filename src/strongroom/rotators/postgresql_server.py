@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from strongroom.errors import RotationError, SourceRefusedError
 from strongroom.rotators.accounts import Refused
-from strongroom.rotators.postgresql_errors import MD5, REFUSED, STANDBY, explain, state_of
+from strongroom.rotators.postgresql_errors import MD5, MD5_POOLER, REFUSED, STANDBY, explain, state_of
 from strongroom.rotators.servers import is_local
 
 TIMEOUT = 10
@@ -158,9 +158,13 @@ class Server:
         except psycopg.Error as error:
             used = error.pgconn is not None and bool(getattr(error.pgconn, "used_password", False))
             state = state_of(str(error), error.sqlstate, used)
-            why = explain(state, str(error), user, user, database=database)
+            wants_md5 = MD5 in str(error)
+            if wants_md5 and self._kind != "PostgreSQL":
+                why = MD5_POOLER
+            else:
+                why = explain(state, str(error), user, user, database=database)
             refused = NoConnection(f"{self._kind} at {host}, as role {user!r}: {why}")
-            refused.state, refused.wants_md5 = state, MD5 in str(error)
+            refused.state, refused.wants_md5 = state, wants_md5
         raise refused
 
 
