@@ -137,8 +137,8 @@ def check_replicas(server: Server, asked: Asked, login: Login) -> list[str]:
             (number,) = connection.execute("SELECT count(*) FROM pg_stat_replication").fetchone()
         if number:
             return [
-                f"standbys follow the server ({number}): who logs in there is let in with a new password when it has got "
-                "there; replicas=HOST:PORT waits for that before readers get it"
+                f"standbys follow the server ({number}): who logs in there is let in with a new password when it has "
+                "got there; replicas=HOST:PORT waits for that before readers get it"
             ]
     for replica in asked.replicas:
         with server.at([replica]).connected(*login) as connection:
