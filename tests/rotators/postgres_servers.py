@@ -25,7 +25,9 @@ def start_15() -> Postgres:
     """Start a server of release 15, from Debian's package, or skip the test."""
     if not (DEBIAN / "initdb").exists():
         pytest.skip("there is no PostgreSQL 15: install the Debian package postgresql-15")
-    return Postgres(*postgres.start(ADMIN, programs=str(DEBIAN)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LANGUAGE", "de")  # of its messages, with any lc_messages but C
+        return Postgres(*postgres.start(ADMIN, programs=str(DEBIAN)))
 
 
 class Standby:

@@ -230,7 +230,8 @@ def test_two_pgbouncers_are_both_told(server, pgbouncer):
     assert all(accepts(bouncer, "app_b", pending["password"]) for bouncer in two)
 
 
-def test_two_roles_leave_no_gap_for_clients_that_log_in_without_a_pause(server, bouncer, make_manager):
+def test_two_roles_leave_no_gap_for_clients_that_log_in_without_a_pause(server, pgbouncer, make_manager):
+    bouncer = pgbouncer("userlist", app_a=verifier(server, "app_a"))
     manager = make_manager()
     manager.set_secrets({"A": CURRENT, "postgres": ADMIN})
     place = f"postgres@127.0.0.1:{server.port}/postgres?role=app_a&other=app_b&admin_secret=postgres"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from integrations.server import ADMIN, postgres
+from integrations.server import ADMIN
 from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
 from strongroom.rotators.accounts import Refused
 from strongroom.rotators.postgresql_errors import explain
 
-from .postgres_servers import DEBIAN, accepts, login, own, rotator, start_15
+from .postgres_servers import accepts, login, own, rotator
 from .servers import make_certificate
 
 CURRENT = {"username": "app_a", "password": "first"}
@@ -152,8 +154,6 @@ def test_tls_that_fails_is_named(server):
     with pytest.raises(SourceRefusedError, match="it does not talk TLS; ssl=on makes it"):
         rotator(server, one.format("require", "/nowhere")).test(CURRENT)
     directory = f"{server.directory}/data"
-    from pathlib import Path
-
     make_certificate(Path(directory))
     for name in ("server.key", "server.pem"):
         own(f"{directory}/{name}")
@@ -163,12 +163,7 @@ def test_tls_that_fails_is_named(server):
     server.execute("SELECT pg_reload_conf()")
     try:
         mine = f"{directory}/server.pem"
-        for _ in range(100):
-            try:
-                rotator(server, one.format("verify-full", mine)).test(CURRENT)
-                break
-            except SourceRefusedError:
-                threading.Event().wait(0.05)
+        wait_until(lambda: talks_tls(server))
         rotator(server, one.format("verify-full", mine)).check(CURRENT)
         with pytest.raises(SourceRefusedError, match="its certificate is not trusted: sslrootcert=PATH"):
             rotator(server, one.format("verify-full", "/etc/ssl/certs/ca-certificates.crt")).test(CURRENT)
@@ -180,16 +175,23 @@ def test_tls_that_fails_is_named(server):
         server.execute("SELECT pg_reload_conf()")
 
 
-def test_a_server_that_speaks_another_language_is_understood(tmp_path, monkeypatch):
-    if not os.path.exists("/usr/share/locale/de/LC_MESSAGES/postgres-15.mo") or not DEBIAN.exists():
-        pytest.skip("there is no PostgreSQL 15 with German messages")
-    monkeypatch.setenv("LANGUAGE", "de")
-    monkeypatch.setattr(postgres, "OPTIONS", postgres.OPTIONS + " -c lc_messages=C.UTF-8")
-    server = start_15()
+def talks_tls(server):
     try:
-        server.execute("CREATE ROLE app_a LOGIN PASSWORD 'first'")
-        with pytest.raises(psycopg.OperationalError, match="fehlgeschlagen"):
-            login(server, "app_a", "wrong")
+        login(server, "app_a", "first", sslmode="require").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_a_server_that_speaks_another_language_is_understood(postgresql_15):
+    if not os.path.exists("/usr/share/locale/de/LC_MESSAGES/postgres-15.mo"):
+        pytest.skip("PostgreSQL 15 has no German messages here")
+    server = postgresql_15
+    server.execute("ALTER ROLE app_a LOGIN PASSWORD 'first'")
+    server.execute("ALTER SYSTEM SET lc_messages = 'C.UTF-8'")  # in the language that LANGUAGE names
+    try:
+        server.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: "fehlgeschlagen" in refusal(server))
         one = drivers.rotator(f"postgresql://127.0.0.1:{server.port}/postgres?role=app_a", dict)
         with pytest.raises(Refused, match="28P01: it refuses the password, or the log-in"):
             one.test({"value": "wrong"})
@@ -197,7 +199,24 @@ def test_a_server_that_speaks_another_language_is_understood(tmp_path, monkeypat
         one.set(pending, CURRENT)
         one.test(pending)
     finally:
-        server.stop()
+        server.execute("ALTER SYSTEM RESET lc_messages")
+        server.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: "failed" in refusal(server).replace("connection failed", ""))
+
+
+def refusal(server):
+    try:
+        login(server, "app_a", "wrong")
+    except psycopg.OperationalError as error:
+        return str(error)
+    return ""
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ from strongroom.protocols import Sessions
 from strongroom.rotators import postgresql_look as look
 from strongroom.rotators import postgresql_roles as roles
 from strongroom.rotators.accounts import Read, Refused
-from strongroom.rotators.postgresql_server import TIMEOUT as TIMEOUT
 from strongroom.rotators.postgresql_server import NoConnection, Server
 from strongroom.rotators.postgresql_url import Asked, with_other
 
