@@ -5,21 +5,11 @@ Types are checked too: `True` equals 1 in Python, and a number that arrives as t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from strongroom.errors import ConfigError, InvalidInputError, InvalidValueError
+from strongroom.errors import ConfigError, InvalidInputError
 from strongroom.model import HIGHEST_VERSION
-from strongroom.moment import now
 
-if TYPE_CHECKING:
-    from strongroom.versions import Attributes
-
-MAX_VERSIONS = 10_000
-MAX_CUSTOM = 64
-MAX_CUSTOM_KEY, MAX_CUSTOM_TEXT = 128, 512
-"""Characters of a key and a text of the custom metadata."""
-_LONGEST = 1e10
 _LONGEST_AGO = 1e12
 LONGEST_WHO = 200
 _WHO = "._-@:/+=,%\\"
@@ -104,36 +94,3 @@ def check_who(what: str, text: str, source: str = "") -> None:
 def clean_who(text: str) -> str:
     """Return a name that was not given but derived, such as that of the running script, as `check_who` takes it."""
     return "".join(c if c.isalnum() or c in _WHO or c == " " else "_" for c in text[:LONGEST_WHO])
-
-
-def attributes(expires_in: float | None, custom: Mapping[str, str] | None, max_versions: int | None) -> Attributes:
-    """Return what a writer says of a version; `expires_in` is in seconds. Raises `InvalidValueError`."""
-    from strongroom.versions import Attributes
-
-    if expires_in is not None and (type(expires_in) not in (int, float) or not 0 < expires_in < _LONGEST):
-        raise InvalidValueError("expires_in is a number of seconds, more than 0 (and less than 300 years)")
-    if max_versions is not None and (type(max_versions) is not int or not 1 <= max_versions <= MAX_VERSIONS):
-        raise InvalidValueError(f"max_versions is a whole number from 1 to {MAX_VERSIONS:,}")
-    if custom is not None:
-        _check_custom(custom)
-    expires = None if expires_in is None else round(now() + expires_in, 3)
-    return Attributes(expires, custom, max_versions)
-
-
-def _check_custom(custom: Mapping[str, str]) -> None:
-    if not isinstance(custom, Mapping):
-        raise InvalidValueError("custom metadata is a mapping of text to text")
-    for key, text in custom.items():
-        if not (_is_text(key, MAX_CUSTOM_KEY) and _is_text(text, MAX_CUSTOM_TEXT)):
-            raise InvalidValueError(
-                f"custom metadata maps text (at most {MAX_CUSTOM_KEY} characters) to text (at most {MAX_CUSTOM_TEXT}), "
-                "without unpaired surrogates"
-            )
-    if len(custom) > MAX_CUSTOM:
-        raise InvalidValueError(f"custom metadata has {len(custom)} keys; at most {MAX_CUSTOM} are kept")
-
-
-def _is_text(given: object, longest: int) -> bool:
-    if not isinstance(given, str) or len(given) > longest:
-        return False
-    return given.isascii() or not any("\ud800" <= character <= "\udfff" for character in given)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from strongroom import arguments, changing, versions
 from strongroom.access import Access
+from strongroom.attributes import check_attributes
 from strongroom.change import Change
 from strongroom.data import Data, Value, decode_value, encode
 from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
@@ -41,7 +42,7 @@ class Writing:
         check_name(name)
         arguments.check_cas(cas)
         data = encode(value)
-        attributes = arguments.attributes(expires_in, custom, max_versions)
+        attributes = check_attributes(expires_in, custom, max_versions)
         return changing.change(self._access, "SET", "write", name, self._put(name, data, cas, attributes))
 
     def set_many(self, secrets: Mapping[str, Value | Data], cas: int | None) -> dict[str, VersionInfo]:
@@ -82,7 +83,7 @@ class Writing:
     def describe(self, name: str, custom: Mapping[str, str] | None, max_versions: int | None) -> SecretInfo:
         """See `SecretsManager.describe_secret`."""
         check_name(name)
-        attributes = arguments.attributes(None, custom, max_versions)
+        attributes = check_attributes(None, custom, max_versions)
         return changing.change(
             self._access, "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import arguments, config, data, discovery, formats, header, model
+from strongroom import attributes, config, data, discovery, formats, header, model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
 from strongroom.header import Header, Recipient
@@ -34,8 +34,8 @@ LIMITS = {
     "fields of a secret": data.MAX_FIELDS,
     "nesting of fields": data.MAX_DEPTH,
     "JSON values in all fields": data.MAX_VALUES,
-    "custom metadata": (arguments.MAX_CUSTOM, arguments.MAX_CUSTOM_KEY, arguments.MAX_CUSTOM_TEXT),
-    "versions kept": arguments.MAX_VERSIONS,
+    "custom metadata": (attributes.MAX_CUSTOM, attributes.MAX_CUSTOM_KEY, attributes.MAX_CUSTOM_TEXT),
+    "versions kept": attributes.MAX_VERSIONS,
     "number of a version": model.HIGHEST_VERSION,
     "recipients": header.MAX_RECIPIENTS,
     "recipients that are passphrases": header.MAX_PASSPHRASES,
@@ -59,7 +59,7 @@ def page() -> dict[str, list[int]]:
 def test_the_page_has_every_limit_and_its_real_number():
     expected = {what: [*limit] if isinstance(limit, tuple) else [limit] for what, limit in LIMITS.items()}
     assert page() == expected
-    assert config.load({}, "/").max_versions <= arguments.MAX_VERSIONS
+    assert config.load({}, "/").max_versions <= attributes.MAX_VERSIONS
 
 
 # A header that asks for much

@@ -23,7 +23,7 @@ _NONCE = 12
 class AesGcm:
     """Encrypts to nonce (12 random bytes) ‖ ciphertext ‖ tag (16 bytes).
 
-    Random 96-bit nonces are safe for 2^32 encryptions under one key; `strongroom.keyset` retires keys long before.
+    Random 96-bit nonces are safe for 2^32 encryptions under one key; the keyset retires keys long before.
     """
 
     __slots__ = ("_aead",)
