@@ -14,10 +14,11 @@ import hypothesis
 import pytest
 
 import strongroom
-from strongroom import trust, ways
-from strongroom.discovery import SETTINGS_FILE, STORE_FILES
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.protocols import Store
+from strongroom.settings import trust
+from strongroom.settings.discovery import SETTINGS_FILE, STORE_FILES
+from strongroom.system import ways
 
 KINDS = ("sqlite", "file", "memory")
 

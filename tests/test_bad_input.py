@@ -12,7 +12,7 @@ import pytest
 
 import strongroom
 from strongroom import errors
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 BAD = "scorpion"
 """Part of what is given where it must not be shown."""

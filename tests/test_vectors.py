@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from strongroom.crypto.argon2 import Argon2Cost
-from strongroom.data import decode_value
 from strongroom.errors import StrongroomError
-from strongroom.header import Header
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.key_providers import master
 from strongroom.key_providers.passphrase import PassphraseProvider
-from strongroom.keyset import Key, Keyset
-from strongroom.manifest import Manifests
-from strongroom.places import context
-from strongroom.records import Records
+from strongroom.records.context import context
+from strongroom.records.data import decode_value
+from strongroom.records.header import Header
+from strongroom.records.keyset import Key, Keyset
+from strongroom.records.manifest import Manifests
+from strongroom.records.records import Records
 
 COST = Argon2Cost(64, 2, 1)
 """The vectors are cheap; a provider takes nothing that is cheaper than what it makes itself."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     )
     from strongroom.fallback import get_secret_or_env
     from strongroom.info import SecretInfo, VersionInfo
-    from strongroom.manager import SecretsManager
+    from strongroom.manager.manager import SecretsManager
     from strongroom.opening import StrongroomWarning, init, open
     from strongroom.secret import Secret
 
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Secret": "secret",
     "SecretInfo": "info",
-    "SecretsManager": "manager",
+    "SecretsManager": "manager.manager",
     "StrongroomWarning": "opening",
     "VersionInfo": "info",
     "generate_master_key": "crypto.master_key",

@@ -7,15 +7,15 @@ import threading
 import warnings
 from typing import Any
 
-from strongroom import config as configuration
 from strongroom import opening
 from strongroom.arguments import check_field
-from strongroom.config import Config
 from strongroom.errors import InvalidInputError, NoKeyError, StoreGoneError, StoreNotFoundError, StrongroomError
-from strongroom.frames import leaves_no_values
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.opening import StrongroomWarning
+from strongroom.settings import config as configuration
+from strongroom.settings.config import Config
+from strongroom.system.frames import leaves_no_values
 
 _lock = threading.Lock()
 _default: SecretsManager | None = None

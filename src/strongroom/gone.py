@@ -8,10 +8,10 @@ from contextlib import suppress
 
 from strongroom import drivers
 from strongroom.audit.known import addresses_in
-from strongroom.config import LOG_FILE, Config, address_of, path_of
-from strongroom.discovery import STORE_FILES
 from strongroom.errors import AuditError, StoreGoneError, StoreNotFoundError
-from strongroom.files import owners_beside
+from strongroom.settings.config import LOG_FILE, Config, address_of, path_of
+from strongroom.settings.discovery import STORE_FILES
+from strongroom.system.files import owners_beside
 
 BESIDE = ("-gen", "-wal", "-shm", "-journal", ".lock")
 """What the files beside a store are called, after its own name."""

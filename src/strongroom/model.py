@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strongroom.errors import InvalidNameError
-from strongroom.frozen import Frozen
+from strongroom.system.frozen import Frozen
 
 MAX_NAME_BYTES = 512
 MAX_PATH_BYTES = 1024

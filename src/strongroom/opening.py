@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from strongroom import config as configuration
-from strongroom import discovery, drivers
+from strongroom import drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
 from strongroom.audit.tail import SMALL_WINDOW, WINDOW, Tail, newest_revision
-from strongroom.config import Config
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import initialise
 from strongroom.errors import (
     AuditError,
     ConfigError,
@@ -30,14 +29,16 @@ from strongroom.errors import (
     WrongKeyError,
     WrongStoreError,
 )
-from strongroom.frames import leaves_no_values
-from strongroom.header import Header
-from strongroom.keyset import ALGORITHMS, AUDIT_KEY
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
-from strongroom.moment import now
-from strongroom.unlock import initialise
-from strongroom.warning import StrongroomWarning as StrongroomWarning
+from strongroom.records.header import Header
+from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
+from strongroom.settings import config as configuration
+from strongroom.settings import discovery
+from strongroom.settings.config import Config
+from strongroom.system.frames import leaves_no_values
+from strongroom.system.moment import now
+from strongroom.system.warning import StrongroomWarning as StrongroomWarning
 
 if TYPE_CHECKING:
     from strongroom.model import Position
@@ -61,7 +62,7 @@ def open(
     `store`, `key` and `audit` are written `scheme:rest`, such as `sqlite:shared/secrets.db`,
     `env:SECRETS_MASTER_KEY`, `file:logs/secrets_audit.log`, or are drivers themselves; what is not given comes from
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
-    `strongroom.config.Config`, and `config`, which names the file of settings.
+    `strongroom.settings.config.Config`, and `config`, which names the file of settings.
 
     Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
@@ -146,7 +147,7 @@ def _accept_key(config: Config) -> None:
         return
     beside = os.path.dirname(configuration.path_of(config.store) or "")
     if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
-        from strongroom import bounds
+        from strongroom.settings import bounds
 
         # Where it cannot be remembered it must be named, as it has been now.
         with suppress(ConfigError, OSError):
@@ -250,7 +251,7 @@ def _manager(
         )
     policy = None
     if config.policy or "policy" in config.chosen:
-        from strongroom.policy import parse
+        from strongroom.access.policy import parse
 
         policy = parse(config.policy)
     return SecretsManager(

@@ -17,7 +17,7 @@ import pytest
 
 import strongroom
 from campaign.canary import CANARY
-from strongroom import fallback, frames
+from strongroom import fallback
 from strongroom.audit_sinks.memory import MemorySink
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import (
@@ -30,6 +30,7 @@ from strongroom.errors import (
 from strongroom.integrations.retry import with_refresh
 from strongroom.key_providers.passphrase import PassphraseProvider
 from strongroom.model import SECRET
+from strongroom.system import frames
 
 from .hidden import PASSPHRASE, Failing, Open, Rotator, Setting, cheap
 from .reporter import exceptions, needles, shown
@@ -119,7 +120,7 @@ def own_lines() -> set[tuple[str, int]]:
     source, first = inspect.getsourcelines(strongroom.SecretsManager.get_secret)
     begin = next(at for at, line in enumerate(source) if line.strip() == "try:")
     lines = {(frames.__file__, number) for number in range(1, 500)}
-    return lines | {(strongroom.manager.__file__, first + at) for at in range(begin + 1)}
+    return lines | {(strongroom.manager.manager.__file__, first + at) for at in range(begin + 1)}
 
 
 def interrupt(setting, call, target, error) -> bool:

@@ -12,16 +12,16 @@ import time
 import pytest
 
 from campaign.canary import CANARY
-from strongroom import formats
+from strongroom import exchange as formats
 from strongroom.errors import (
     ConflictError,
     StrongroomError,
     TamperedError,
 )
-from strongroom.formats import fernet_json
-from strongroom.frames import leaves_no_values
+from strongroom.exchange import fernet_json
 from strongroom.integrations.retry import with_refresh_async
 from strongroom.model import SECRET
+from strongroom.system.frames import leaves_no_values
 
 from .hidden import Setting
 

@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import attributes, config, data, discovery, formats, header, model
+from strongroom import exchange as formats
+from strongroom import model
 from strongroom.crypto import argon2
 from strongroom.errors import InvalidInputError, InvalidValueError, StrongroomError, TamperedError
-from strongroom.header import Header, Recipient
 from strongroom.key_providers import passphrase
 from strongroom.key_providers.passphrase import PassphraseProvider
-from strongroom.places import entries
+from strongroom.manager import attributes
+from strongroom.records import data, header
+from strongroom.records.context import entries
+from strongroom.records.header import Header, Recipient
+from strongroom.settings import config, discovery
 from strongroom.stores import file_replacing
 from strongroom.stores.memory import MemoryStore
 
@@ -286,8 +290,8 @@ def test_an_imported_file_of_nonsense_is_an_error_of_ours(format):
 
 
 def test_the_numbers_of_versions_end(make_manager):
-    from strongroom.data import encode
     from strongroom.info import SecretInfo, VersionInfo
+    from strongroom.records.data import encode
 
     manager = make_manager("memory")
     info = SecretInfo("A", model.HIGHEST_VERSION, (VersionInfo(model.HIGHEST_VERSION, 1.0),), {}, 10)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.errors import RollbackError
 
 from .conftest import STRANGER, VICTIM, as_user, strongroom_as, two_users

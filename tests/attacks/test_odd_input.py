@@ -15,8 +15,8 @@ import pytest
 
 import strongroom
 from strongroom import StrongroomError, fallback
-from strongroom.manager import SecretsManager
-from strongroom.moment import LATEST
+from strongroom.manager.manager import SecretsManager
+from strongroom.system.moment import LATEST
 from strongroom.testing.store_case import in_child
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import rendering
 from strongroom.cli import exporting
+from strongroom.delivery import rendering
+from strongroom.delivery.rendering import render
 from strongroom.errors import InvalidInputError, StrongroomError
-from strongroom.rendering import render
-from strongroom.ways import open_directory
+from strongroom.system.ways import open_directory
 
 from .conftest import STRANGER, VICTIM, as_user, strongroom_as, two_users
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import fallback, generate_master_key, toml
+from strongroom import fallback, generate_master_key
 from strongroom.cli import main
-from strongroom.config import load
 from strongroom.errors import ConfigError, DeniedError, InvalidKeyError, NoKeyError, WrongKeyError
 from strongroom.key_providers.file import create
+from strongroom.settings import toml
+from strongroom.settings.config import load
 
 from .conftest import ME, python_as, strongroom_as
 
@@ -378,7 +379,7 @@ def test_a_key_that_rekey_was_given_is_known_from_then_on(clone):
 
 @pytest.mark.parametrize("kind", ["made", "given"])
 def test_where_files_carry_no_notes_the_key_is_remembered_in_the_home(clone, kind, monkeypatch, capsys):
-    monkeypatch.setattr("strongroom.files.mark", lambda file: False)
+    monkeypatch.setattr("strongroom.system.files.mark", lambda file: False)
     if kind == "given":
         (clone / "theirs.key").rename(clone / "master.key")
         assert main(["init", "--key", "file:master.key"]) == 0

@@ -103,7 +103,7 @@ def test_ones_own_project_where_others_can_write_is_an_error_that_says_what_to_d
     if fault == "a link of the stranger's":
         (shared / "link").symlink_to(path)
         os.chown(shared / "link", STRANGER, STRANGER, follow_symlinks=False)
-        ask = f"import strongroom.config; strongroom.config.load(start={str(shared / 'link')!r})"
+        ask = f"import strongroom.settings.config; strongroom.settings.config.load(start={str(shared / 'link')!r})"
         done = python_as(VICTIM, "-c", ask, cwd=path, environ=environ)
         at = shared
     else:
@@ -137,7 +137,7 @@ def test_a_group_that_has_one_member_is_no_stranger(home):
         f"others = [pwd.struct_passwd(('other', 'x', {STRANGER}, PRIMARY, '', '/', '/bin/sh'))]\n"
         "pwd.getpwnam = lambda name: {'victim': me, 'other': others[0]}[name]\n"
         f"grp.getgrgid = lambda gid: grp.struct_group(('victim', 'x', {VICTIM}, MEMBERS))\n"
-        "from strongroom import trust\n"
+        "from strongroom.settings import trust\n"
         "print(trust.fault(os.getcwd()))\n"
     )
     home.chmod(0o775)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import strongroom
 from strongroom.errors import WrongKeyError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from . import kill
 from .crash_model import KEEP, KEYS, Model, invent, perform, read

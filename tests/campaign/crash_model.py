@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from strongroom.key_providers.env import EnvKeyProvider
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 NAMES = [f"app/{n}" for n in range(6)]
 KEYS = ("CAMPAIGN_KEY_0", "CAMPAIGN_KEY_1")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import strongroom
-from strongroom import rendering
 from strongroom.cli import main as strongroom_cli
+from strongroom.delivery import rendering
 from strongroom.key_providers.env import EnvKeyProvider
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from .canary import CANARY
 from .crash_model import KEYS

@@ -10,10 +10,10 @@ from pathlib import Path
 import strongroom
 from strongroom.drivers import store as connect
 from strongroom.errors import StoreError, StrongroomError
-from strongroom.manager import SecretsManager
-from strongroom.manifest import entries
+from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning
 from strongroom.protocols import Reader, Store
+from strongroom.records.manifest import entries
 
 NEVER_SET = "never-set"
 TRUTH: dict[str, list[object]] = {

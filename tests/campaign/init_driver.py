@@ -9,8 +9,8 @@ from itertools import count
 
 import strongroom
 from strongroom.cli import main as strongroom_cli
-from strongroom.config import load
 from strongroom.errors import StoreExistsError
+from strongroom.settings.config import load
 
 from . import kill
 

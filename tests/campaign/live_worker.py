@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import strongroom
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 NAME = "watched/0"
 MANY = "many/"

@@ -10,8 +10,8 @@ import sys
 from contextlib import suppress
 
 import strongroom
-from strongroom import rendering
 from strongroom.cli import main as strongroom_cli
+from strongroom.delivery import rendering
 
 from .crash_model import KEEP, KEYS, Model, Step, invent, perform
 

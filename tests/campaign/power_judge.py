@@ -9,7 +9,7 @@ from pathlib import Path
 import strongroom
 from strongroom.audit.report import AuditReport
 from strongroom.errors import NoKeyError, StoreExistsError, WrongKeyError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from .crash_model import KEYS, NAMES, Model, Step, read
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import files
 from strongroom.audit_sinks import file as audit_file
 from strongroom.errors import AuditError, StoreError
 from strongroom.stores import placing
+from strongroom.system import files
 
 from . import KINDS
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom.keyset import ALGORITHMS
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER, KEYSET, MANIFEST
+from strongroom.records.keyset import ALGORITHMS
 
 from . import KINDS, LONG, size
 from .hostile import LyingStore, contents, judge, make, opener

@@ -13,10 +13,10 @@ import pytest
 
 import strongroom
 from strongroom.errors import RollbackError, StoreError, StrongroomError, TamperedError, WrongKeyError
-from strongroom.header import Header
-from strongroom.keyset import ALGORITHMS
 from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.opening import StrongroomWarning
+from strongroom.records.header import Header
+from strongroom.records.keyset import ALGORITHMS
 from strongroom.stores.file import FileStore
 
 from . import KINDS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import strongroom
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from . import KINDS, size
 from .many_worker import COUNT, FREE, KNOWN, described, read_back

@@ -11,12 +11,12 @@ from contextlib import suppress
 import pytest
 
 import strongroom
-from strongroom import formats
+from strongroom import exchange as formats
 from strongroom.errors import StrongroomError
-from strongroom.formats import fernet_json
-from strongroom.keyset import ALGORITHMS
+from strongroom.exchange import fernet_json
 from strongroom.model import SECRET, version_path
 from strongroom.protocols import Store
+from strongroom.records.keyset import ALGORITHMS
 
 from . import KINDS
 from .canary import CANARY, everything_below, files_with_it, leaks, told_by

@@ -11,8 +11,8 @@ import pytest
 
 import strongroom
 from strongroom.cli import surroundings
-from strongroom.config import Config
 from strongroom.errors import AuditError, StoreError
+from strongroom.settings.config import Config
 
 from . import KINDS
 

@@ -12,7 +12,7 @@ import pytest
 
 import strongroom
 from integrations import server
-from strongroom.data import decode_data
+from strongroom.records.data import decode_data
 from strongroom.rotation.state import load
 
 from . import kill, size

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import permits
 from strongroom.errors import ConfigError
+from strongroom.settings import permits
 
 from .conftest import Cli
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import strongroom
-from strongroom import files, generate_master_key
+from strongroom import generate_master_key
 from strongroom.cli import git
+from strongroom.system import files
 
 from .conftest import VALUE, Cli
 

@@ -14,13 +14,14 @@ from urllib.parse import quote
 
 import pytest
 
-from strongroom import SecretsManager, drivers, ways
+from strongroom import SecretsManager, drivers
 from strongroom.cli import doctor, scratch, selftest, surroundings
-from strongroom.config import Config
+from strongroom.engine.integrity import EncryptionReport
 from strongroom.errors import StoreError
 from strongroom.info import VersionInfo
-from strongroom.integrity import EncryptionReport
 from strongroom.model import SECRET
+from strongroom.settings.config import Config
+from strongroom.system import ways
 
 from .conftest import VALUE, Cli
 

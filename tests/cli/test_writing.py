@@ -86,8 +86,8 @@ def test_generated_values_have_the_length_and_alphabet_asked_for(store: Cli) -> 
 
 def test_the_alphabets_are_those_of_the_generator() -> None:
     from strongroom.cli.values import ALPHABETS
-    from strongroom.generate import ALPHABETS as GENERATED
-    from strongroom.generate import WORDS
+    from strongroom.generate.generate import ALPHABETS as GENERATED
+    from strongroom.generate.generate import WORDS
 
     assert (*GENERATED, WORDS) == ALPHABETS
 

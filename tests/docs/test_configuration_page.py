@@ -7,10 +7,11 @@ import tomllib
 
 import pytest
 
-from strongroom import config, drivers
-from strongroom.config import Config
+from strongroom import drivers
+from strongroom.access.policy import CAPABILITIES, parse
 from strongroom.key_providers import passphrase
-from strongroom.policy import CAPABILITIES, parse
+from strongroom.settings import config
+from strongroom.settings.config import Config
 
 from .pages import ALL, blocks, rows, text
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 from .server import Postgres, start
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from strongroom.errors import InvalidInputError
-from strongroom.integrations.changes import call_on_change
+from strongroom.integrations._changes import call_on_change
 
 
 class Handle:

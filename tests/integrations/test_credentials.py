@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from strongroom import InvalidValueError
-from strongroom.integrations.credentials import credentials
+from strongroom.integrations._credentials import credentials
 
 
 def test_a_text_is_a_password():

@@ -12,7 +12,7 @@ from django.conf import settings  # noqa: E402
 from django.db.utils import ConnectionHandler, OperationalError  # noqa: E402
 
 import strongroom  # noqa: E402
-from strongroom.integrations import values  # noqa: E402
+from strongroom.integrations import _values as values  # noqa: E402
 from strongroom.integrations.django import live  # noqa: E402
 from strongroom.integrations.psycopg import drain_on_change  # noqa: E402
 

@@ -13,7 +13,7 @@ import strongroom.integrations
 
 ROOT = Path(strongroom.integrations.__file__).parent
 MODULES = sorted(path.stem for path in ROOT.glob("*.py") if path.stem != "__init__")
-PUBLIC = {"strongroom", "strongroom.secret", "strongroom.live", "strongroom.frames"}
+PUBLIC = {"strongroom", "strongroom.secret", "strongroom.live.live", "strongroom.system.frames"}
 """`secret` for the stars, `live` for the type of a handle, `frames` to leave no values behind."""
 
 

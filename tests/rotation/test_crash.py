@@ -10,7 +10,7 @@ import time
 import pytest
 
 import strongroom
-from strongroom import changing
+from strongroom.access import changing
 from strongroom.errors import ConflictError
 
 from .source import Source
@@ -66,7 +66,7 @@ def recover(url, source, how="resume"):
 
 
 def pending(manager):
-    from strongroom.data import decode_value
+    from strongroom.records.data import decode_value
     from strongroom.rotation.state import load
 
     with manager._access.engine.view() as (view, unlocked):

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from strongroom import versions
+from strongroom.engine import versions
+from strongroom.engine.versions import Attributes
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError
 from strongroom.rotation import owner
 from strongroom.rotation.rotation import Rotation
-from strongroom.versions import Attributes
 
 from .source import Source
 

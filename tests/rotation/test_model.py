@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import strongroom
-from strongroom.data import decode_data
 from strongroom.errors import SourceRefusedError, StrongroomError
+from strongroom.records.data import decode_data
 from strongroom.rotation.rotation import Rotation
 from strongroom.rotation.state import load
 from strongroom.testing.rotators import VirtualClock

@@ -15,15 +15,15 @@ from typing import Any
 from unittest import mock
 
 from strongroom.crypto.argon2 import Argon2Cost
-from strongroom.data import encode
-from strongroom.header import Header, Recipient
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.key_providers import master as lock
 from strongroom.key_providers.passphrase import PassphraseProvider
-from strongroom.keyset import RECORD, Keyset
-from strongroom.manifest import Manifest, Manifests
-from strongroom.places import context
-from strongroom.records import Records
+from strongroom.records.context import context
+from strongroom.records.data import encode
+from strongroom.records.header import Header, Recipient
+from strongroom.records.keyset import RECORD, Keyset
+from strongroom.records.manifest import Manifest, Manifests
+from strongroom.records.records import Records
 
 HERE = Path(__file__).parent
 STORE, NOW = "00112233445566778899aabbccddeeff", 1_767_225_600.125
@@ -31,7 +31,7 @@ MASTER, ROOT = bytes(range(32)), bytes(range(100, 132))
 PHRASE, COST = "correct horse battery staple", Argon2Cost(64, 2, 1)
 SEAMS = (
     "strongroom.crypto.aes_gcm.urandom",
-    "strongroom.keyset.urandom",
+    "strongroom.records.keyset.urandom",
     "strongroom.key_providers.passphrase.os.urandom",
     "cryptography.fernet.os.urandom",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from strongroom.audit.authentic import Authenticator, last_event
 from strongroom.audit.parsing import event_id
-from strongroom.frozen import Frozen
+from strongroom.system.frozen import Frozen
 
 if TYPE_CHECKING:
     from strongroom.model import Position

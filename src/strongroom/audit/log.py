@@ -18,7 +18,7 @@ from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
 from strongroom.errors import AuditError, NewerFormatError, TamperedError, UnknownKeyIdError
 from strongroom.model import ACTIONS, MAX_EVENT_BYTES, OUTCOMES
-from strongroom.moment import utc
+from strongroom.system.moment import utc
 
 if TYPE_CHECKING:
     from mmap import mmap

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from strongroom.audit.authentic import Authenticator, last_event
 from strongroom.audit.parsing import Event, event_id, parse
 from strongroom.errors import StrongroomError
-from strongroom.frozen import Frozen
+from strongroom.system.frozen import Frozen
 
 if TYPE_CHECKING:
     from strongroom.model import LogLine, Position

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place, close
 from strongroom.errors import AuditError, ConfigError
-from strongroom.files import UnsafeFileError
 from strongroom.model import MAX_LINE_BYTES, LogLine, Position
-from strongroom.ways import resolve
+from strongroom.system.files import UnsafeFileError
+from strongroom.system.ways import resolve
 
 MAX_BYTES = 64 * 1024 * 1024
 LOOK_EVERY = 1.0

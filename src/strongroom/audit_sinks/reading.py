@@ -18,8 +18,8 @@ from strongroom.audit_sinks.segments import (
 )
 from strongroom.audit_sinks.sharing import Directory
 from strongroom.errors import AuditError
-from strongroom.files import UnsafeFileError
 from strongroom.model import MAX_LINE_BYTES, LogLine, Position
+from strongroom.system.files import UnsafeFileError
 
 CHUNK = 8 * 1024
 _BLOCK = 64 * 1024

@@ -29,7 +29,7 @@ from strongroom.audit_sinks.segments import (
 )
 from strongroom.audit_sinks.sharing import Directory
 from strongroom.errors import AuditError
-from strongroom.files import UnsafeFileError, sync_directory
+from strongroom.system.files import UnsafeFileError, sync_directory
 
 REMOVED, CUT = "log_removed", "log_cut"
 _TRIES = 100

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from strongroom.audit_sinks.sharing import Directory
-from strongroom.files import UnsafeFileError
-from strongroom.frozen import Frozen
+from strongroom.system.files import UnsafeFileError
+from strongroom.system.frozen import Frozen
 
 _START = b'{"strongroom_audit":1,"log":"'
 _HEX = frozenset(b"0123456789abcdef")

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Collection
 
-from strongroom.files import UnsafeFileError, make_directories, open_file
+from strongroom.system.files import UnsafeFileError, make_directories, open_file
 
 
 class Directory:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from strongroom import bounds, files, permits
-from strongroom import config as configuration
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, StrongroomError
+from strongroom.settings import bounds, permits
+from strongroom.settings import config as configuration
+from strongroom.system import files
 
 
 def allow(args: Arguments, out: Output) -> None:

@@ -106,8 +106,8 @@ def _verify_with(args: Arguments, out: Output) -> AuditReport:
     from strongroom.audit.keys import import_keys
     from strongroom.audit.verify import verify
     from strongroom.cli.values import read_file
-    from strongroom.header import Header
-    from strongroom.places import entries
+    from strongroom.records.context import entries
+    from strongroom.records.header import Header
 
     keys = import_keys(read_file(args.keys, out).decode("utf-8", "replace"))
     config = session.settings(args)

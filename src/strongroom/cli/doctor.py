@@ -11,10 +11,10 @@ from strongroom.cli import judging, session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import Output, counted
-from strongroom.config import Config
 from strongroom.errors import StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning
+from strongroom.settings.config import Config
 
 
 def doctor(args: Arguments, out: Output) -> int:

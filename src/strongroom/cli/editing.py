@@ -14,10 +14,10 @@ from strongroom.cli.arguments import Arguments, Command
 from strongroom.cli.editors import OTHERS, Editor, editor_of
 from strongroom.cli.memory_file import STOPPING, private_file
 from strongroom.cli.output import Output
-from strongroom.data import encode
 from strongroom.errors import ConflictError, InvalidInputError, InvalidValueError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
+from strongroom.records.data import encode
 
 WAITED = (signal.SIGCHLD, *STOPPING)
 TICK = 0.1

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from strongroom.cli.variables import check_variable, good
-from strongroom.config import VARIABLE
 from strongroom.errors import InvalidInputError, InvalidNameError, InvalidValueError
+from strongroom.settings.config import VARIABLE
 
 KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "PWD", "XDG_RUNTIME_DIR",

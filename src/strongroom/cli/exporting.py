@@ -12,16 +12,16 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.cli.variables import decides_on_code, may_lead_to_code
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.files import write_all
-from strongroom.manager import SecretsManager
-from strongroom.ways import open_directory
+from strongroom.manager.manager import SecretsManager
+from strongroom.system.files import write_all
+from strongroom.system.ways import open_directory
 
 FORMATS = {"dotenv": "dotenv", "json": "json", "yaml": "yaml", "shell": "env"}
 
 
 def export(args: Arguments, out: Output) -> None:
     """Read secrets, and write them as text."""
-    from strongroom import formats
+    from strongroom import exchange as formats
 
     if args.output is not None and os.path.lexists(args.output) and not args.force:
         raise InvalidInputError(f"{args.output} exists already and was left as it is; --force replaces it")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from strongroom import files
 from strongroom.cli.output import Output
-from strongroom.config import Config, path_of
+from strongroom.settings.config import Config, path_of
+from strongroom.system import files
 
 _LARGEST = 4 * 2**20
 

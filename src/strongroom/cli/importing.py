@@ -9,7 +9,7 @@ from strongroom.cli import session, values
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.errors import ConflictError, InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 FORMATS = ("dotenv", "json", "yaml", "fernet-json", "env")
 
@@ -42,10 +42,10 @@ def _read(args: Arguments, out: Output) -> dict[str, Any]:
         raise InvalidInputError("--source-key goes with --format fernet-json")
     content = values.read_file(path, out)
     if args.format == "fernet-json":
-        from strongroom.formats import fernet_json
+        from strongroom.exchange import fernet_json
 
         return dict(fernet_json.read(content, _source_key(args.source_key, out)))
-    from strongroom import formats
+    from strongroom import exchange as formats
 
     return formats.parse(content, args.format or formats.guess(path))
 

@@ -7,9 +7,10 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from strongroom import permits, trust, ways
-from strongroom.config import Review
-from strongroom.discovery import PYPROJECT, SETTINGS_FILE, STORE_FILES
+from strongroom.settings import permits, trust
+from strongroom.settings.config import Review
+from strongroom.settings.discovery import PYPROJECT, SETTINGS_FILE, STORE_FILES
+from strongroom.system import ways
 
 OK, WARN, FAIL = "ok", "warn", "FAIL"
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from strongroom.errors import StrongroomError
-from strongroom.files import write_all
+from strongroom.system.files import write_all
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 IN_MEMORY = ("tmpfs", "ramfs")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from strongroom import files
 from strongroom.cli import git
 from strongroom.cli.output import Output
-from strongroom.config import Config
 from strongroom.errors import ConfigError
+from strongroom.settings.config import Config
+from strongroom.system import files
 
 NAME = "strongroom.toml"
 _CONTENT = """\

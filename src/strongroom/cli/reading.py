@@ -8,7 +8,7 @@ from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import SecretNotFoundError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 
 def get(args: Arguments, out: Output) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from strongroom import bounds, drivers
+from strongroom import drivers
 from strongroom.cli import session, times
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, StrongroomError
+from strongroom.settings import bounds
 
 EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 

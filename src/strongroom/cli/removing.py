@@ -8,7 +8,7 @@ from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, SecretNotFoundError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 
 VERSIONS = Option("--version", "this version instead of the current one", "N", number=True, many=True)
 EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import time
 
-from strongroom import rendering
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.memory_file import IN_MEMORY, file_system_of
 from strongroom.cli.output import Output, counted
+from strongroom.delivery import rendering
+from strongroom.delivery.watching import TICK, Watch
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.watching import TICK, Watch
 
 RETRY = 1.0
 """Seconds to wait after a failure."""

@@ -12,7 +12,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.cli.writing import CAS, NO_VALUE, about, tell
 from strongroom.errors import ConflictError, InvalidInputError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.rotation.clock import utc
 

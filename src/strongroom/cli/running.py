@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from strongroom.cli import environment, process, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.config import Config
 from strongroom.errors import InvalidInputError, SecretNotFoundError, StrongroomError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
+from strongroom.settings.config import Config
 
 if TYPE_CHECKING:
-    from strongroom.watching import Watch
+    from strongroom.delivery.watching import Watch
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 
@@ -51,7 +51,7 @@ def _variables(args: Arguments, keys: set[str], filled: dict[str, str], warn: Ca
 
 def _supervise(args: Arguments, config: Config, keys: set[str], out: Output) -> int:
     from strongroom.cli import supervising
-    from strongroom.watching import Watch
+    from strongroom.delivery.watching import Watch
 
     on_change = supervising.reaction(args.on_change)
     warned: set[str] = set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
-from strongroom.config import path_of
+from strongroom.settings.config import path_of
 
 if TYPE_CHECKING:
     from strongroom.scan.matcher import Finding, Matcher, Trouble

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 from strongroom import generate_master_key, opening
-from strongroom.config import Config
 from strongroom.key_providers.file import create
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
+from strongroom.settings.config import Config
 
 VARIABLE = "STRONGROOM_SELFTEST_KEY"
 _READER = """

@@ -10,7 +10,7 @@ from strongroom.cli.arguments import Arguments, Command
 from strongroom.cli.output import Output
 from strongroom.cli.scratch import Scratch, seen_by
 from strongroom.errors import StrongroomError, TamperedError, WrongKeyError
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 from strongroom.model import SECRET
 
 NAME = "POSTGRES_PASSWORD"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from strongroom import config as configuration
 from strongroom import drivers, opening
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
-from strongroom.config import Config, Review
 from strongroom.errors import InvalidInputError
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
+from strongroom.settings import config as configuration
+from strongroom.settings.config import Config, Review
 
 if TYPE_CHECKING:
     from strongroom.protocols import KeyProvider

@@ -6,13 +6,15 @@ import os
 import sys
 from contextlib import suppress
 
-from strongroom import discovery, drivers, files, opening
+from strongroom import drivers, opening
 from strongroom.cli import git, pinning, session
 from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
-from strongroom.config import KEY_FILE, VARIABLE, Config, path_of
 from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
 from strongroom.model import HEADER
+from strongroom.settings import discovery
+from strongroom.settings.config import KEY_FILE, VARIABLE, Config, path_of
+from strongroom.system import files
 
 KEY_LINE = 45
 """Bytes of a master key and its line feed."""
@@ -92,8 +94,9 @@ def _make_key(path: str, out: Output) -> None:
 
 def _create_key(path: str, out: Output) -> None:
     """Write a new key file that is believed from now on where it is found."""
-    from strongroom import bounds, generate_master_key
+    from strongroom import generate_master_key
     from strongroom.key_providers.file import create
+    from strongroom.settings import bounds
 
     create(path, generate_master_key())
     try:

@@ -9,8 +9,8 @@ from time import monotonic
 
 from strongroom.cli import process
 from strongroom.cli.output import Output
+from strongroom.delivery.watching import TICK, Watch
 from strongroom.errors import InvalidInputError, StrongroomError
-from strongroom.watching import TICK, Watch
 
 Variables = Mapping[str, str]
 

@@ -6,12 +6,12 @@ import os
 import stat
 from collections.abc import Iterator
 
-from strongroom import ways
 from strongroom.cli import git, judging, process
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.memory_file import file_system_of
-from strongroom.config import Config, path_of
 from strongroom.key_providers import acl
+from strongroom.settings.config import Config, path_of
+from strongroom.system import ways
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "virtiofs")
 LOW, NEARLY_FULL = 100 * 2**20, 5 * 2**20

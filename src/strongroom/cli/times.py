@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from strongroom.errors import InvalidInputError
-from strongroom.moment import utc
+from strongroom.system.moment import utc
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

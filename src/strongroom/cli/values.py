@@ -65,7 +65,7 @@ def one_of(args: Arguments, *attributes: str) -> None:
 
 def generated(args: Arguments) -> str:
     """Return a random value of the length and alphabet asked for."""
-    from strongroom import generate
+    from strongroom.generate import generate
 
     return generate.generate_by_name(args.alphabet or "alphanumeric", args.length)
 

@@ -13,8 +13,8 @@ settings. A value of that kind is no secret; a password, token or key is, and no
 
 from __future__ import annotations
 
-from strongroom.config import VARIABLE
 from strongroom.errors import InvalidInputError
+from strongroom.settings.config import VARIABLE
 
 _OURS = ("STRONGROOM_", VARIABLE)
 _CREDENTIALS = frozenset((

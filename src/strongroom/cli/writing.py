@@ -10,7 +10,7 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, InvalidValueError
 from strongroom.info import VersionInfo
-from strongroom.manager import SecretsManager
+from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 
 CAS = Option("--cas", "only if the current version is N (0: if there is no such secret)", "N", number=True)

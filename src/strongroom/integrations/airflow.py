@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from strongroom import InvalidNameError, MissingExtraError, SecretsManager, StrongroomError
-from strongroom.frames import methods_leave_no_values
-from strongroom.integrations.values import default_manager, read
+from strongroom.integrations._values import default_manager, read
+from strongroom.system.frames import methods_leave_no_values
 
 try:
     from airflow.secrets.base_secrets import BaseSecretsBackend

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.frames import leaves_no_values
-from strongroom.integrations.changes import call_on_change
-from strongroom.integrations.credentials import credentials
+from strongroom.integrations._changes import call_on_change
+from strongroom.integrations._credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh_async
+from strongroom.system.frames import leaves_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     import asyncpg

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom import ConfigError, MissingExtraError, SecretsManager
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from celery import Celery

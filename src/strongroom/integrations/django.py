@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from strongroom import InvalidValueError, SecretsManager
-from strongroom.integrations.credentials import credentials
-from strongroom.integrations.values import default_manager
+from strongroom.integrations._credentials import credentials
+from strongroom.integrations._values import default_manager
 from strongroom.secret import STARS
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 
 class LiveSetting:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom import InvalidValueError, MissingExtraError
-from strongroom.frames import leaves_no_values
-from strongroom.integrations.redaction import leaves
-from strongroom.integrations.values import default_manager, read
+from strongroom.integrations._redaction import leaves
+from strongroom.integrations._values import default_manager, read
+from strongroom.system.frames import leaves_no_values
 
 try:
     from dynaconf.utils.parse_conf import converters

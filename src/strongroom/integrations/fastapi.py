@@ -20,7 +20,7 @@ import strongroom
 from strongroom import MissingExtraError, SecretsManager
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from starlette.requests import HTTPConnection

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.frames import methods_leave_no_values
+from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from flask import Flask, current_app

@@ -10,8 +10,8 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.frames import methods_leave_no_values
-from strongroom.integrations.values import default_manager
+from strongroom.integrations._values import default_manager
+from strongroom.system.frames import methods_leave_no_values
 
 try:
     from keyring.backend import KeyringBackend

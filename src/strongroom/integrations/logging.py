@@ -11,10 +11,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from strongroom.integrations.redaction import Redactor, every
+from strongroom.integrations._redaction import Redactor, every
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 __all__ = ["RedactingFilter", "RedactingFormatter", "Redactor", "every", "install"]
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.frames import leaves_no_values
-from strongroom.integrations.values import default_manager, read
+from strongroom.integrations._values import default_manager, read
+from strongroom.system.frames import leaves_no_values
 
 try:
     from pydantic import AliasChoices

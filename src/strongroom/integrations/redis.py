@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from strongroom import MissingExtraError
-from strongroom.frames import methods_leave_no_values
-from strongroom.integrations.changes import call_on_change
-from strongroom.integrations.credentials import credentials
+from strongroom.integrations._changes import call_on_change
+from strongroom.integrations._credentials import credentials
+from strongroom.system.frames import methods_leave_no_values
 
 if TYPE_CHECKING:
-    from strongroom.live import LiveSecret
+    from strongroom.live.live import LiveSecret
 
 try:
     from redis.credentials import CredentialProvider

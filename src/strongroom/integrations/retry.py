@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from strongroom import SecretsManager
-from strongroom.frames import leaves_no_values
+from strongroom.system.frames import leaves_no_values
 
 Result = TypeVar("Result")
 Refused = Callable[[BaseException], bool]

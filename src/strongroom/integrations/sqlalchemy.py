@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from strongroom import MissingExtraError, SecretsManager
-from strongroom.frames import leaves_no_values
-from strongroom.integrations.credentials import credentials
+from strongroom.integrations._credentials import credentials
 from strongroom.integrations.retry import GRACE, with_refresh
+from strongroom.system.frames import leaves_no_values
 
 try:
     from sqlalchemy import Engine, event

@@ -6,8 +6,8 @@ import os
 
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
-from strongroom.frames import methods_leave_no_values
 from strongroom.key_providers import master
+from strongroom.system.frames import methods_leave_no_values
 
 
 @methods_leave_no_values

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
-from strongroom import files
 from strongroom.crypto.master_key import parse_key
 from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
-from strongroom.frames import methods_leave_no_values
 from strongroom.key_providers import master
+from strongroom.system import files
+from strongroom.system.frames import methods_leave_no_values
 
 _TOO_LONG = 4096
 

@@ -16,7 +16,7 @@ from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.argon2 import FLOOR, STANDARD, Argon2Cost, argon2id
 from strongroom.crypto.kdf import hkdf
 from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, StoreError, TamperedError, WrongKeyError
-from strongroom.frames import methods_leave_no_values
+from strongroom.system.frames import methods_leave_no_values
 
 VARIABLE = "STRONGROOM_PASSPHRASE"
 SHORTEST = 12

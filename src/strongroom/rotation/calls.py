@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from strongroom.errors import RotationError, SourceRefusedError, StrongroomError
-from strongroom.threads import start
+from strongroom.system.threads import start
 
 TIMEOUT = 30.0
 """Seconds after which a step that has not answered is given up."""

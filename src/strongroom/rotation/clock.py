@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from strongroom import moment
+from strongroom.system import moment
 
 
 class Clock(Protocol):

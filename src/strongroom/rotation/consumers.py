@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from strongroom.crypto.kdf import sha256
-from strongroom.engine import Engine
+from strongroom.engine.engine import Engine
 from strongroom.errors import NewerFormatError, StrongroomError, TamperedError
 from strongroom.model import CONSUMER
 from strongroom.protocols import Reports, Store
-from strongroom.records import Records
+from strongroom.records.records import Records
 from strongroom.rotation.clock import utc
 from strongroom.rotation.owner import Process, here
 from strongroom.rotation.state import State

@@ -11,7 +11,7 @@ import os
 from time import monotonic
 from typing import NamedTuple
 
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.audit.parsing import Event
 from strongroom.audit.query import events_of
 from strongroom.errors import StrongroomError

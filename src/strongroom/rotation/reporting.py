@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from strongroom import moment
-from strongroom.access import Access
+from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
 from strongroom.model import ROTATION
-from strongroom.places import entries
 from strongroom.protocols import Reports
+from strongroom.records.context import entries
 from strongroom.rotation.consumers import Consumer, consumer_key, seal_consumer
 from strongroom.rotation.owner import here
 from strongroom.rotation.state import IDLE, PROMOTED, State, open_state
+from strongroom.system import moment
 
 
 class Handle(Protocol):

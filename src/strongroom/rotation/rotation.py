@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from strongroom import changing
-from strongroom.access import Access
-from strongroom.change import Change
-from strongroom.data import Data, Value, decode_data, decode_value, encode
+from strongroom.access import changing
+from strongroom.access.access import Access
+from strongroom.engine.change import Change
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import (
     ConflictError,
     InvalidInputError,
@@ -19,11 +19,11 @@ from strongroom.errors import (
     StrongroomError,
     VersionNotFoundError,
 )
-from strongroom.frames import methods_leave_no_values
 from strongroom.info import VersionInfo
 from strongroom.model import ROTATION, SECRET, check_name
-from strongroom.places import entries
 from strongroom.protocols import Reader, Rotator
+from strongroom.records.context import entries
+from strongroom.records.data import Data, Value, decode_data, decode_value, encode
 from strongroom.rotation import steps
 from strongroom.rotation.calls import TIMEOUT, Calls
 from strongroom.rotation.clock import Clock, SystemClock
@@ -34,7 +34,7 @@ from strongroom.rotation.run import Run
 from strongroom.rotation.source import Source
 from strongroom.rotation.state import IDLE, PENDING, PROMOTED, State, load, open_state
 from strongroom.rotation.status import RotationStatus, status_of
-from strongroom.unlock import Unlocked
+from strongroom.system.frames import methods_leave_no_values
 
 Read = Callable[[str], Mapping[str, Any]]
 """Returns the fields of another secret, on record; a rotator may need an administrator's password."""

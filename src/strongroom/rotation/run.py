@@ -7,13 +7,14 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from strongroom import changing, versions
-from strongroom.access import Access
-from strongroom.change import Change
-from strongroom.data import decode_data
+from strongroom.access import changing
+from strongroom.access.access import Access
+from strongroom.engine import versions
+from strongroom.engine.change import Change
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, SourceRefusedError, StrongroomError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.model import SECRET
+from strongroom.records.data import decode_data
 from strongroom.rotation import steps
 from strongroom.rotation.clock import Clock, utc
 from strongroom.rotation.consumers import Consumer, consumers, reported, sweep

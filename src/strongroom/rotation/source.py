@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from strongroom.data import Data, Value, decode_data, encode
 from strongroom.errors import RotationError, SourceRefusedError, StrongroomError
 from strongroom.protocols import Rotator
+from strongroom.records.data import Data, Value, decode_data, encode
 from strongroom.rotation.calls import Calls
 
 Fields = Mapping[str, Any]

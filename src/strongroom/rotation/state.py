@@ -15,7 +15,7 @@ from typing import NamedTuple
 from strongroom.errors import ConflictError
 from strongroom.model import ROTATION
 from strongroom.protocols import Reader
-from strongroom.records import Records
+from strongroom.records.records import Records
 from strongroom.rotation.owner import Owner, Process
 
 IDLE, PENDING, SET, TESTED, PROMOTED = "idle", "pending", "set", "tested", "promoted"

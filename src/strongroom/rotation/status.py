@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError
 from strongroom.model import SECRET
 from strongroom.protocols import Reader
 from strongroom.rotation.consumers import Consumer, Reported, consumers
 from strongroom.rotation.readers import Holder, Readers
 from strongroom.rotation.state import PROMOTED, State
-from strongroom.unlock import Unlocked
 
 
 class RotationStatus(NamedTuple):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from strongroom import versions
-from strongroom.change import Change
+from strongroom.engine import versions
+from strongroom.engine.change import Change
+from strongroom.engine.versions import Attributes
 from strongroom.errors import ConflictError, RotationError, SecretNotFoundError, StrongroomError
 from strongroom.info import VersionInfo
 from strongroom.rotation.owner import Owner
 from strongroom.rotation.state import PROMOTED, State, load, path, seal_state
-from strongroom.versions import Attributes
 
 
 def store(change: Change, state: State) -> State:

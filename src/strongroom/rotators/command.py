@@ -28,9 +28,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from strongroom.errors import ConfigError, RotationError
-from strongroom.files import ANYBODY, UnsafeFileError, check_file, open_file
 from strongroom.rotators.values import keeps_previous, options
-from strongroom.ways import check_way
+from strongroom.system.files import ANYBODY, UnsafeFileError, check_file, open_file
+from strongroom.system.ways import check_way
 
 TIMEOUT = 25.0
 MARGIN = 5.0

@@ -24,7 +24,7 @@ from typing import Any
 
 from strongroom.crypto.verifiers import mysql_caching_sha2, mysql_native
 from strongroom.errors import ConfigError, MissingExtraError, RotationError, SourceRefusedError
-from strongroom.generate import generate_value
+from strongroom.generate.generate import generate_value
 from strongroom.rotators.accounts import Accounts, Login, Read, Refused, administrator
 from strongroom.rotators.servers import authorities, place, tls_context
 from strongroom.rotators.values import POLICY, Policy

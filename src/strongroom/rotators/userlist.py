@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from strongroom.errors import SourceRefusedError
-from strongroom.files import open_file, owners_beside, sync_directory, write_all
+from strongroom.system.files import open_file, owners_beside, sync_directory, write_all
 
 LARGEST = 16 * 1024 * 1024
 _LINE = re.compile(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from strongroom.errors import ConfigError, InvalidInputError
-from strongroom.generate import ALPHABETS, WORDS, generate_by_name
+from strongroom.generate.generate import ALPHABETS, WORDS, generate_by_name
 
 POLICY = {"length", "alphabet"}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from strongroom.errors import InvalidInputError
-from strongroom.files import ANYBODY, open_file
+from strongroom.system.files import ANYBODY, open_file
 
 _LARGEST = 64 * 1024
 """Bytes of a file that names a directory."""

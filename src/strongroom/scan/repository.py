@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from typing import IO
 
 from strongroom.errors import InvalidInputError, StrongroomError
-from strongroom.files import ANYBODY, open_file
 from strongroom.scan.locating import Located, locate
+from strongroom.system.files import ANYBODY, open_file
 
 _SETTINGS = """\
 [core]

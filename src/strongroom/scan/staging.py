@@ -6,8 +6,8 @@ import os
 import shutil
 
 from strongroom.errors import InvalidInputError
-from strongroom.files import ANYBODY, open_file
 from strongroom.scan.repository import LONG_LIST, Repository, read
+from strongroom.system.files import ANYBODY, open_file
 
 _SYMBOLIC = 5
 """References that lead to another one; git follows no more."""

@@ -19,7 +19,7 @@ from strongroom.stores.file_lock import FileLock
 from strongroom.stores.file_replacing import Signature, signature_of
 from strongroom.stores.placing import absolute, make_new, os_error, os_errors, write_whole
 from strongroom.stores.snapshot import Draft, Snapshot
-from strongroom.ways import resolve
+from strongroom.system.ways import resolve
 
 if TYPE_CHECKING:
     from strongroom.protocols import Reports

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 
 from strongroom.errors import StoreBusyError
-from strongroom.files import check_only_name, make_new, open_file, owners_beside
-from strongroom.moment import now, utc
 from strongroom.stores.placing import copy_owner_and_mode, os_error
+from strongroom.system.files import check_only_name, make_new, open_file, owners_beside
+from strongroom.system.moment import now, utc
 
 _LONGEST_PAUSE = 0.05
 _MOST_BYTES = 4096

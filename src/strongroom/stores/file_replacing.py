@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from strongroom.errors import StoreError
-from strongroom.files import (
+from strongroom.stores.placing import write_whole
+from strongroom.system.files import (
     ANYBODY,
     UnsafeFileError,
     check_file,
@@ -19,8 +20,7 @@ from strongroom.files import (
     open_file,
     sync_directory,
 )
-from strongroom.stores.placing import write_whole
-from strongroom.ways import resolve
+from strongroom.system.ways import resolve
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of the file. Each commit writes the whole of it; a store that comes near this belongs into a database."""

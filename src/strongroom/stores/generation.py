@@ -27,11 +27,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 
-from strongroom import files
 from strongroom.errors import StoreError, StoreExistsError, StrongroomError
 from strongroom.stores.placing import copy_owner_and_mode, make_new, os_error
 from strongroom.stores.sqlite_database import Database
 from strongroom.stores.sqlite_side_files import owners
+from strongroom.system import files
 
 LOOK_EVERY = 1.0
 """Seconds after which the file is looked for at its path."""

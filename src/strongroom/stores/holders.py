@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from strongroom.moment import utc
+from strongroom.system.moment import utc
 
 _STATES = {"T": "it is stopped", "t": "a debugger has stopped it", "Z": "it has ended, and its parent has not noticed"}
 _LONGEST_NAME = 40

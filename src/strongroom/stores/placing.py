@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from strongroom import files
 from strongroom.errors import ConfigError, StoreError, StoreExistsError, StoreNotFoundError, StrongroomError
-from strongroom.files import UnsafeFileError
+from strongroom.system import files
+from strongroom.system.files import UnsafeFileError
 
 _REASONS = {
     errno.EACCES: "permission denied; run as the user who owns it, or change its owner or mode",

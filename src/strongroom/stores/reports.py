@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from strongroom.errors import StoreError
-from strongroom.files import UnsafeFileError, check_file, write_all
 from strongroom.stores.placing import os_error
+from strongroom.system.files import UnsafeFileError, check_file, write_all
 
 LARGEST = 4096
 """Bytes of a report."""

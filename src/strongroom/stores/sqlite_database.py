@@ -14,9 +14,9 @@ import time
 from _weakref import ref
 
 from strongroom.errors import RollbackError, StoreError
-from strongroom.files import has_only_name
 from strongroom.stores.placing import not_found, os_error, os_errors
-from strongroom.ways import resolve
+from strongroom.system.files import has_only_name
+from strongroom.system.ways import resolve
 
 Inode = tuple[int, int]
 """Device and inode number: a file's identity for as long as somebody has it open."""

@@ -10,10 +10,10 @@ import os
 import stat
 from collections.abc import Collection
 
-from strongroom import files
 from strongroom.errors import StoreError
 from strongroom.stores.placing import os_error
 from strongroom.stores.sqlite_database import Database, Inode
+from strongroom.system import files
 
 _LARGEST = {"-wal": 32 << 30, "-shm": 64 << 20}
 """Bytes. That much of the second describes as much of the first."""

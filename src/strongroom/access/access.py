@@ -1,0 +1,236 @@
+"""Every access to an unlocked store goes through here: authorized first, on record before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from strongroom.audit.log import AuditLog
+from strongroom.engine.engine import Engine
+from strongroom.engine.unlock import Unlocked
+from strongroom.errors import (
+    AuditError,
+    DeniedError,
+    InvalidNameError,
+    NotFoundError,
+    SecretNotFoundError,
+    StrongroomError,
+)
+from strongroom.model import AUDIT, SECRET, check_name
+from strongroom.records.records import why_missing
+from strongroom.system.lazily import importing
+from strongroom.system.moment import now
+
+if TYPE_CHECKING:
+    from strongroom.engine.change import Change
+    from strongroom.protocols import Policy, Reader
+
+Result = TypeVar("Result")
+CHECKPOINT_PATIENCE = 0.1
+"""Seconds that a reader waits for the store's write lock at most, to put its checkpoint there."""
+
+
+_read: dict[str, dict[str, int | None]] = {}
+"""Id of a store → name → the version that this process has read last: it may hold that value in a variable."""
+
+
+class Taken:
+    """A secret that a live handle takes up."""
+
+    __slots__ = ("data", "expires", "stored", "version")
+
+    def __init__(self, version: int, stored: bytes, data: bytes, expires: bool) -> None:
+        self.version = version
+        self.stored = stored
+        """The record as it lies in the store, to notice another one."""
+        self.data = data
+        self.expires = expires
+
+
+class Access:
+    """One actor's access to one store. Immutable; `bind` makes another actor's."""
+
+    __slots__ = ("_read_here", "_record", "_store", "actor", "audit", "engine", "policy")
+
+    def __init__(self, engine: Engine, audit: AuditLog, actor: str, policy: Policy | None) -> None:
+        self.engine = engine
+        self.audit = audit
+        self.actor = actor
+        self.policy = policy
+        self._store = engine.store
+        self._record = audit.record
+        self._read_here = _read.setdefault(audit.store, {})
+
+    def bind(self, actor: str) -> Access:
+        """Return the same access for another actor."""
+        return Access(self.engine, self.audit, actor, self.policy)
+
+    def authorize(self, action: str, capability: str, name: str) -> None:
+        """Raise `DeniedError`, on record, unless the policy lets the actor do this.
+
+        The capability `write` is had by whoever may create or update: which of both it takes is known inside the
+        transaction, and judged there by `require`.
+        """
+        needed = ("create", "update") if capability == "write" else (capability,)
+        if not any(self.allows(one, name) for one in needed):
+            self._record(action, name or None, "denied", actor=self.actor)
+            raise self._denial(capability, name)
+
+    def require(self, capability: str, name: str) -> None:
+        """Raise `DeniedError` unless the policy lets the actor do this, for a step whose outcome is recorded."""
+        if not self.allows(capability, name):
+            raise self._denial(capability, name)
+
+    def allows(self, capability: str, name: str) -> bool:
+        """True when the policy lets the actor do this; nothing is recorded."""
+        return self.policy is None or self.policy.allows(self.actor, capability, name)
+
+    def _denial(self, capability: str, name: str) -> DeniedError:
+        what = repr(name) if name else "the store"
+        return DeniedError(f"{self.actor!r} may not {capability} {what}: the policy says no", name=name or None)
+
+    def read(self, name: str, version: int | None) -> bytes | None:
+        """Return the encoded data of a secret, or None when it is missing: the read path, top to bottom."""
+        # What is found was checked when it was set; to check all names here would cost as much as the decryption.
+        if self.policy is not None or type(name) is not str or not name.isascii():
+            self.authorize("GET", "read", check_name(name))
+        try:
+            if version is not None:
+                number, missing, data = self._numbered(check_name(name), version)
+            elif (stored := self._store.get(SECRET + name)) is not None:
+                number, flags, expires, data = self.engine.open_head(name, stored)
+                missing = why_missing(flags, expires) if flags or expires else None
+            else:
+                self.engine.confirm_absence(check_name(name))
+                number, missing, data = None, "missing", None
+        except InvalidNameError:
+            raise
+        except StrongroomError as error:
+            self.failed("GET", check_name(name), error, version=version)
+            raise
+        if missing:
+            self._record("GET", name, "not_found", version=number, reason=missing, actor=self.actor)
+            return None
+        self._record("GET", name, "ok", version=number, actor=self.actor)
+        if version is None:
+            self._read_here[name] = number
+        if self.audit.checkpoint_due:
+            self.checkpoint()
+        return data
+
+    def read_here(self, name: str) -> int | None:
+        """Return the version of a secret that this process has read last, other than through a live handle."""
+        return self._read_here.get(name)
+
+    def take_up(self, name: str, held: bytes | None) -> Taken | None:
+        """Return a secret for a live handle, on record; None when it still is the record `held`.
+
+        Raises `SecretNotFoundError`, on record too.
+        """
+        self.authorize("GET", "read", check_name(name))
+        version: int | None = None
+        missing: str | None = "missing"
+        try:
+            stored = self._store.get(SECRET + name)
+            if stored is None:
+                self.engine.confirm_absence(name)
+            elif stored == held:
+                return None
+            else:
+                version, flags, expires, data = self.engine.open_head(name, stored)
+                missing = why_missing(flags, expires)
+        except StrongroomError as error:
+            self.failed("GET", name, error)
+            raise
+        if stored is None or version is None or missing:
+            self._record("GET", name, "not_found", version=version, reason=missing, actor=self.actor)
+            raise SecretNotFoundError(f"there is no secret {name!r}, or it is deleted or has expired", name=name)
+        self._record("GET", name, "ok", version=version, actor=self.actor)
+        return Taken(version, stored, data, bool(expires))
+
+    def counted(self, name: str, version: int, count: int) -> None:
+        """Record reads of a live handle that were only counted."""
+        self._record("GET", name, "ok", version=version, count=count, actor=self.actor)
+
+    def _numbered(self, name: str, version: int) -> tuple[int, str | None, bytes | None]:
+        """Return the number, why the version is missing, and its data."""
+        with importing:
+            from strongroom.engine import versions
+
+        with self.engine.view() as (view, unlocked):
+            stored = view.get(SECRET + name)
+            info = None if stored is None else unlocked.records.open_info(name, stored)
+            known = info.version(version) if info else None
+            if known and known.readable_at(now()):
+                return version, None, versions.read(view, unlocked.records, name, version)
+        if info is None:
+            self.engine.confirm_absence(name)
+        if known is None:
+            return version, "missing", None
+        return version, known.state if known.state != "live" else "expired", None
+
+    def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
+        """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""
+        self.authorize(action, capability, name)
+        try:
+            with self.engine.view() as (view, unlocked):
+                return step(view, unlocked)
+        except StrongroomError as error:
+            self.failed(action, name or None, error)
+            raise
+
+    def heads(self, action: str, capability: str, prefix: str) -> list[tuple[str, bytes]]:
+        """Return path and record of each secret below `prefix`, as of one moment; the caller records the success."""
+        self.authorize(action, capability, prefix)
+        try:
+            return self.engine.entries(SECRET + prefix)
+        except StrongroomError as error:
+            self.failed(action, prefix or None, error)
+            raise
+
+    def ok(
+        self, action: str, name: str | None, *, count: int | None = None, reason: str | None = None,
+        stage: str | None = None,
+    ) -> None:  # fmt: skip
+        """Record that something was answered."""
+        self._record(action, name, "ok", count=count, reason=reason, stage=stage, actor=self.actor)
+
+    def refused(
+        self, action: str, name: str | None, reason: str, *, count: int | None = None, stage: str | None = None
+    ) -> None:
+        """Record that something was not as it must be."""
+        self._record(action, name, "failed", reason=reason, count=count, stage=stage, actor=self.actor)
+
+    def failed(
+        self,
+        action: str,
+        name: str | None,
+        error: BaseException,
+        *,
+        version: int | None = None,
+        intent: str | None = None,
+        stage: str | None = None,
+    ) -> None:
+        """Record a refusal. When the audit log itself is what failed, there is nothing to add to the error."""
+        if isinstance(error, AuditError):
+            return
+        code = error.code if isinstance(error, StrongroomError) else type(error).__name__
+        outcome, reason = (code, None) if isinstance(error, NotFoundError | DeniedError) else ("failed", code)
+        self._record(
+            action, name, outcome, version=version, stage=stage, reason=reason, intent=intent, actor=self.actor
+        )
+
+    def checkpoint(self) -> None:
+        """Put the head of this process's audit stream into the store, if the store can be written now."""
+        try:
+            # Not for long: who holds the lock may have been stopped, and this is a read.
+            with self.engine.change(within=CHECKPOINT_PATIENCE) as change:
+                self.enter_checkpoint(change)
+        except StrongroomError:
+            # A reader on a read-only disk still reads; the next write or reader makes up for it.
+            self.audit.postpone_checkpoint()
+
+    def enter_checkpoint(self, change: Change) -> None:
+        """Put the head of this process's audit stream into the store together with a change."""
+        log, checkpoint = self.audit.checkpoint(lambda log: change.get(AUDIT + log))
+        change.put(AUDIT + log, checkpoint)

@@ -1,0 +1,1 @@
+"""Secrets for programs that do not import strongroom."""

@@ -1,0 +1,194 @@
+"""Live handles: a secret whose value is always the current one, without a call to the store while nothing changes."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from strongroom.access.access import Access
+from strongroom.errors import StrongroomError
+from strongroom.live.secret import NOTHING, Callback, LiveSecret
+from strongroom.live.watcher import Watcher
+from strongroom.model import ROTATION, SECRET
+from strongroom.records.data import decode_value
+from strongroom.system.frames import methods_leave_no_values
+from strongroom.system.lazily import importing
+
+if TYPE_CHECKING:
+    from strongroom.rotation.reporting import Reporter
+
+__all__ = ["Live", "LiveSecret"]
+
+
+@methods_leave_no_values
+class Live:
+    """The live handles of one manager, and what was read through them."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.handles: dict[str, LiveSecret] = {}
+        self._lock = threading.RLock()
+        self._reporter: Reporter | None = None
+        self._watcher = Watcher(self, access.engine.store)
+        _all.add(self)
+
+    def handle(self, name: str) -> LiveSecret:
+        """Return the handle of a secret: one for each name.
+
+        Raises what reading it raises, and `StrongroomError` when the thread that looks for changes cannot be started.
+        """
+        with self._lock:
+            handle = self.handles.get(name)
+            if handle is None:
+                handle = LiveSecret(self, name)
+                self.refresh(handle)
+                handle.seen = handle.version
+            self._watcher.start()
+            self.handles[name] = handle
+        self.report(name)
+        return handle
+
+    def refresh(self, handle: LiveSecret, *, asked: bool = False) -> Any:
+        """Read the secret unless nobody has changed it since it was read; return its value.
+
+        Somebody who `asked` is counted; a look for callbacks is no read, unless it takes a version up.
+        """
+        with self._lock:
+            handle._marked = -1
+            handle._mark, marked = self._marks(handle.name)
+            taken = self._access.take_up(handle.name, handle._stored)
+            if taken is None:
+                handle._reads += asked
+            else:
+                value = decode_value(taken.data)
+                # With the value, as two branches of a git repository may each have made a version of that number.
+                handle._news += (taken.version, value) != (handle.version, handle._value)
+                handle._asked = (taken.version if asked else handle._given), handle._reads
+                handle._value, handle.version = value, taken.version
+                # One that expires is taken up anew by each read, because no commit says when it does.
+                handle._stored = None if taken.expires else taken.stored
+            if handle._stored is not None:
+                handle._marked = marked
+            return handle._value
+
+    def _marks(self, name: str) -> tuple[Sequence[int], int]:
+        """Return the store's mark of a secret, and what it shows; -1 when what is read now must be read again.
+
+        To be called before the read: a commit in between then makes the two differ, and the next call reads again.
+        """
+        store = self._access.engine.store
+        numbers = store.commits()
+        if numbers is None:
+            return NOTHING, -1
+        mark = store.mark(SECRET + name) or numbers
+        marked = mark[0]
+        begun, ended = numbers
+        return mark, marked if begun == ended else -1
+
+    def accepted(self, handle: LiveSecret, grace: float | None) -> list[Any]:
+        """See `LiveSecret.accepted`."""
+        with importing:
+            from strongroom.rotation.previous import take_up
+
+        with self._lock:
+            value = handle.value
+            handle._previous = previous = take_up(self._access, handle.name, handle.version, handle._previous)
+        return [value, *previous.values(grace)]
+
+    def follow(self) -> None:
+        """Let each handle be read again: the store's numbers go on at another place."""
+        with self._lock:
+            for handle in self.handles.values():
+                handle._marked = -1
+
+    def watch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Add a callback. Raises `StrongroomError` when there is no thread to call it, and none can be started."""
+        with self._lock:
+            self._watcher.start()
+            handle._callbacks.append((callback, handle._news))
+            if len(handle._callbacks) == 1:
+                handle.seen, handle._told = handle.version, handle._news
+                handle._heard = handle.version
+                self._watcher.watch(handle)
+
+    def unwatch(self, handle: LiveSecret, callback: Callback) -> None:
+        """Remove a callback."""
+        with self._lock:
+            given = [each for each in handle._callbacks if each[0] == callback]
+            if given:
+                handle._callbacks.remove(given[0])
+                if not handle._callbacks:
+                    self._watcher.unwatch(handle)
+
+    def close(self) -> None:
+        """End the thread, and put the counted reads on record."""
+        self._watcher.stop()
+        self.flush()
+        self.withdraw()
+
+    def flush(self) -> None:
+        """Put the reads that were only counted on record."""
+        for handle in list(self.handles.values()):
+            count, handle._counted = handle._reads - handle._counted, handle._reads
+            if count:
+                self._access.counted(handle.name, handle.version, count)
+
+    def withdraw(self) -> None:
+        """Tell rotations that this process holds nothing any more."""
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            reporter.withdraw()
+
+    def report(self, name: str = "") -> bool:
+        """Report to rotations what this process holds; False when that could not be written.
+
+        Costs one look into the store where there are no rotations.
+        """
+        if self._access.engine.store.scan(ROTATION + name, limit=1):
+            # One for the process: what a second one had said, nobody would take back.
+            with self._lock:
+                if self._reporter is None:
+                    self._reporter = self._make_reporter()
+                reporter = self._reporter
+            return reporter is None or reporter.report(self.handles)
+        return True
+
+    def _make_reporter(self) -> Reporter | None:
+        with importing:
+            from strongroom.rotation.consumers import reports_of
+            from strongroom.rotation.reporting import Reporter
+
+        reports = reports_of(self._access.engine.store)
+        return None if reports is None else Reporter(self._access, reports, self.refresh)
+
+    def _after_fork(self) -> None:
+        # The reads that the parent counted are the parent's to record.
+        self._lock, self._reporter = threading.RLock(), None
+        for handle in self.handles.values():
+            handle._counted = handle._reads
+        self._watcher.after_fork()
+
+
+_all: WeakSet[Live] = WeakSet()
+
+
+def _in_child() -> None:
+    for live in list(_all):
+        live._after_fork()
+
+
+def _at_exit() -> None:
+    for live in list(_all):
+        try:
+            live.flush()
+            live.withdraw()
+        except StrongroomError:
+            continue
+
+
+os.register_at_fork(after_in_child=_in_child)
+atexit.register(_at_exit)

@@ -1,0 +1,165 @@
+"""What a manager's writing methods do: check the arguments, then run a step of `versions` in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from strongroom import arguments
+from strongroom.access import changing
+from strongroom.access.access import Access
+from strongroom.engine import versions
+from strongroom.engine.change import Change
+from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
+from strongroom.info import SecretInfo, VersionInfo
+from strongroom.manager.attributes import check_attributes
+from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.records.data import Data, Value, decode_value, encode
+from strongroom.system.lazily import importing
+from strongroom.system.moment import now
+
+Step = Callable[[Change], VersionInfo]
+
+
+class Writing:
+    """The writing methods of `SecretsManager`, where each is described, for one actor.
+
+    `keep` is `max_versions` for secrets that do not say otherwise.
+    """
+
+    def __init__(self, access: Access, keep: int) -> None:
+        self._access = access
+        self._keep = keep
+
+    def set(
+        self,
+        name: str,
+        value: Value | Data,
+        cas: int | None,
+        expires_in: float | None,
+        custom: Mapping[str, str] | None,
+        max_versions: int | None,
+    ) -> VersionInfo:
+        """See `SecretsManager.set_secret`."""
+        check_name(name)
+        arguments.check_cas(cas)
+        data = encode(value)
+        attributes = check_attributes(expires_in, custom, max_versions)
+        return changing.change(self._access, "SET", "write", name, self._put(name, data, cas, attributes))
+
+    def set_many(self, secrets: Mapping[str, Value | Data], cas: int | None) -> dict[str, VersionInfo]:
+        """See `SecretsManager.set_secrets`; `cas` is the same for all of them."""
+        if not isinstance(secrets, Mapping):
+            raise InvalidValueError("set_secrets takes a mapping of names to values")
+        encoded = {check_name(name): encode(value) for name, value in secrets.items()}
+        steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
+        return changing.change_many(self._access, "SET", "write", steps)
+
+    def rotate(self, name: str, new_value: Value | Data | None, cas: int | None) -> VersionInfo:
+        """See `SecretsManager.rotate_secret`; for a secret without a rotator, and checked arguments."""
+        data = None if new_value is None else encode(new_value)
+
+        def step(change: Change) -> VersionInfo:
+            info, present = versions.require(change, name)
+            if info.versions[-1].state != "live":
+                raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
+
+        return changing.change(self._access, "ROTATE", "update", name, step)
+
+    def roll_back(self, name: str, version: int, cas: int | None) -> VersionInfo:
+        """See `SecretsManager.rollback`."""
+        check_name(name)
+        arguments.check_version(version)
+        arguments.check_cas(cas)
+
+        def step(change: Change) -> VersionInfo:
+            versions.require(change, name)
+            data = versions.read(change, change.records, name, version)
+            if data is None:
+                raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
+            return self._put(name, data, cas, versions.Attributes())(change)
+
+        return changing.change(self._access, "ROLLBACK", "update", name, step)
+
+    def describe(self, name: str, custom: Mapping[str, str] | None, max_versions: int | None) -> SecretInfo:
+        """See `SecretsManager.describe_secret`."""
+        check_name(name)
+        attributes = check_attributes(None, custom, max_versions)
+        return changing.change(
+            self._access, "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
+        )
+
+    def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
+        """See `SecretsManager.delete_secret`."""
+        arguments.check_versions(numbers)
+        return self._mark("DELETE", name, lambda change: versions.delete(change, name, numbers, now=now()))
+
+    def undelete(self, name: str, numbers: Sequence[int] | None) -> bool:
+        """See `SecretsManager.undelete_secret`."""
+        arguments.check_versions(numbers)
+        return self._mark("UNDELETE", name, lambda change: versions.undelete(change, name, numbers))
+
+    def destroy(self, name: str, numbers: Sequence[int] | None, *, with_history: bool) -> bool:
+        """See `SecretsManager.destroy_secret`."""
+        arguments.check_versions(numbers)
+        if with_history:
+            done = self._mark("DESTROY", name, lambda change: _forget(change, name))
+            self._forget_reports(name)
+        else:
+            done = self._mark("DESTROY", name, lambda change: _destroy(change, name, numbers))
+        self._access.engine.store.scrub()
+        return done
+
+    def _forget_reports(self, name: str) -> None:
+        from strongroom.rotation import consumers
+
+        with suppress(StoreError):  # nobody will ask for them again
+            consumers.forget(self._access.engine.store, name)
+
+    def _put(self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes) -> Step:
+        def step(change: Change) -> VersionInfo:
+            self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
+            if change.get(ROTATION + name) is not None:
+                with importing:
+                    from strongroom.rotation.state import check_write
+
+                check_write(change, change.records, name, data)
+            return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
+
+        return step
+
+    def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
+        check_name(name)
+        try:
+            return bool(changing.change(self._access, action, "delete", name, step))
+        except SecretNotFoundError:
+            return False
+
+
+def _destroy(change: Change, name: str, numbers: Sequence[int] | None) -> list[int]:
+    done = versions.destroy(change, name, numbers)
+    if change.get(ROTATION + name) is not None:
+        with importing:
+            from strongroom.rotation.steps import destroyed
+
+        destroyed(change, name, done)
+    return done
+
+
+def _forget(change: Change, name: str) -> list[int]:
+    if change.get(ROTATION + name) is not None:
+        with importing:
+            from strongroom.rotation.steps import forget
+
+        forget(change, name)
+    return versions.forget(change, name)
+
+
+def _generated(name: str, present: bytes) -> bytes:
+    with importing:
+        from strongroom.generate.generate import generate_value
+
+    if not isinstance(decode_value(present), str):
+        raise InvalidValueError(f"{name!r} is not plain text, so no value is generated for it: give one", name=name)
+    return encode(generate_value())

@@ -1,0 +1,1 @@
+"""Every byte that lies in a store."""

@@ -1,0 +1,1 @@
+"""What was given and what was found, and how far it is believed."""

@@ -1,0 +1,1 @@
+"""What strongroom asks of Python and of the operating system: files, frames, threads, time."""
