@@ -46,8 +46,8 @@ def pgbouncer(postgresql: server.Postgres) -> Iterator[Callable[..., PgBouncer]]
     """Put a pgbouncer before `postgresql`, which asks it for passwords or has a list of them."""
     made: list[PgBouncer] = []
 
-    def put(how: str, **users: str) -> PgBouncer:
-        made.append(PgBouncer(postgresql, how, {"postgres": server.ADMIN} | users))
+    def put(how: str, auth_type: str = "scram-sha-256", **users: str) -> PgBouncer:
+        made.append(PgBouncer(postgresql, how, {"postgres": server.ADMIN} | users, auth_type))
         return made[-1]
 
     yield put

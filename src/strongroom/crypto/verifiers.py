@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
+import hmac
 
 _ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ORDER = ((0, 10, 20), (21, 1, 11), (12, 22, 2), (3, 13, 23), (24, 4, 14), (15, 25, 5), (6, 16, 26), (27, 7, 17),
           (18, 28, 8), (9, 19, 29))  # fmt: skip
 """Which three bytes of the digest make four characters; bytes 31 and 30 make the last three."""
 _ROUNDS = 5000
+_MOST_ROUNDS = 600_000
 
 
 def mysql_native(password: str) -> str:
@@ -42,6 +45,28 @@ def mysql_caching_sha2(password: str, salt: str) -> str:
 def redis_sha256(password: str) -> str:
     """Return the form of a password in Redis's access control lists: SHA-256, in hexadecimal, without a salt."""
     return hashlib.sha256(password.encode()).hexdigest()
+
+
+def scram_fits(verifier: str, password: str) -> bool:
+    """True when a verifier of SCRAM-SHA-256, as PostgreSQL keeps it, is of this password.
+
+    False too for a password that is not ASCII, whose normal form (SASLprep) is not made here, and for a verifier with
+    more rounds than anybody means.
+    """
+    method, _, rest = verifier.partition("$")
+    cost, _, rest = rest.partition(":")
+    salt, _, keys = rest.partition("$")
+    if method != "SCRAM-SHA-256" or not password.isascii() or not (cost.isascii() and cost.isdigit() and len(cost) < 7):
+        return False
+    try:
+        stored, bytes_of_salt = (base64.b64decode(text, validate=True) for text in (keys.partition(":")[0], salt))
+    except (binascii.Error, ValueError):
+        return False
+    if not bytes_of_salt or not 0 < int(cost) <= _MOST_ROUNDS:
+        return False
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), bytes_of_salt, int(cost))
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    return hmac.compare_digest(hashlib.sha256(client).digest(), stored)
 
 
 def sha256_crypt(password: bytes, salt: bytes) -> str:

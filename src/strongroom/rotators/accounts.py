@@ -55,6 +55,10 @@ class Accounts(NamedTuple):
         """Return what is rotated, for the comparison with other secrets."""
         return frozenset(f"{user!r} at {place}" for user in (self.name, self.other) if user is not None)
 
+    def all(self) -> list[str]:
+        """Return the accounts."""
+        return [self.name, *([] if self.other is None else [self.other])]
+
     def turn_of(self, current: Mapping[str, Any]) -> str | None:
         """Return the account that is not current, None for a single one."""
         return self._turn(current)
