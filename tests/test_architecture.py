@@ -23,7 +23,7 @@ FLOORS: list[dict[str, str]] = [
     {"words": "model, info, secret, protocols, arguments: names, limits, the seams of drivers, checks of arguments"},
     {"crypto": "one module for each cipher, key derivation, MAC", "generate": "new values, with the word list"},
     {
-        "records": "every byte that lies in a store: context, data, head, header, keyset, manifest",
+        "records": "every byte that lies in a store: context, data, head, header, keyset, kinds, manifest",
         "audit": "every byte of the log: lines, chain, checkpoints, query, verification",
         "settings": "what was given, what was found, and how far it is believed",
     },
