@@ -20,7 +20,7 @@ SOURCES = {
 FLOORS: list[dict[str, str]] = [
     {"errors": "every error, with its code and its exit code"},
     {"system": "what is asked of Python and the operating system: files, ways to them, frames, threads, time"},
-    {"words": "model, info, secret, protocols, arguments: names, limits, the seams of drivers, checks of arguments"},
+    {"words": "model, info, secret, protocols, abilities, urls, arguments: names, limits, the seams of drivers"},
     {"crypto": "one module for each cipher, key derivation, MAC", "generate": "new values, with the word list"},
     {
         "records": "every byte that lies in a store: context, data, head, header, keyset, kinds, manifest",
@@ -38,7 +38,7 @@ FLOORS: list[dict[str, str]] = [
         "scan": "where values leak to",
         "exchange": "what import and export read and write",
     },
-    {"wiring": "the public names, opening, fallback, gone, drivers; only `drivers` names concrete drivers"},
+    {"wiring": "the public names, opening, fallback, gone, drivers, named; only `drivers` names concrete drivers"},
     {
         "stores": "drivers: where bytes lie",
         "key_providers": "drivers: who guards the root key",
@@ -58,6 +58,7 @@ A room imports itself and lower floors.
 `docs/design.md` shows this table.
 """
 OWN_ROOMS = {"model": "words", "info": "words", "secret": "words", "protocols": "words", "arguments": "words",
+             "abilities": "words", "urls": "words", "named": "wiring",
              "": "wiring", "opening": "wiring", "fallback": "wiring", "gone": "wiring", "drivers": "wiring",
              "__main__": "cli"}  # fmt: skip
 """The rooms of the modules that lie flat in the package."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from strongroom import drivers
+from strongroom import abilities, drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
@@ -130,7 +130,7 @@ def init(
         made = drivers.store(config.store)
     try:
         initialise(
-            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
+            made, provider, algorithm or ("fernet" if abilities.moves_with_git(made) else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
         _accept_key(config)
@@ -143,7 +143,7 @@ def init(
 def _accept_key(config: Config) -> None:
     """Let the key file of a new store be found later, where it lies so that it would be."""
     path = configuration.path_of(config.key)
-    if path is None or config.key.startswith("env:") or os.path.basename(path) != configuration.KEY_FILE:
+    if path is None or os.path.basename(path) != configuration.KEY_FILE:
         return
     beside = os.path.dirname(configuration.path_of(config.store) or "")
     if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
@@ -173,8 +173,6 @@ def load(
 
 def sink_of(config: Config) -> AuditSink:
     """Open the audit sink that the settings name."""
-    if config.audit.startswith("memory:"):
-        return drivers.audit_sink(config.audit)
     return drivers.audit_sink(
         config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None,
         owners=_owners(config),
@@ -207,7 +205,7 @@ def _manager(
     actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
-    every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
+    every = sys.maxsize if abilities.moves_with_git(store) else CHECKPOINT_EVERY
 
     def log(
         keys: Mapping[int, bytes] | None, store: str, revision: int | None = None, searched: Position | None = None
@@ -232,15 +230,15 @@ def _manager(
             log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
     # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
-    window = SMALL_WINDOW if _is_under_git(store) else WINDOW
-    recorded = newest_revision(tail, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
+    window = SMALL_WINDOW if abilities.moves_with_git(store) else WINDOW
+    recorded = newest_revision(tail, keys, id, abilities.revision(store), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
     # Looked at again: a commit in between can only make the store the newer one.
-    is_old = store.revision() < newest
+    is_old = abilities.revision(store) < newest
     # What git moves back and forth is not held against a reader of another branch.
-    audit = log(keys, id, None if _is_under_git(store) else newest, recorded.end)
+    audit = log(keys, id, None if abilities.moves_with_git(store) else newest, recorded.end)
     if is_old:
-        _refuse_rollback(store, audit, store.revision(), newest, config)
+        _refuse_rollback(store, audit, abilities.revision(store), newest, config)
     elif not recorded.complete and window == WINDOW:
         warnings.warn(
             f"what is searched of the audit log (at most {WINDOW // 2**20} MiB from its end, or a million lines) does "
@@ -308,12 +306,7 @@ def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int
 
 
 def _default_on_rollback(store: Store) -> str:
-    return "warn" if _is_under_git(store) else "refuse"
-
-
-def _is_under_git(store: Store) -> bool:
-    """True for the kind of store that is made to be committed."""
-    return store.url.startswith("file:")
+    return "warn" if abilities.moves_with_git(store) else "refuse"
 
 
 def actor_of(config: Config) -> str:

@@ -23,7 +23,7 @@ from strongroom.system.moment import now
 
 if TYPE_CHECKING:
     from strongroom.engine.change import Change
-    from strongroom.protocols import Policy, Reader
+    from strongroom.protocols import Policy, View
 
 Result = TypeVar("Result")
 CHECKPOINT_PATIENCE = 0.1
@@ -169,7 +169,7 @@ class Access:
             return version, "missing", None
         return version, known.state if known.state != "live" else "expired", None
 
-    def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
+    def view(self, action: str, capability: str, name: str, step: Callable[[View, Unlocked], Result]) -> Result:
         """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""
         self.authorize(action, capability, name)
         try:

@@ -13,7 +13,7 @@ from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
 from strongroom.model import HEADER
 from strongroom.settings import discovery
-from strongroom.settings.config import KEY_FILE, VARIABLE, Config, path_of
+from strongroom.settings.config import KEY_FILE, VARIABLE, Config, key_file_of, path_of
 from strongroom.system import files
 
 KEY_LINE = 45
@@ -65,7 +65,7 @@ def _refuse_existing(url: str) -> None:
 
 def _key_file_to_make(config: Config) -> str | None:
     """Return where a new key file belongs, None when there is a key or its place is not ours to fill."""
-    path = path_of(config.key) if config.key.startswith("file:") else None
+    path = key_file_of(config.key)
     if path is not None:
         return None if os.path.lexists(path) else path
     if config.key != f"env:{VARIABLE}" or os.environ.get(VARIABLE):

@@ -8,7 +8,7 @@ from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.model import AUDIT, MANIFEST, SECRET, VERSION
-from strongroom.protocols import Reader
+from strongroom.protocols import Reader, View
 from strongroom.records.context import entries
 from strongroom.records.data import decode_value
 from strongroom.records.kinds import kind_of, parse_version_path
@@ -17,8 +17,6 @@ from strongroom.records.records import key_id
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
-_PATIENCE = 100
-"""How often a store that is written to is asked again, until it holds still for two reads."""
 _SHORT = 4
 """Values of fewer bytes turn up in random ciphertext by chance, so they are not searched for."""
 
@@ -77,15 +75,16 @@ def _forms(data: bytes) -> Iterator[bytes]:
             yield from (plain, b64encode(plain).rstrip(b"="), plain.hex().encode())
 
 
-def check_store(view: Reader, unlocked: Unlocked, engine: Engine, progress: Progress | None = None) -> StoreReport:
+def check_store(view: View, unlocked: Unlocked, progress: Progress | None = None) -> StoreReport:
     """Decrypt every record of `view` and compare all entries with the manifest, and the manifest with the store."""
     problems = list(_check_records(view, unlocked, progress))
-    revision = engine.store.revision()
+    revision = view.revision
     try:
-        problems += _check_manifest(view, unlocked, unlocked.manifests.open(view.get(MANIFEST)))
-        revision, summed_up = _settled(engine)
-        if revision != summed_up:
-            problems.append(f"the store is at revision {revision}, its manifest at {summed_up}: restored or merged")
+        manifest = unlocked.manifests.open(view.get(MANIFEST))
+        problems += _check_manifest(view, unlocked, manifest)
+        if revision != manifest.revision:
+            found = f"the store is at revision {revision}, its manifest at {manifest.revision}"
+            problems.append(f"{found}: restored or merged")
     except StrongroomError as error:
         problems.append(str(error))
     count = {SECRET: 0, VERSION: 0}
@@ -95,17 +94,6 @@ def check_store(view: Reader, unlocked: Unlocked, engine: Engine, progress: Prog
         for prefix in count:
             count[prefix] += path.startswith(prefix)
     return StoreReport(revision, total, count[SECRET], count[SECRET] + count[VERSION], tuple(problems))
-
-
-def _settled(engine: Engine) -> tuple[int, int]:
-    """Return the revision of the store and that of its manifest as of one moment: others may be writing."""
-    for _ in range(_PATIENCE):
-        revision = engine.store.revision()
-        with engine.view() as (view, unlocked):
-            manifest = unlocked.manifests.open(view.get(MANIFEST))
-        if engine.store.revision() == revision:
-            break
-    return revision, manifest.revision
 
 
 def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest) -> Iterator[str]:

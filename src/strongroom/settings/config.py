@@ -292,6 +292,12 @@ def path_of(url: str) -> str | None:
     return path if scheme in _SCHEMES_WITH_PATHS and path else None
 
 
+def key_file_of(url: str) -> str | None:
+    """Return the path of the file that holds the key itself, None for a key that lies elsewhere."""
+    scheme, _, path = url.partition(":")
+    return path if scheme == "file" and path else None
+
+
 def address_of(url: str) -> str:
     """Return the URL of a store as its audit log knows it: with an absolute path; empty for one without a path."""
     path = path_of(url)
