@@ -18,6 +18,7 @@ NAMES = [
     "InvalidKeyError",
     "InvalidNameError",
     "InvalidValueError",
+    "KeyProviderError",
     "MissingExtraError",
     "NewerFormatError",
     "NoKeyError",

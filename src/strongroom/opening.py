@@ -20,6 +20,7 @@ from strongroom.errors import (
     AuditError,
     ConfigError,
     InvalidKeyError,
+    KeyProviderError,
     NewerFormatError,
     RollbackError,
     StoreExistsError,
@@ -31,7 +32,7 @@ from strongroom.errors import (
 )
 from strongroom.manager.manager import SecretsManager
 from strongroom.model import AUDIT, HEADER
-from strongroom.records.header import Header
+from strongroom.records.header import Header, wrap
 from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.settings import config as configuration
 from strongroom.settings import discovery
@@ -64,7 +65,8 @@ def open(
     `STRONGROOM_*` variables, from `strongroom.toml`, or is the default. `more` are further settings of
     `strongroom.settings.config.Config`, and `config`, which names the file of settings.
 
-    Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
+    Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`,
+    `KeyProviderError` (who guards the key does not answer now: never taken for a missing key), `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
     name or the audit log knows), `StoreGoneError` (something says that there was one), `NewerFormatError`,
     `StoreError`, `AuditError`.
@@ -122,7 +124,7 @@ def init(
             "back, or remove store_id from the settings"
         )
     # Asked before anything is made: a store without a usable key would be of no use.
-    provider.wrap(bytes(32), b"")
+    wrap(provider, bytes(32), b"")
     try:
         made = drivers.store(config.store, create=True)
     except StoreExistsError:
@@ -217,7 +219,7 @@ def _manager(
 
     try:
         engine = Engine(store, provider)
-    except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
+    except (WrongKeyError, KeyProviderError, TamperedError, NewerFormatError, InvalidKeyError) as error:
         log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
     id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)

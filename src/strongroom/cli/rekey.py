@@ -12,7 +12,7 @@ from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.settings import bounds
 from strongroom.settings.config import key_file_of
 
-EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
 
 
 def master(args: Arguments, out: Output) -> None:

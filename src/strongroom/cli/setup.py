@@ -153,7 +153,7 @@ COMMANDS = {
             Option("--generate-key", "make a master key without asking, if there is none"),
             Option("--yes", "the same", short="-y"),
         ),
-        exits=(0, 2, 4, 8, 9),
+        exits=(0, 2, 4, 8, 9, 12),
         description="""\
 Makes a new store and never overwrites one. The master key is the one that --key, the settings or SECRETS_MASTER_KEY
 name. When there is none, a new one is made on request in the file master.key beside the store: readable by its
