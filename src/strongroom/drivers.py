@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from strongroom.errors import ConfigError
 from strongroom.system.frozen import Frozen
-from strongroom.urls import is_name, is_word
+from strongroom.urls import is_name, is_word, names_a_user
 
 if TYPE_CHECKING:
     from strongroom.protocols import AuditSink, KeyProvider, Rotator, Store
@@ -115,7 +115,7 @@ def split(url: str, known: dict[str, str], kind: str, endings: dict[str, str]) -
     """
     scheme, colon, rest = url.partition(":")
     if colon and scheme in known:
-        if rest.startswith("//") and "@" in rest.partition("//")[2].partition("/")[0] and known is not ROTATORS:
+        if known is not ROTATORS and names_a_user(rest):
             raise ConfigError(f"{scheme}: takes no server and no user; write the {kind} as {_EXAMPLES[kind]}")
         return scheme, rest
     ending = "." + url.rpartition(".")[2]

@@ -40,7 +40,7 @@ def error_for(error: StoreNotFoundError, config: Config) -> StoreNotFoundError:
             for directory in _upwards(os.path.abspath(config.directory)):
                 _refuse_if_gone(directory)
         if path is not None and _is_logged(config.audit, config.store, default="audit" not in config.chosen):
-            return _gone(config.store, [config.audit])
+            return _gone(config.store, [str(config.audit)])
     except StoreGoneError as gone:
         return gone
     return error

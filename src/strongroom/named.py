@@ -55,9 +55,11 @@ def _callable(kind: str, module: str, name: str, unknown: str) -> Any:
         raise ConfigError(f"the module {module} of the {kind} cannot be imported: {_described(error)}") from None
     found = getattr(loaded, name, None)
     if found is None:
-        raise ConfigError(f"the module {module} has no {name}, so it is no {kind}; write it as module:callable")
+        # Not shown, as it could be a password behind the name of a library.
+        raise ConfigError(f"the module {module} has no such name, so it is no {kind}; write it as module:callable")
     if not callable(found):
-        raise ConfigError(f"{module}:{name} is a {type(found).__name__}, which cannot be called, so it is no {kind}")
+        found_type = type(found).__name__
+        raise ConfigError(f"{module}:{name} is a {found_type}, which cannot be called, so it is no {kind}")
     return found
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 HIDDEN = "…"
 PATHS = frozenset(("sqlite", "file", "env", "passphrase", "memory"))
 """Schemes of ours whose rest is a path, the name of a variable, or nothing."""
+ROTATORS = frozenset(("generate", "command", "postgresql", "mysql", "redis"))
+"""Rotators of ours that refuse a URL with a password."""
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-_")
 
 
@@ -17,6 +19,11 @@ class Url(str):
     """A URL as somebody has typed it. As text, in a message, a log or a repr, it is `shown`; drivers get the whole."""
 
     __slots__ = ()
+
+    def __new__(cls, url: str) -> Url:
+        """Take text, or a `Url` as it is."""
+        # `str` of one that is a Url already would be what is shown.
+        return url if isinstance(url, Url) else super().__new__(cls, url)
 
     def __str__(self) -> str:
         return shown(self)
@@ -33,17 +40,32 @@ def shown(url: str) -> str:
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme:
         return url[:]  # a path
-    if scheme in PATHS:
+    if scheme in PATHS and not names_a_user(rest):
         return f"{scheme}:{rest}"
     if not is_word(scheme):
         return HIDDEN
     if rest.startswith("//"):
         return f"{scheme}://{_server(rest[2:])}"
     name, more, address = rest.partition(":")
-    if is_name(name) and is_name(scheme):
-        # A driver of somebody's own, module:callable:address, where the address may be a URL by itself.
+    if is_name(name) and is_name(scheme) and ("." in scheme or more):
+        # A driver of somebody's own, module:callable:address, where the address may be a URL by itself. What follows
+        # one word may be a password that was typed in a wrong place.
         return f"{scheme}:{name}" + (f":{shown(address) if '://' in address else HIDDEN}" if more else "")
     return f"{scheme}:{HIDDEN if rest else ''}"
+
+
+def shown_rotator(url: str) -> str:
+    """Return the URL of a rotator as it is shown. Those of ours take no password, and name secrets in their options."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "webhook":
+        address, mark, options = rest.partition("#")
+        return f"webhook:{shown(address)}{mark}{options}"
+    return url[:] if scheme in ROTATORS else shown(url)
+
+
+def names_a_user(rest: str) -> bool:
+    """True for what follows the scheme of a URL such as `//user:password@host/path`."""
+    return rest.startswith("//") and "@" in rest[2:].partition("/")[0]
 
 
 def is_word(text: str) -> bool:
@@ -58,7 +80,7 @@ def is_name(text: str) -> bool:
 
 def shows_credentials(url: str) -> bool:
     """True for a URL of a server that has a user, a password or a query, which a driver's `url` must not have."""
-    return "://" in url and url.partition(":")[0] not in PATHS and shown(url) != url
+    return "://" in url and shown(url) != url
 
 
 def _server(rest: str) -> str:

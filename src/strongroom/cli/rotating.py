@@ -15,6 +15,7 @@ from strongroom.errors import ConflictError, InvalidInputError, StrongroomError
 from strongroom.manager.manager import SecretsManager
 from strongroom.model import check_name
 from strongroom.rotation.clock import utc
+from strongroom.urls import shown_rotator
 
 if TYPE_CHECKING:
     from strongroom.info import VersionInfo
@@ -223,7 +224,7 @@ def _attach(args: Arguments, out: Output) -> None:
         grace = None if args.grace is None else times.span(args.grace, "--grace")
         said = secrets.rotation.attach(args.name, args.attach, every=every, grace=grace, force=args.force)
         status = secrets.rotation.status(args.name)[0]
-    out.say(f"{args.name}: rotated by {args.attach}")
+    out.say(f"{args.name}: rotated by {shown_rotator(args.attach)}")
     for text in said:
         out.say(f"{args.name}: {text}")
     if args.force and status.step == "idle":

@@ -15,6 +15,7 @@ from strongroom.model import HEADER
 from strongroom.settings import discovery
 from strongroom.settings.config import KEY_FILE, VARIABLE, Config, key_file_of, path_of
 from strongroom.system import files
+from strongroom.urls import shown
 
 KEY_LINE = 45
 """Bytes of a master key and its line feed."""
@@ -60,7 +61,7 @@ def _refuse_existing(url: str) -> None:
     finally:
         store.close()
     if made:
-        raise StoreExistsError(f"{url} exists already and was left as it is; `strongroom list` opens it")
+        raise StoreExistsError(f"{shown(url)} exists already and was left as it is; `strongroom list` opens it")
 
 
 def _key_file_to_make(config: Config) -> str | None:
@@ -107,7 +108,7 @@ def _create_key(path: str, out: Output) -> None:
 
 def _tell(config: Config, key_file: str | None, ignored: list[str], settings: str | None, out: Output) -> None:
     if out.json:
-        out.document({"store": config.store, "key": config.key, "audit": config.audit,
+        out.document({"store": str(config.store), "key": str(config.key), "audit": str(config.audit),
                       "key_file_made": key_file, "gitignore": ignored, "settings_file_made": settings})  # fmt: skip
         return
     out.say(f"store:      {config.store}\naudit log:  {config.audit}\nmaster key: {config.key}")

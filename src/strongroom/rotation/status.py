@@ -11,6 +11,7 @@ from strongroom.protocols import Reader
 from strongroom.rotation.consumers import Consumer, Reported, consumers
 from strongroom.rotation.readers import Holder, Readers
 from strongroom.rotation.state import PROMOTED, State
+from strongroom.urls import shown_rotator
 
 
 class RotationStatus(NamedTuple):
@@ -20,6 +21,7 @@ class RotationStatus(NamedTuple):
     step: str
     """`idle`, `pending`, `set`, `tested` or `promoted`."""
     rotator: str | None
+    """Its URL as it is shown, without credentials."""
     every: float | None
     grace: float | None
     due: float | None
@@ -69,7 +71,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
     return RotationStatus(
         name=state.name,
         step=state.step,
-        rotator=state.url,
+        rotator=None if state.url is None else shown_rotator(state.url),
         every=state.every,
         grace=state.grace,
         due=None if state.every is None else info.versions[-1].created + state.every,

@@ -18,6 +18,7 @@ from strongroom.errors import ConfigError
 from strongroom.settings import bounds, discovery
 from strongroom.settings.discovery import STORE_FILES, Project
 from strongroom.system.frozen import Frozen
+from strongroom.urls import PATHS, Url, names_a_user
 
 VARIABLE = "SECRETS_MASTER_KEY"
 KEY_FILE = "master.key"
@@ -51,9 +52,10 @@ class Config(Frozen):
         chosen: frozenset[str] = frozenset(),
         directory: str = ".",
     ) -> None:
-        self.store = store
-        self.key = key
-        self.audit = audit
+        # As text in a message each is what may be shown; drivers and `path_of` see what was typed.
+        self.store = Url(store)
+        self.key = Url(key)
+        self.audit = Url(audit)
         self.actor = actor
         """Who acts; empty for the operating system's user."""
         self.service = service
@@ -194,8 +196,9 @@ def _checked(name: str, value: Any, source: str) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
             raise ConfigError(f"{source}: policy is a list of tables, [[policy]]")
         return tuple(value)
-    if type(value) is not type(getattr(_DEFAULTS, name)):
-        kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
+    is_number = isinstance(getattr(_DEFAULTS, name), int)
+    if type(value) is not int if is_number else not isinstance(value, str):
+        kind = "a whole number" if is_number else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise ConfigError(f"{source}: {name} is far too large a number")
@@ -203,6 +206,10 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise ConfigError(f"{source}: {name} is {value!r}; use one of: {', '.join(filter(None, _CHOICES[name]))}")
     if name in ("actor", "service") and value:
         check_who(name, value, source)
+    if name in ("store", "key", "audit"):
+        scheme, _, rest = value.partition(":")
+        if scheme in PATHS and names_a_user(rest):
+            raise ConfigError(f"{source}: {name} is a path or a name after {scheme}:, not a server with a user")
     if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
         raise ConfigError(f"{source}: store_id has 32 hex digits, as `strongroom doctor` shows them")
     if name == "max_versions" and not 1 <= value <= 10_000:
