@@ -85,6 +85,7 @@ def test_what_is_wrong_with_its_module_is_said(tmp_path, monkeypatch, body, told
 
 
 def test_a_known_scheme_is_never_a_module(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "sqlite.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert drivers.store("sqlite:x.db", create=True).url == "sqlite:x.db"
