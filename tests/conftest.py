@@ -98,7 +98,8 @@ def make_manager(master_key, tmp_path) -> Iterator[Callable[..., SecretsManager]
     made: list[SecretsManager] = []
 
     def make(kind: str = "memory", **settings) -> SecretsManager:
-        url = "memory:" if kind == "memory" else f"{kind}:{tmp_path}/store-{len(made)}"
+        name = {"memory": "memory:", "minimal": f"tests.stores.minimal:connect:{tmp_path}/store-{len(made)}"}
+        url = name.get(kind, f"{kind}:{tmp_path}/store-{len(made)}")
         manager = strongroom.init(url, "env:SECRETS_MASTER_KEY", "memory:", **{"actor": "alice"} | settings)
         made.append(manager)
         return manager
@@ -121,7 +122,7 @@ def reopen() -> Iterator[Callable[..., SecretsManager]]:
 
     def reopen(manager: SecretsManager, key="env:SECRETS_MASTER_KEY", **settings) -> SecretsManager:
         store = store_of(manager)
-        again = store if store.url == "memory:" else store.url
+        again = store if store.url == "memory:" else store.url.replace("minimal:", "tests.stores.minimal:connect:")
         settings = {"actor": "alice", "audit": manager._access.audit.sink} | settings
         other = strongroom.open(again, key, **settings)
         opened.append(other)

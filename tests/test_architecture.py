@@ -20,10 +20,10 @@ SOURCES = {
 FLOORS: list[dict[str, str]] = [
     {"errors": "every error, with its code and its exit code"},
     {"system": "what is asked of Python and the operating system: files, ways to them, frames, threads, time"},
-    {"words": "model, info, reading, secret, forms, caller, protocols, arguments: names, limits, seams, checks"},
+    {"words": "names, limits, the seams of drivers, checks of arguments, what may be shown of a URL or a value"},
     {"crypto": "one module for each cipher, key derivation, MAC", "generate": "new values, with the word list"},
     {
-        "records": "every byte that lies in a store: context, data, head, header, keyset, manifest",
+        "records": "every byte that lies in a store: context, data, head, header, keyset, kinds, manifest",
         "audit": "every byte of the log: lines, chain, checkpoints, query, verification",
         "settings": "what was given, what was found, and how far it is believed",
     },
@@ -38,7 +38,7 @@ FLOORS: list[dict[str, str]] = [
         "scan": "where values leak to",
         "exchange": "what import and export read and write",
     },
-    {"wiring": "the public names, opening, fallback, gone, drivers; only `drivers` names concrete drivers"},
+    {"wiring": "the public names, opening, fallback, gone, drivers, named; only `drivers` names concrete drivers"},
     {
         "stores": "drivers: where bytes lie",
         "key_providers": "drivers: who guards the root key",
@@ -57,8 +57,8 @@ A room imports itself and lower floors.
 
 `docs/design.md` shows this table.
 """
-WORDS = ("model", "info", "forms", "caller", "reading", "secret", "protocols", "arguments")
-WIRING = ("", "opening", "fallback", "gone", "drivers")
+WORDS = ("model", "info", "forms", "caller", "reading", "secret", "protocols", "abilities", "urls", "arguments")
+WIRING = ("", "opening", "fallback", "gone", "drivers", "named")
 OWN_ROOMS = dict.fromkeys(WORDS, "words") | dict.fromkeys(WIRING, "wiring") | {"__main__": "cli"}
 """The rooms of the modules that lie flat in the package."""
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

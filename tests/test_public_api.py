@@ -25,6 +25,7 @@ NAMES = [
     "InvalidKeyError",
     "InvalidNameError",
     "InvalidValueError",
+    "KeyProviderError",
     "LiveSecret",
     "MissingExtraError",
     "NewerFormatError",

@@ -25,8 +25,9 @@
     │   └── StoreBusyError
     ├── AuditError                         9    500   the event cannot be written, so nothing is answered
     ├── NewerFormatError                  10    500   written by a newer strongroom
-    └── RotationError                     11    502   the source of a secret did not take, prove or refuse a value
-        └── SourceRefusedError                        it said no, and changed nothing
+    ├── RotationError                     11    502   the source of a secret did not take, prove or refuse a value
+    │   └── SourceRefusedError                        it said no, and changed nothing
+    └── KeyProviderError                  12    503   who guards the master key does not answer: worth a retry
 
 `code` is the one word for it in audit events and in JSON.
 
@@ -200,3 +201,11 @@ class RotationError(StrongroomError):
 
 class SourceRefusedError(RotationError):
     """The source of a secret refused a step of a rotation, and has changed nothing."""
+
+
+class KeyProviderError(StrongroomError):
+    """Whoever guards the master key does not answer now: unreachable, throttled or refusing. Try again later."""
+
+    code = "key_provider"
+    exit_code = 12
+    http_status = 503

@@ -42,9 +42,10 @@ def get_secret_or_env(
     The store is the one of the settings, opened once in each process. Where none was made and none is configured, or no
     master key is, the environment answers, with one warning.
 
-    A store that is there but refuses (wrong key, damaged record, audit log that cannot be written) raises, because
-    silence would hide an attack. So does one that is gone, while its audit log, its other files or the settings say
-    that it was there. With `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) both warn and fall back.
+    A store that is there but refuses (wrong key, damaged record, audit log that cannot be written, a key provider that
+    does not answer) raises, because silence would hide an attack. So does one that is gone, while its audit log, its
+    other files or the settings say that it was there. With `on_error = "fallback"` (STRONGROOM_ON_ERROR=fallback) both
+    warn and fall back.
     """
     check_name(name)
     if env_var is not None and not isinstance(env_var, str):

@@ -13,11 +13,8 @@ from strongroom.settings.config import LOG_FILE, Config, address_of, path_of
 from strongroom.settings.discovery import STORE_FILES
 from strongroom.system.files import owners_beside
 
-BESIDE = ("-gen", "-wal", "-shm", "-journal", ".lock")
-"""What the files beside a store are called, after its own name."""
-_BESIDE_SQLITE, _BESIDE_FILE = BESIDE[:-1], BESIDE[-1:]
 _TRACES = (
-    *(name + kind for name in STORE_FILES for kind in (_BESIDE_SQLITE if name.endswith(".db") else _BESIDE_FILE)),
+    *(name + ending for name in STORE_FILES for ending in drivers.traits(drivers.store_url(name)).beside),
     LOG_FILE,
 )
 
@@ -43,7 +40,7 @@ def error_for(error: StoreNotFoundError, config: Config) -> StoreNotFoundError:
             for directory in _upwards(os.path.abspath(config.directory)):
                 _refuse_if_gone(directory)
         if path is not None and _is_logged(config.audit, config.store, default="audit" not in config.chosen):
-            return _gone(config.store, [config.audit])
+            return _gone(config.store, [str(config.audit)])
     except StoreGoneError as gone:
         return gone
     return error
@@ -54,7 +51,7 @@ def _refuse_if_gone(directory: str) -> None:
         return
     for name in STORE_FILES:
         path = os.path.join(directory, name)
-        url = f"{'sqlite' if name.endswith('.db') else 'file'}:{path}"
+        url = drivers.store_url(path)
         if os.path.exists(path):
             continue
         log = f"file:{os.path.join(directory, LOG_FILE)}"
@@ -76,8 +73,7 @@ def _may_have_had_one(directory: str) -> bool:
 
 def _beside(path: str, url: str) -> list[str]:
     """Return the files that lie beside where the store was; those that strangers could have put there do not count."""
-    kinds = _BESIDE_FILE if url.startswith("file:") else _BESIDE_SQLITE
-    return [path + kind for kind in kinds if _is_ours(path + kind)]
+    return [path + ending for ending in drivers.traits(url).beside if _is_ours(path + ending)]
 
 
 def _is_ours(path: str) -> bool:
@@ -93,7 +89,7 @@ def _is_logged(log: str, url: str, *, default: bool = False) -> bool:
     With `default` the log is for that store alone, and one that does not say at all is enough.
     """
     path = path_of(log)
-    if path is None or not log.startswith("file:") or not _is_ours(path):
+    if path is None or not _is_ours(path):
         return False
     with suppress(AuditError):
         sink = drivers.audit_sink(log)

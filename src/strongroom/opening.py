@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from strongroom import drivers
+from strongroom import abilities, drivers
 from strongroom.arguments import clean_who
 from strongroom.audit.known import other_store_at
 from strongroom.audit.log import CHECKPOINT_EVERY, AuditLog
@@ -21,6 +21,7 @@ from strongroom.errors import (
     AuditError,
     ConfigError,
     InvalidKeyError,
+    KeyProviderError,
     NewerFormatError,
     RollbackError,
     StoreExistsError,
@@ -32,7 +33,7 @@ from strongroom.errors import (
 )
 from strongroom.manager.opened import OpenedStore
 from strongroom.model import AUDIT, HEADER
-from strongroom.records.header import Header
+from strongroom.records.header import Header, wrap
 from strongroom.records.keyset import ALGORITHMS, AUDIT_KEY
 from strongroom.settings import config as configuration
 from strongroom.settings import discovery
@@ -70,7 +71,8 @@ def open(
     `on_rotation_event` is called with a `strongroom.rotation.events.RotationEvent` when a rotation of this manager
     failed, stopped half-way, or ended although processes hold the previous value; what it raises is a warning.
 
-    Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`, `TamperedError`,
+    Raises `ConfigError`, `StoreNotFoundError`, `NoKeyError`, `InvalidKeyError`, `WrongKeyError`,
+    `KeyProviderError` (who guards the key does not answer now: never taken for a missing key), `TamperedError`,
     `RollbackError` (the store is older than the audit log says), `WrongStoreError` (it is another one than the settings
     name or the audit log knows), `StoreGoneError` (something says that there was one), `NewerFormatError`,
     `StoreError`, `AuditError`.
@@ -128,7 +130,7 @@ def init(
             "back, or remove store_id from the settings"
         )
     # Asked before anything is made: a store without a usable key would be of no use.
-    provider.wrap(bytes(32), b"")
+    wrap(provider, bytes(32), b"")
     try:
         made = drivers.store(config.store, create=True)
     except StoreExistsError:
@@ -136,7 +138,7 @@ def init(
         made = drivers.store(config.store)
     try:
         initialise(
-            made, provider, algorithm or ("fernet" if made.url.startswith("file:") else "aes-256-gcm"), now=now()
+            made, provider, algorithm or ("fernet" if abilities.moves_with_git(made) else "aes-256-gcm"), now=now()
         )
         sink = sink_of(config) if audit is None or isinstance(audit, str) else audit
         _accept_key(config)
@@ -149,7 +151,7 @@ def init(
 def _accept_key(config: Config) -> None:
     """Let the key file of a new store be found later, where it lies so that it would be."""
     path = configuration.path_of(config.key)
-    if path is None or config.key.startswith("env:") or os.path.basename(path) != configuration.KEY_FILE:
+    if path is None or os.path.basename(path) != configuration.KEY_FILE:
         return
     beside = os.path.dirname(configuration.path_of(config.store) or "")
     if os.path.realpath(os.path.dirname(path)) in map(os.path.realpath, (beside, config.directory)):
@@ -179,8 +181,6 @@ def load(
 
 def sink_of(config: Config) -> AuditSink:
     """Open the audit sink that the settings name."""
-    if config.audit.startswith("memory:"):
-        return drivers.audit_sink(config.audit)
     return drivers.audit_sink(
         config.audit, sync=config.sync, max_bytes=config.audit_max_bytes or None, keep=config.audit_keep or None,
         owners=_owners(config),
@@ -215,7 +215,7 @@ def _manager(
     actor, address = actor_of(config), configuration.address_of(store.url)
 
     # A reader must not change a file that is under git.
-    every = sys.maxsize if _is_under_git(store) else CHECKPOINT_EVERY
+    every = sys.maxsize if abilities.moves_with_git(store) else CHECKPOINT_EVERY
 
     def log(
         keys: Mapping[int, bytes] | None, store: str, revision: int | None = None, searched: Position | None = None
@@ -227,7 +227,7 @@ def _manager(
 
     try:
         engine = Engine(store, provider)
-    except (WrongKeyError, TamperedError, NewerFormatError, InvalidKeyError) as error:
+    except (WrongKeyError, KeyProviderError, TamperedError, NewerFormatError, InvalidKeyError) as error:
         log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
     id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
@@ -240,15 +240,15 @@ def _manager(
             log(None, id).record("OPEN", None, "failed", reason=error.code)
             raise
     # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
-    window = SMALL_WINDOW if _is_under_git(store) else WINDOW
-    recorded = newest_revision(tail, keys, id, store.revision(), lambda log: store.get(AUDIT + log), window)
+    window = SMALL_WINDOW if abilities.moves_with_git(store) else WINDOW
+    recorded = newest_revision(tail, keys, id, abilities.revision(store), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
     # Looked at again: a commit in between can only make the store the newer one.
-    is_old = store.revision() < newest
+    is_old = abilities.revision(store) < newest
     # What git moves back and forth is not held against a reader of another branch.
-    audit = log(keys, id, None if _is_under_git(store) else newest, recorded.end)
+    audit = log(keys, id, None if abilities.moves_with_git(store) else newest, recorded.end)
     if is_old:
-        _refuse_rollback(store, audit, store.revision(), newest, config)
+        _refuse_rollback(store, audit, abilities.revision(store), newest, config)
     elif not recorded.complete and window == WINDOW:
         warnings.warn(
             f"what is searched of the audit log (at most {WINDOW // 2**20} MiB from its end, or a million lines) does "
@@ -321,12 +321,7 @@ def _refuse_rollback(store: Store, audit: AuditLog, revision: int, recorded: int
 
 
 def _default_on_rollback(store: Store) -> str:
-    return "warn" if _is_under_git(store) else "refuse"
-
-
-def _is_under_git(store: Store) -> bool:
-    """True for the kind of store that is made to be committed."""
-    return store.url.startswith("file:")
+    return "warn" if abilities.moves_with_git(store) else "refuse"
 
 
 def actor_of(config: Config) -> str:

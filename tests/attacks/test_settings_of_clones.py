@@ -14,7 +14,7 @@ import pytest
 import strongroom
 from strongroom import fallback, generate_master_key
 from strongroom.cli import main
-from strongroom.errors import ConfigError, DeniedError, InvalidKeyError, NoKeyError, WrongKeyError
+from strongroom.errors import ConfigError, DeniedError, InvalidKeyError, KeyProviderError, WrongKeyError
 from strongroom.key_providers.file import create
 from strongroom.settings import toml
 from strongroom.settings.config import load
@@ -413,7 +413,7 @@ def test_a_key_file_that_cannot_be_read_is_no_reason_to_fall_back(clone, monkeyp
         return real(descriptor, size)
 
     monkeypatch.setattr(os, "read", fail)
-    with pytest.raises(NoKeyError, match=r"master\.key cannot be read: Input/output error"):
+    with pytest.raises(KeyProviderError, match=r"master\.key cannot be read now: Input/output error"):
         strongroom.get_secret_or_env("DB", default="d")
     monkeypatch.setattr(os, "read", real)
     assert strongroom.get_secret_or_env("DB", default="d") == "d"

@@ -12,7 +12,7 @@ from strongroom.drivers import store as connect
 from strongroom.errors import StoreError, StrongroomError
 from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning
-from strongroom.protocols import Reader, Store
+from strongroom.protocols import Store
 from strongroom.records.manifest import entries
 
 NEVER_SET = "never-set"
@@ -43,6 +43,13 @@ def contents(url: str) -> tuple[dict[str, bytes], int]:
         store.close()
 
 
+class LyingView:
+    """A view that answers what its store does."""
+
+    def __init__(self, store: LyingStore) -> None:
+        self.get, self.scan, self.revision = store.get, store.scan, store.revision()
+
+
 class LyingStore:
     """Answers from `held`, whatever that is; implements `strongroom.protocols.Store` for reading."""
 
@@ -62,8 +69,8 @@ class LyingStore:
         return self._revision
 
     @contextmanager
-    def view(self) -> Iterator[Reader]:
-        yield self
+    def view(self) -> Iterator[LyingView]:
+        yield LyingView(self)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

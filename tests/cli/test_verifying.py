@@ -273,7 +273,7 @@ def test_doctor_warns_of_core_dumps(project: Path, monkeypatch: pytest.MonkeyPat
 def test_the_selftest_passes_for_each_kind_of_store(cli: Cli, project: Path, url: str, kind: str) -> None:
     result = cli("selftest", "--store", url, "--key", "file:none")
     assert result.code == 0, result
-    assert f"of your kinds: {kind}" in result.err
+    assert f"a scratch store: {kind}" in result.err
     assert [line[:4] for line in result.out.splitlines()] == ["ok  "] * 8
     assert list(project.iterdir()) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 import strongroom
 from strongroom import drivers
-from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
+from strongroom.errors import ConfigError, InvalidKeyError, KeyProviderError, NoKeyError
 from strongroom.key_providers.file import connect, create, read_private
 
 ROOT = bytes(range(32))
@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_read_halfway_is_our_error_and_is_closed(path, mon
     before = descriptors()
     with monkeypatch.context() as patched:
         patched.setattr(os, call, fail)
-        with pytest.raises(NoKeyError, match="cannot be read: Input/output error"):
+        with pytest.raises(KeyProviderError, match="cannot be read now: Input/output error"):
             connect(str(path)).wrap(ROOT, b"")
     assert descriptors() == before
 
@@ -155,7 +155,7 @@ def test_a_list_of_readers_that_cannot_be_examined_is_our_error(path, monkeypatc
     monkeypatch.setitem(sys.modules, "strongroom.key_providers.acl", None)
     monkeypatch.delattr("strongroom.key_providers.acl", raising=False)
     before = descriptors()
-    with pytest.raises(NoKeyError, match="cannot be read"):
+    with pytest.raises(KeyProviderError, match="cannot be read"):
         connect(str(path)).wrap(ROOT, b"")
     assert descriptors() == before
 
@@ -187,7 +187,7 @@ def test_without_a_free_descriptor_it_is_our_error(path):
     provider = connect(str(path))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        with pytest.raises(NoKeyError, match="cannot be read: Too many open files"):
+        with pytest.raises(KeyProviderError, match="cannot be read now: Too many open files"):
             provider.wrap(ROOT, b"")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

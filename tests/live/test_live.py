@@ -365,7 +365,7 @@ def test_callbacks_go_on_after_a_store_that_could_not_be_read_for_a_while(manage
         raise StoreError("no such device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "commits", refuse)
+        patch.setattr(store, "commits" if hasattr(store, "commits") else "revision", refuse)
         wait_until(lambda: refused)
     manager.set_secret("A", "second")
     wait_until(lambda: told)

@@ -213,7 +213,7 @@ def test_the_thread_outlives_what_is_no_error_of_strongroom_and_tells_it_once(ma
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "commits", fail)
+        patch.setattr(store, "revision", fail)
         wait_until(lambda: len(looks) > 3)
     secrets.set_secret("A", "second")
     wait_until(lambda: told)

@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 import strongroom
+from strongroom import abilities
 from strongroom.errors import (
     ConflictError,
     InvalidInputError,
@@ -228,9 +229,9 @@ def test_set_secrets_is_all_or_nothing(manager, events):
 
 
 def test_set_secrets_of_nothing_does_nothing(manager):
-    before = manager._access.engine.store.revision()
+    before = abilities.revision(manager._access.engine.store)
     assert manager.set_secrets({}) == {}
-    assert manager._access.engine.store.revision() == before
+    assert abilities.revision(manager._access.engine.store) == before
 
 
 def test_rotate_makes_a_new_value_and_keeps_the_one_before(manager):

@@ -25,10 +25,10 @@ from strongroom.errors import (
 from strongroom.stores import file, file_document
 from strongroom.stores.file import FileStore
 from strongroom.testing.store_case import in_child, put, start_child, wait_for
-from strongroom.testing.stores import StoreConformance
+from strongroom.testing.stores import StoreSuite
 
 
-class TestFileStore(StoreConformance):
+class TestFileStore(StoreSuite):
     def create(self, place: Path) -> FileStore:
         return FileStore(str(place / "secrets.enc"), create=True, timeout=5)
 

@@ -10,10 +10,10 @@ from strongroom.errors import ConfigError, StoreBusyError
 from strongroom.stores import memory
 from strongroom.stores.memory import MemoryStore
 from strongroom.testing.store_case import put
-from strongroom.testing.stores import StoreConformance
+from strongroom.testing.stores import StoreSuite
 
 
-class TestMemoryStore(StoreConformance):
+class TestMemoryStore(StoreSuite):
     shared_between_processes = False
 
     def create(self, place: Path) -> MemoryStore:

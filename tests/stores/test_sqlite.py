@@ -29,10 +29,10 @@ from strongroom.errors import (
 from strongroom.stores import sqlite
 from strongroom.stores.sqlite import SqliteStore
 from strongroom.testing.store_case import in_child, put, start_child, wait_for
-from strongroom.testing.stores import StoreConformance
+from strongroom.testing.stores import StoreSuite
 
 
-class TestSqliteStore(StoreConformance):
+class TestSqliteStore(StoreSuite):
     def create(self, place: Path) -> SqliteStore:
         return SqliteStore(str(place / "secrets.db"), create=True, timeout=5)
 

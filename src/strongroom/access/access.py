@@ -25,7 +25,7 @@ from strongroom.system.moment import now
 if TYPE_CHECKING:
     from strongroom.engine.change import Change
     from strongroom.info import SecretInfo, VersionInfo
-    from strongroom.protocols import Policy, Reader
+    from strongroom.protocols import Policy, View
 
 Result = TypeVar("Result")
 CHECKPOINT_PATIENCE = 0.1
@@ -210,7 +210,7 @@ class Access:
             self.engine.confirm_absence(name)
         return version, missing_because(known), None
 
-    def view(self, action: str, capability: str, name: str, step: Callable[[Reader, Unlocked], Result]) -> Result:
+    def view(self, action: str, capability: str, name: str, step: Callable[[View, Unlocked], Result]) -> Result:
         """Read several entries as of one moment. The caller records the success, as it knows what to say of it."""
         self.authorize(action, capability, name)
         try:

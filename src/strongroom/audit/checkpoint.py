@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import NamedTuple
 
+from strongroom import abilities
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto import Forged
 from strongroom.crypto.mac import Mac
@@ -98,8 +99,8 @@ def place_of(sink: AuditSink) -> str:
 
     That is the host, a space, and what the sink says of itself: its URL, or what its method `where` returns.
     """
-    where: Callable[[], str] | None = getattr(sink, "where", None)
-    return f"{os.uname().nodename} {sink.url if where is None else where()}"
+    placed = abilities.placed(sink)
+    return f"{os.uname().nodename} {sink.url if placed is None else placed.where()}"
 
 
 def is_same_place(one: str, other: str) -> bool:

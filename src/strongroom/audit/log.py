@@ -13,6 +13,7 @@ from contextlib import suppress
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Final
 
+from strongroom import abilities
 from strongroom.audit.chain import START, UNSEALED, line_mac
 from strongroom.audit.heads import as_ids, recent_heads
 from strongroom.crypto.mac import Mac
@@ -215,9 +216,9 @@ class AuditLog:
                 self._neighbours = Neighbours(self.sink, self._keys, self._store)
             position, others = self._neighbours.look(self._stream, self._seq, self._written - self._length)
             # The store keeps what it is told now through a power loss, so the log has to keep it too.
-            sync: Callable[[], None] | None = getattr(self.sink, "sync", None)
-            if sync is not None:
-                sync()
+            durable = abilities.durable(self.sink)
+            if durable is not None:
+                durable.sync()
             key = max(self._keys)
             head = Checkpoint(position, self._stream, self._seq, self._last.hex(), key, others, place_of(self.sink))
             self._since_checkpoint = 0
@@ -227,13 +228,13 @@ class AuditLog:
     def _check_end(self, stored: Callable[[str], bytes | None]) -> None:
         from strongroom.audit.checkpoint import decode_checkpoint
 
-        holds: Callable[[Position, str, str], bool] | None = getattr(self.sink, "holds", None)
-        before = stored(self.sink.position().log) if holds is not None else None
-        if before is not None and holds is not None and self._keys is not None:
+        searchable = abilities.searchable(self.sink)
+        before = stored(self.sink.position().log) if searchable is not None else None
+        if before is not None and searchable is not None and self._keys is not None:
             # One that is damaged says nothing; `audit verify` says that.
             with suppress(TamperedError, NewerFormatError, UnknownKeyIdError):
                 head = decode_checkpoint(before, self._keys)
-                if not holds(head.position, f"{head.stream}-{head.seq}", head.mac):
+                if not searchable.holds(head.position, f"{head.stream}-{head.seq}", head.mac):
                     self._failed("log_end_lost")
         # Later on a gap in the stream of this process shows it.
         self._is_end_known = True
@@ -276,10 +277,10 @@ class AuditLog:
         self._write("OPEN", "null", f',"outcome":{_words["ok"]}{found}' + self._who(None) + extra)
         self._found = None, None
         self._segment = segment
-        harm: str | None = getattr(self.sink, "harm", None)
+        watched = abilities.watched(self.sink)
+        harm = None if watched is None else watched.take_harm()
         if harm is not None:
             self._failed(harm)
-            self.sink.harm = None  # type: ignore[attr-defined]
 
     def _who(self, caller: Caller | None) -> str:
         """Return the part of a line that is the same for all events of a caller."""
@@ -354,9 +355,9 @@ _mark = _Mark()
 def _in_child() -> None:
     _mark._pid = os.getpid()
     for log in _logs:
-        reopen: Callable[[], None] | None = getattr(log.sink, "reopen", None)
-        if reopen is not None:
-            reopen()
+        forkable = abilities.forkable(log.sink)
+        if forkable is not None:
+            forkable.reopen()
         log._start_anew()
 
 

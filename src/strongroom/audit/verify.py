@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from strongroom import abilities
 from strongroom.audit.chain import UNSEALED, line_mac
 from strongroom.audit.checkpoint import Checkpoint, decode_checkpoint, is_same_place, place_of
 from strongroom.audit.parsing import Event, event_id, is_torn, parse, pieces
@@ -134,8 +135,8 @@ class _Walk:
         self._found.leave()
         self._harm = None
         self._zeros = 0
-        packed: Callable[[], list[str]] | None = getattr(self._sink, "compressed", None)
-        names = packed() if packed and position.segment != before + 1 else []
+        packed = abilities.packed(self._sink) if position.segment != before + 1 else None
+        names = packed.compressed() if packed is not None else []
         where = f"; decompress these to have them verified: {', '.join(names[:20])}" if names else ""
         if self._log is None:
             self._log, self._first = position.log, position.segment

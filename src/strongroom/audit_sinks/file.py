@@ -73,8 +73,7 @@ class FileSink:
         if keep is not None and keep < 1:
             raise ConfigError("keep at least 1 rotated audit log: others may still be writing to it")
         self.url = f"file:{path}"
-        self.harm: str | None = None
-        """What was done to the segment before, while this sink wrote to it: `log_removed`, `log_cut` or None."""
+        self._harm: str | None = None
         try:
             real = resolve(path, owners=owners)
         except UnsafeFileError as error:
@@ -157,6 +156,11 @@ class FileSink:
             self._where = f"file:{self._place.path} {number}"
         return self._where
 
+    def take_harm(self) -> str | None:
+        """Return what was done to the segment before, while this sink wrote to it; see `WatchedLog`."""
+        harm, self._harm = self._harm, None
+        return harm
+
     def compressed(self) -> list[str]:
         """Return the names of files beside the log that could be compressed segments, which are not read."""
         return segments.compressed(self._place.path)
@@ -201,7 +205,7 @@ class FileSink:
             # First of all, since the old descriptor is closed and its number may soon be another file's.
             self._replaced = now is not None and now.header.log != following.header.log
             self._open, self._fd, self._segment = following, fd, following.header.segment
-            self._last, self._torn, self.harm = 0, True, following.harm
+            self._last, self._torn, self._harm = 0, True, following.harm
         size = os.fstat(fd).st_size
         if following is not now:
             # Another process may have died amid a line; then the next line begins with a line feed.

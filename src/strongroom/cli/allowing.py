@@ -63,8 +63,7 @@ def _revoke(directory: str, out: Output) -> None:
         reviewed = None
     if reviewed is not None:
         projects.add(reviewed.project.directory)
-        if not reviewed.config.key.startswith("env:"):
-            key = bounds.path_in("key", reviewed.config.key)
+        key = bounds.path_in("key", reviewed.config.key)
         if key is not None:
             files.unmark(key)
     count = sum(permits.forget(project) for project in projects)

@@ -10,6 +10,7 @@ from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
 from strongroom.rotation.rotation import SCHEDULE
+from strongroom.urls import shown_rotator
 
 
 def attach(args: Arguments, out: Output) -> None:
@@ -18,7 +19,7 @@ def attach(args: Arguments, out: Output) -> None:
     with session.manager(args) as secrets:
         said = secrets.rotation.attach(args.name, args.attach, force=args.force, **given)
         status = secrets.rotation.status(args.name)[0]
-    out.say(f"{args.name}: rotated by {args.attach}")
+    out.say(f"{args.name}: rotated by {shown_rotator(args.attach)}")
     for text in said:
         out.say(f"{args.name}: {text}")
     if args.force and status.step == "idle":

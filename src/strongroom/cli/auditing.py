@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from strongroom.audit.report import AuditReport
 
 COLUMNS = ("ts", "action", "name", "version", "outcome", "reason", "actor", "service", "pid", "host", "authentic")
-EXITS = (0, 2, 3, 4, 5, 6, 8, 9, 10)
+EXITS = (0, 2, 3, 4, 5, 6, 8, 9, 10, 12)
 
 
 def log(args: Arguments, out: Output) -> None:

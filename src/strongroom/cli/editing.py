@@ -155,7 +155,7 @@ COMMANDS = {
     "edit": Command(
         edit,
         "NAME",
-        exits=(0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 130),
+        exits=(0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 130),
         description="""\
 Opens a secret in $VISUAL or $EDITOR and stores a new version if it was changed. A plain secret is shown as its text,
 one with several fields as a JSON object. A name that does not exist is made.

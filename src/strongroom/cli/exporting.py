@@ -110,7 +110,7 @@ COMMANDS = {
             Option("--output", "write a new file that only you can read", "PATH", short="-o"),
             Option("--force", "replace the file of --output"),
         ),
-        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10),
+        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12),
         description="""\
 Writes secrets in the clear, all or those that are named, to standard output or to a new file of mode 0600. Each read is
 on record. `strongroom import` takes dotenv, json and yaml back.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from strongroom import drivers
 from strongroom.cli.output import Output
 from strongroom.settings.config import Config, path_of
 from strongroom.system import files
@@ -15,7 +16,7 @@ _LARGEST = 4 * 2**20
 def ignore(config: Config, out: Output) -> list[str]:
     """List the key, the audit log and the files of the store in .gitignore, wherever git has to do with them.
 
-    Of a `file:` store the document itself is left out, since it is there to be committed. Returns the .gitignore files
+    A store that moves with git is left out itself, since it is there to be committed. Returns the .gitignore files
     that list them. One that cannot be written is warned of.
     """
     places: dict[str, list[str]] = {}
@@ -29,9 +30,9 @@ def ignore(config: Config, out: Output) -> list[str]:
 def _private(config: Config) -> list[str]:
     """Return the paths that must not be committed, as patterns."""
     store, log = path_of(config.store), path_of(config.audit)
-    key = None if config.key.startswith("env:") else path_of(config.key)
+    key = path_of(config.key)
     paths = [key, f"{key}.*.new"] if key else []
-    if store and config.store.startswith("file:"):
+    if store and drivers.traits(config.store).moves_with_git:
         directory, name = os.path.split(store)
         paths += [f"{store}.lock", f"{store}-held", f"{store}.*.new", os.path.join(directory, f".{name}.*.tmp")]
     elif store:

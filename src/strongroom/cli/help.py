@@ -21,6 +21,7 @@ EXIT_CODES = {
     9: "the audit log cannot be written, so nothing was answered",
     10: "written by a newer strongroom; upgrade",
     11: "the source of a secret did not take, prove or refuse a value; the current one is kept",
+    12: "who guards the master key does not answer now; try again later",
     70: "a fault in strongroom itself",
     126: "run: the program cannot be executed",
     127: "run: there is no such program",

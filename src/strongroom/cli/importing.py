@@ -144,7 +144,7 @@ COMMANDS = {
             Option("--skip-existing", "leave secrets that exist as they are"),
             Option("--dry-run", "say what would be imported, and change nothing"),
         ),
-        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12),
         description="""\
 Takes secrets over, all of them or none. SOURCE is a file, or - for standard input. Names that exist are an error that
 lists them, unless --overwrite or --skip-existing says what to do.

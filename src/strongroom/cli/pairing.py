@@ -11,6 +11,7 @@ from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
 from strongroom.manager.manager import SecretsManager
 from strongroom.rotation.pairing import LACKS_USERNAME
+from strongroom.urls import shown_rotator
 
 if TYPE_CHECKING:
     from strongroom.rotation.pairing import SecondAccount
@@ -53,7 +54,7 @@ def _apply(secrets: SecretsManager, args: Arguments, out: Output) -> None:
     if out.json:
         out.document(_document(second, args))
         return
-    out.say(f"{args.name}: the second account {args.other} is made, and rotated by {second.url}")
+    out.say(f"{args.name}: the second account {args.other} is made, and rotated by {shown_rotator(second.url)}")
     if second.lacks_username:
         out.say(f"{args.name}: it has the field username now, and programs must log in with that too")
     out.say(f"{args.name}: `strongroom rotate {args.name}` gives the second account its turn")

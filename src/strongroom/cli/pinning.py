@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from strongroom import drivers
 from strongroom.cli import git
 from strongroom.cli.output import Output
 from strongroom.errors import ConfigError
@@ -51,7 +52,7 @@ def pin(config: Config, store_id: str, out: Output) -> str | None:
 def _is_wanted(config: Config, path: str) -> bool:
     if "store" in config.chosen:
         return False
-    if config.store.startswith("sqlite:") and git.work_tree(config.directory) is not None:
+    if not drivers.traits(config.store).moves_with_git and git.work_tree(config.directory) is not None:
         return False
     found = _read(path)
     if found is not None:

@@ -123,7 +123,7 @@ COMMANDS = {
             Option("--default", "print this when there is no such secret, instead of failing", "TEXT"),
             Option("-n", "no line feed after the value"),
         ),
-        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 141),
+        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 12, 141),
         description="""\
 Prints the value of a secret and a line feed, and nothing else. A value of bytes is printed as it is.
 
@@ -139,7 +139,7 @@ PGPASSWORD="$(strongroom get POSTGRES_PASSWORD)" psql   pass it on (`strongroom 
         list_names,
         "[PREFIX]",
         (Option("--long", "version, times and custom metadata too; each secret is then on record", short="-l"),),
-        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10),
+        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 12),
         description="""\
 Lists the names of the secrets that start with PREFIX, one on each line, sorted. Deleted ones are left out. No value is
 decrypted. `ls` is the same command.""",
@@ -151,7 +151,7 @@ strongroom list --long --json    everything that is known of them""",
     "history": Command(
         history,
         "NAME",
-        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10),
+        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 12),
         description="Lists the versions of a secret that are kept, oldest first: when each was made, its state, when it"
         " expires.",
         examples="""\

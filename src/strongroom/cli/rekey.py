@@ -10,8 +10,10 @@ from strongroom.cli.arguments import Arguments, Command, Option
 from strongroom.cli.output import Output, counted
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.settings import bounds
+from strongroom.settings.config import key_file_of
+from strongroom.urls import shown
 
-EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
 
 
 def master(args: Arguments, out: Output) -> None:
@@ -27,10 +29,11 @@ def master(args: Arguments, out: Output) -> None:
         out.document({"id": recipient.id, "label": recipient.label, "added": times.iso(recipient.added)})
         return
     out.say(f"the store opens with the key from {recipient.label} now, and no longer with the one from {config.key}")
-    if recipient.label != config.key:
-        out.say(f"name it from now on: --key {recipient.label}, STRONGROOM_KEY, or key in strongroom.toml")
-        if "key" not in config.chosen and recipient.label.startswith("file:") and config.key.startswith("file:"):
-            out.say(f"or put it where strongroom looks by itself: mv {recipient.label[5:]} {config.key[5:]}")
+    if recipient.label != str(config.key):
+        out.say(f"name it from now on: --key {shown(args.to)}, STRONGROOM_KEY, or key in strongroom.toml")
+        new_file, old_file = key_file_of(recipient.label), key_file_of(config.key)
+        if "key" not in config.chosen and new_file and old_file:
+            out.say(f"or put it where strongroom looks by itself: mv {new_file} {old_file}")
     out.say("backups made before still open with the old key: keep it as long as you keep them")
 
 

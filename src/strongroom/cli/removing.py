@@ -11,7 +11,7 @@ from strongroom.errors import InvalidInputError, SecretNotFoundError
 from strongroom.manager.manager import SecretsManager
 
 VERSIONS = Option("--version", "this version instead of the current one", "N", number=True, many=True)
-EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+EXITS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12)
 
 
 def rm(args: Arguments, out: Output) -> None:

@@ -102,7 +102,7 @@ COMMANDS = {
             Option("--watch", "keep the files as the store is, until SIGTERM"),
             Option("--allow-disk", "DIR may lie on a disk, which keeps what was once written"),
         ),
-        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 130),
+        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 130),
         description="""\
 Writes each secret to a file of the directory DIR, for programs that read files. The file holds the value and nothing
 else. A name with / makes directories; a secret of several fields makes one file for each, NAME/FIELD.

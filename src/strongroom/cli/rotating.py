@@ -74,7 +74,7 @@ COMMANDS = {
                 "--detach), or processes hold the previous value (retire)",
             ),
         ),
-        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12),
         excess=NO_VALUE,
         description="""\
 `rotate NAME` replaces the value of a secret and prints the number of the new version, never the value. The rotator of

@@ -159,7 +159,7 @@ COMMANDS = {
             Option("--on-change", "with --watch: restart (default), or signal:NAME to send that", "REACTION"),
             Option("--keep-key", "pass the master key's variable on, for a program that uses strongroom itself"),
         ),
-        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 126, 127),
+        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 12, 126, 127),
         rest=True,
         description="""\
 Reads secrets, then becomes COMMAND with them in its environment: the same process, so signals and the exit code

@@ -94,7 +94,7 @@ COMMANDS = {
             Option("--staged", "what `git add` has put up for the next commit, and nothing else: for a hook"),
             Option("--image", "the layers of an image that `docker save` wrote", "TAR", many=True),
         ),
-        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10),
+        exits=(0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12),
         description="""\
 Looks for every version of every secret that can be read: as it is, and as base64 (at any offset), URL-quoted, in hex
 and as JSON escapes it. Prints the name, the version, the form and the place (path:line, with the commit in a history);

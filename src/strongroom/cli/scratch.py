@@ -32,10 +32,15 @@ class Scratch:
 
     def __init__(self, directory: str, config: Config) -> None:
         self.directory = directory
-        kind = "file" if config.store.startswith("file:") else "sqlite"
+        kind = _kind(config.store, "sqlite", ("file", "sqlite"))
         self.store = f"{kind}:{directory}/store/secrets.{'enc' if kind == 'file' else 'db'}"
         self.audit = f"file:{directory}/logs/secrets_audit.log"
-        self.key = _make_key(config.key.partition(":")[0], directory)
+        self.key = _make_key(_kind(config.key, "file", ("env", "file", "passphrase")), directory)
+        self.not_tried = _not_tried({
+            "store": (config.store, self.store), "key provider": (config.key, self.key),
+            "audit sink": (config.audit, self.audit),
+        })  # fmt: skip
+        """What the configured kinds are that are not tried here, in words."""
         self._config = Config(self.store, self.key, self.audit, service="selftest", sync=config.sync)
 
     def init(self) -> None:
@@ -110,6 +115,19 @@ def _forms(value: str) -> Iterator[bytes]:
         # In a longer text, base64 has three ways to spell the same bytes.
         for shift in range(3):
             yield encode(bytes(shift) + raw)[4 if shift else 0 : -4]
+
+
+def _kind(url: str, usual: str, possible: tuple[str, ...]) -> str:
+    scheme = url.partition(":")[0]
+    return scheme if scheme in possible else usual
+
+
+def _not_tried(kinds: dict[str, tuple[str, str]]) -> list[str]:
+    return [
+        f"your {what} {configured}: one of the kind {used.partition(':')[0]}: was tried in its place"
+        for what, (configured, used) in kinds.items()
+        if configured.partition(":")[0] != used.partition(":")[0]
+    ]
 
 
 def _make_key(scheme: str, directory: str) -> str:

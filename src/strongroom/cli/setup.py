@@ -13,8 +13,9 @@ from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError, NoKeyError, StoreExistsError, StoreNotFoundError, StrongroomError
 from strongroom.model import HEADER
 from strongroom.settings import discovery
-from strongroom.settings.config import KEY_FILE, VARIABLE, Config, path_of
+from strongroom.settings.config import KEY_FILE, VARIABLE, Config, key_file_of, path_of
 from strongroom.system import files
+from strongroom.urls import shown
 
 KEY_LINE = 45
 """Bytes of a master key and its line feed."""
@@ -60,12 +61,12 @@ def _refuse_existing(url: str) -> None:
     finally:
         store.close()
     if made:
-        raise StoreExistsError(f"{url} exists already and was left as it is; `strongroom list` opens it")
+        raise StoreExistsError(f"{shown(url)} exists already and was left as it is; `strongroom list` opens it")
 
 
 def _key_file_to_make(config: Config) -> str | None:
     """Return where a new key file belongs, None when there is a key or its place is not ours to fill."""
-    path = path_of(config.key) if config.key.startswith("file:") else None
+    path = key_file_of(config.key)
     if path is not None:
         return None if os.path.lexists(path) else path
     if config.key != f"env:{VARIABLE}" or os.environ.get(VARIABLE):
@@ -107,7 +108,7 @@ def _create_key(path: str, out: Output) -> None:
 
 def _tell(config: Config, key_file: str | None, ignored: list[str], settings: str | None, out: Output) -> None:
     if out.json:
-        out.document({"store": config.store, "key": config.key, "audit": config.audit,
+        out.document({"store": str(config.store), "key": str(config.key), "audit": str(config.audit),
                       "key_file_made": key_file, "gitignore": ignored, "settings_file_made": settings})  # fmt: skip
         return
     out.say(f"store:      {config.store}\naudit log:  {config.audit}\nmaster key: {config.key}")
@@ -153,7 +154,7 @@ COMMANDS = {
             Option("--generate-key", "make a master key without asking, if there is none"),
             Option("--yes", "the same", short="-y"),
         ),
-        exits=(0, 2, 4, 8, 9),
+        exits=(0, 2, 4, 8, 9, 12),
         description="""\
 Makes a new store and never overwrites one. The master key is the one that --key, the settings or SECRETS_MASTER_KEY
 name. When there is none, a new one is made on request in the file master.key beside the store: readable by its

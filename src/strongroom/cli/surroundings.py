@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from strongroom import drivers
 from strongroom.cli import git, judging, process
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.memory_file import file_system_of
@@ -20,7 +21,7 @@ LOW, NEARLY_FULL = 100 * 2**20, 5 * 2**20
 def check_files(config: Config) -> Iterator[Finding]:
     """Check who else can read or write the store, the key and the audit log."""
     store, log = path_of(config.store), path_of(config.audit)
-    key = None if config.key.startswith("env:") else path_of(config.key)
+    key = path_of(config.key)
     for what, path, secret in (("store", store, False), ("audit log", log, False), ("master key", key, True)):
         if path is not None and os.path.exists(path):
             yield _check_file(what, path, secret=secret)
@@ -117,7 +118,7 @@ def _check_space(directory: str) -> Finding:
 
 def _check_file_system(url: str, directory: str) -> Finding:
     kind = file_system_of(directory) or "unknown"
-    if kind in NETWORK and url.startswith("sqlite:"):
+    if kind in NETWORK and drivers.traits(url).needs_local_disk:
         return Finding(
             WARN, f"the store lies on a network file system ({kind})",
             "SQLite's locks are not safe there: move the store to a local disk",

@@ -50,7 +50,7 @@ COMMANDS = {
     "verify": Command(
         verify,
         options=(Option("--accept", "take the entries as they are for right, after a restore or merge of your own"),),
-        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10),
+        exits=(0, 2, 3, 4, 5, 6, 8, 9, 10, 12),
         description="""\
 Decrypts every record and compares all entries with the store's manifest: finds records that were changed, swapped,
 renamed, deleted, replayed or added from outside, and a store that was restored from an old copy. Each problem is a

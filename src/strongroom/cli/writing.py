@@ -164,7 +164,7 @@ COMMANDS = {
             Option("--custom", "custom metadata, in place of what was there", "KEY=TEXT", many=True),
             Option("--max-versions", "how many versions of this secret are kept", "N", number=True),
         ),
-        exits=(0, 2, 4, 5, 6, 7, 8, 9, 10, 11),
+        exits=(0, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12),
         excess=NO_VALUE,
         description=f"""\
 Stores a new current version of a secret, durably, and prints its number to standard error.
@@ -185,7 +185,7 @@ strongroom set API_TOKEN --cas 0 --expires-in 30d      only if it is new, for 30
         rollback,
         "NAME VERSION",
         (CAS,),
-        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+        exits=(0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12),
         description="Makes a new current version with the data of an older one. Nothing is lost: the version in between"
         " stays.\n\nA secret with a rotator is rotated to the older value, at its source too (`strongroom rotate`).",
         examples="""\

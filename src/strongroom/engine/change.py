@@ -8,6 +8,7 @@ from strongroom.model import HEADER, KEYSET, MANIFEST
 from strongroom.protocols import Transaction
 from strongroom.records.header import Header, Recipient
 from strongroom.records.keyset import MANIFEST_KEY, Keyset
+from strongroom.records.kinds import in_manifest
 from strongroom.records.manifest import MODULUS, Manifest
 from strongroom.records.records import Records
 
@@ -74,11 +75,12 @@ class Change:
         self._seen[path] = None
 
     def _enter(self, path: str, value: bytes | None) -> None:
-        old = self.get(path)
         revision, number, total, uses = self._manifest
-        hash = self.unlocked.manifests.hash
-        total += (hash(path, value) if value is not None else 0) - (hash(path, old) if old is not None else 0)
-        number += (value is not None) - (old is not None)
+        if in_manifest(path):
+            old = self.get(path)
+            hash = self.unlocked.manifests.hash
+            total += (hash(path, value) if value is not None else 0) - (hash(path, old) if old is not None else 0)
+            number += (value is not None) - (old is not None)
         # A record is at most two encryptions: metadata and data.
         self._manifest = Manifest(revision, number, total % MODULUS, uses + 2)
         self.changed = True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from strongroom import abilities
 from strongroom.engine.unlock import Unlocked, refresh, unlock
 from strongroom.errors import NoKeyError, TamperedError, WrongKeyError
 from strongroom.model import HEADER, KEYSET, MANIFEST, SECRET
@@ -16,7 +17,7 @@ from strongroom.system.moment import now
 
 if TYPE_CHECKING:
     from strongroom.engine.change import Change
-    from strongroom.protocols import KeyProvider, Reader, Store, Transaction
+    from strongroom.protocols import KeyProvider, Reader, Store, Transaction, View
     from strongroom.records.manifest import Manifest
 
 USES_OF_A_KEY = 1 << 31
@@ -72,7 +73,7 @@ class Engine:
         return now.records.open_head(name, stored)
 
     @contextmanager
-    def view(self) -> Iterator[tuple[Reader, Unlocked]]:
+    def view(self) -> Iterator[tuple[View, Unlocked]]:
         """Read several entries of one revision, with the keys of that revision."""
         with self.store.view() as view:
             yield view, self.keys_seen_by(view)
@@ -84,9 +85,8 @@ class Engine:
         With `within` (seconds), raise `StoreBusyError` when the lock is not free by then; a store that cannot be asked
         for that waits as long as it always does.
         """
-        in_time: Callable[[float], AbstractContextManager[Transaction]] | None
-        in_time = None if within is None else getattr(self.store, "transaction_within", None)
-        with self.store.transaction() if in_time is None or within is None else in_time(within) as tx:
+        timed = None if within is None else abilities.timed_transactions(self.store)
+        with self.store.transaction() if timed is None or within is None else timed.transaction_within(within) as tx:
             change = self._begin(tx)
             if change.uses >= USES_OF_A_KEY:
                 keyset = change.unlocked.keyset
@@ -123,7 +123,7 @@ class Engine:
         for each revision; a store of more than `ABSENCE_LIMIT` entries is believed, and left to `strongroom verify`.
         """
         revision, paths = self._complete
-        if self.store.revision() == revision and SECRET + name not in paths:
+        if abilities.revision(self.store) == revision and SECRET + name not in paths:
             return
         with self.view() as (view, unlocked):
             manifest = unlocked.manifests.open(view.get(MANIFEST))

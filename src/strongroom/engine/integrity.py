@@ -7,28 +7,16 @@ from typing import NamedTuple
 from strongroom.engine.engine import Engine
 from strongroom.engine.unlock import Unlocked
 from strongroom.errors import SecretNotFoundError, StrongroomError, TamperedError
-from strongroom.info import SecretInfo
-from strongroom.model import (
-    AUDIT,
-    CONSUMER,
-    HEADER,
-    KEYSET,
-    MANIFEST,
-    ROTATION,
-    SECRET,
-    VERSION,
-    version_path,
-)
-from strongroom.protocols import Reader
+from strongroom.model import AUDIT, MANIFEST, SECRET, VERSION
+from strongroom.protocols import Reader, View
 from strongroom.records.context import entries
 from strongroom.records.data import decode_value
+from strongroom.records.kinds import kind_of, parse_version_path
 from strongroom.records.manifest import Manifest
 from strongroom.records.records import key_id
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
-_PATIENCE = 100
-"""How often a store that is written to is asked again, until it holds still for two reads."""
 _SHORT = 4
 """Values of fewer bytes turn up in random ciphertext by chance, so they are not searched for."""
 
@@ -87,15 +75,16 @@ def _forms(data: bytes) -> Iterator[bytes]:
             yield from (plain, b64encode(plain).rstrip(b"="), plain.hex().encode())
 
 
-def check_store(view: Reader, unlocked: Unlocked, engine: Engine, progress: Progress | None = None) -> StoreReport:
+def check_store(view: View, unlocked: Unlocked, progress: Progress | None = None) -> StoreReport:
     """Decrypt every record of `view` and compare all entries with the manifest, and the manifest with the store."""
     problems = list(_check_records(view, unlocked, progress))
-    revision = engine.store.revision()
+    revision = view.revision
     try:
-        problems += _check_manifest(view, unlocked, unlocked.manifests.open(view.get(MANIFEST)))
-        revision, summed_up = _settled(engine)
-        if revision != summed_up:
-            problems.append(f"the store is at revision {revision}, its manifest at {summed_up}: restored or merged")
+        manifest = unlocked.manifests.open(view.get(MANIFEST))
+        problems += _check_manifest(view, unlocked, manifest)
+        if revision != manifest.revision:
+            found = f"the store is at revision {revision}, its manifest at {manifest.revision}"
+            problems.append(f"{found}: restored or merged")
     except StrongroomError as error:
         problems.append(str(error))
     count = {SECRET: 0, VERSION: 0}
@@ -105,17 +94,6 @@ def check_store(view: Reader, unlocked: Unlocked, engine: Engine, progress: Prog
         for prefix in count:
             count[prefix] += path.startswith(prefix)
     return StoreReport(revision, total, count[SECRET], count[SECRET] + count[VERSION], tuple(problems))
-
-
-def _settled(engine: Engine) -> tuple[int, int]:
-    """Return the revision of the store and that of its manifest as of one moment: others may be writing."""
-    for _ in range(_PATIENCE):
-        revision = engine.store.revision()
-        with engine.view() as (view, unlocked):
-            manifest = unlocked.manifests.open(view.get(MANIFEST))
-        if engine.store.revision() == revision:
-            break
-    return revision, manifest.revision
 
 
 def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest) -> Iterator[str]:
@@ -128,44 +106,47 @@ def _check_manifest(view: Reader, unlocked: Unlocked, manifest: Manifest) -> Ite
 
 
 def _check_records(view: Reader, unlocked: Unlocked, progress: Progress | None) -> Iterator[str]:
-    known = {HEADER, KEYSET, MANIFEST}
+    named: set[str] = set()
     unreadable: tuple[str, ...] = ()
     rows = list(entries(view, SECRET)) if progress else entries(view, SECRET)
     total = len(rows) if isinstance(rows, list) else 0
     for done, (path, stored) in enumerate(rows):
-        name = path.removeprefix(SECRET)
         try:
-            unlocked.records.open_head(name, stored)
-            info = unlocked.records.open_info(name, stored)
+            parts = _check(unlocked, path, stored)
         except StrongroomError as error:
             yield str(error)
-            unreadable += (f"{VERSION}{name}/",)
+            unreadable += (f"{VERSION}{path.removeprefix(SECRET)}/",)
             continue
-        yield from _check_versions(view, unlocked, info, known)
+        named.update(parts)
+        yield from _check_parts(view, unlocked, parts)
         if progress:
             progress(done + 1, total)
     for path, stored in entries(view):
-        if path.startswith((ROTATION, CONSUMER)):
+        kind = kind_of(path)
+        if kind is None or (kind.is_part and path not in named and not path.startswith(unreadable)):
+            yield f"the entry {path!r} belongs to nothing that strongroom wrote"
+        elif not kind.is_part and not path.startswith(SECRET):
             try:
-                unlocked.records.open_entry(path, stored)
+                _check(unlocked, path, stored)
             except StrongroomError as error:
                 yield str(error)
-        elif path not in known and not path.startswith((SECRET, AUDIT, *unreadable)):
-            yield f"the entry {path!r} belongs to nothing that strongroom wrote"
 
 
-def _check_versions(view: Reader, unlocked: Unlocked, info: SecretInfo, known: set[str]) -> Iterator[str]:
-    for version in info.versions[:-1]:
-        if version.destroyed:
-            continue
-        path = version_path(info.name, version.version)
-        known.add(path)
+def _check(unlocked: Unlocked, path: str, stored: bytes) -> tuple[str, ...]:
+    """Return the paths of the entries that must be there too; raises `TamperedError`."""
+    kind = kind_of(path)
+    return () if kind is None or kind.check is None else kind.check(unlocked.records, path, stored)
+
+
+def _check_parts(view: Reader, unlocked: Unlocked, parts: tuple[str, ...]) -> Iterator[str]:
+    for path in parts:
         stored = view.get(path)
         if stored is None:
-            yield f"version {version.version} of {info.name!r} is missing although nobody destroyed it"
+            name, version = parse_version_path(path)
+            yield f"version {version} of {name!r} is missing although nobody destroyed it"
             continue
         try:
-            unlocked.records.open_version(info.name, version.version, stored)
+            _check(unlocked, path, stored)
         except StrongroomError as error:
             yield str(error)
 

@@ -50,8 +50,8 @@ class Unlocked:
 def unlock(reader: Reader, provider: KeyProvider, url: str) -> Unlocked:
     """Unwrap the root key and open the keyset.
 
-    Raises `StoreNotFoundError` (nothing there), `WrongKeyError`, `NoKeyError`, `InvalidKeyError`, `TamperedError`,
-    `NewerFormatError`.
+    Raises `StoreNotFoundError` (nothing there), `WrongKeyError`, `NoKeyError`, `InvalidKeyError`, `KeyProviderError`,
+    `TamperedError`, `NewerFormatError`.
     """
     header, stored = _read(reader, url)
     root, recipient = header.unwrap_root(provider)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from strongroom.crypto.master_key import parse_key
-from strongroom.errors import ConfigError, InvalidKeyError, NoKeyError
+from strongroom.errors import ConfigError, InvalidKeyError, KeyProviderError, NoKeyError
 from strongroom.key_providers import master
 from strongroom.system import files
 from strongroom.system.frames import methods_leave_no_values
 
 _TOO_LONG = 4096
+_FOR_NOW = frozenset(
+    (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EINTR)
+)
+"""What says nothing of the file: a disk or a server that does not answer, no descriptor left."""
 
 
 @methods_leave_no_values
@@ -48,7 +53,8 @@ class FileKeyProvider:
 def read_private(path: str) -> bytes:
     """Return the contents of a small file that nobody but its owner, root or the user of this process may read.
 
-    Raises `NoKeyError` when it is not there or cannot be read, `InvalidKeyError` when it is open to others or not a
+    Raises `NoKeyError` when it is not there or may not be read, `KeyProviderError` when the system cannot read it now,
+    `InvalidKeyError` when it is open to others or not a
     small file.
     """
     try:
@@ -67,8 +73,11 @@ def read_private(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _unreadable(path: str, error: Exception) -> NoKeyError:
-    return NoKeyError(f"no master key: {path} cannot be read: {getattr(error, 'strerror', None) or error}")
+def _unreadable(path: str, error: Exception) -> NoKeyError | KeyProviderError:
+    why = getattr(error, "strerror", None) or error
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno in _FOR_NOW):
+        return KeyProviderError(f"{path} cannot be read now: {why}; try again")
+    return NoKeyError(f"no master key: {path} cannot be read: {why}")
 
 
 def _check(path: str, descriptor: int) -> None:

@@ -15,7 +15,14 @@ from strongroom.crypto import Forged
 from strongroom.crypto.aes_gcm import AesGcm
 from strongroom.crypto.argon2 import FLOOR, STANDARD, Argon2Cost, argon2id
 from strongroom.crypto.kdf import hkdf
-from strongroom.errors import InvalidKeyError, NewerFormatError, NoKeyError, StoreError, TamperedError, WrongKeyError
+from strongroom.errors import (
+    InvalidKeyError,
+    KeyProviderError,
+    NewerFormatError,
+    NoKeyError,
+    TamperedError,
+    WrongKeyError,
+)
 from strongroom.system.frames import methods_leave_no_values
 
 VARIABLE = "STRONGROOM_PASSPHRASE"
@@ -88,7 +95,8 @@ class PassphraseProvider:
             try:
                 self._derived[salt, cost] = argon2id(passphrase, salt, cost)
             except MemoryError:
-                raise StoreError(f"the passphrase takes {memory >> 10:,} MiB of memory, which are not free") from None
+                needed = f"{memory >> 10:,} MiB of memory, which are not free"
+                raise KeyProviderError(f"the passphrase takes {needed}") from None
         return self._derived[salt, cost]
 
 

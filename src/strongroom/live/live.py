@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from strongroom import abilities
 from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
 from strongroom.live import secret
@@ -31,6 +32,7 @@ class Live:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self._counters = abilities.shared_counters(access.engine.store)
         self.handles: dict[str, LiveSecret] = {}
         self._lock = threading.RLock()
         self._previous: dict[str, Previous] = {}
@@ -69,11 +71,10 @@ class Live:
 
         To be called before the read: a commit in between then makes the two differ, and the next call reads again.
         """
-        store = self._access.engine.store
-        numbers = store.commits()
-        if numbers is None:
+        numbers = None if self._counters is None else self._counters.commits()
+        if self._counters is None or numbers is None:
             return NOTHING, -1
-        mark = store.mark(SECRET + name) or numbers
+        mark = self._counters.mark(SECRET + name) or numbers
         marked = mark[0]
         begun, ended = numbers
         return mark, marked if begun == ended else -1
@@ -142,10 +143,9 @@ class Live:
 
     def _make_reporter(self) -> Reporter | None:
         with importing:
-            from strongroom.rotation.consumers import reports_of
             from strongroom.rotation.reporting import Reporter
 
-        reports = reports_of(self._access.engine.store)
+        reports = abilities.reports(self._access.engine.store)
         return None if reports is None else Reporter(self._access, reports, self.refresh)
 
     def _after_fork(self) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic, thread_time
 from typing import Protocol
 
+from strongroom import abilities
 from strongroom.errors import DeniedError, SecretNotFoundError, StrongroomError, TamperedError
 from strongroom.live import secret
 from strongroom.live.secret import LiveSecret
@@ -60,6 +61,8 @@ class Watcher:
     def __init__(self, handles: Handles, store: Store) -> None:
         self._handles = handles
         self._store = store
+        self._counters = abilities.shared_counters(store)
+        self._notices = abilities.change_notices(store)
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
         self._pid = os.getpid()
@@ -77,6 +80,7 @@ class Watcher:
         """Look at a handle from now on; at all, in case something has changed while nobody was to be told."""
         self._watched.append(handle)
         self._before = None
+        self._wake()
 
     def unwatch(self, handle: LiveSecret) -> None:
         """Look at a handle no more."""
@@ -92,6 +96,7 @@ class Watcher:
     def stop(self) -> None:
         """End the thread for good."""
         self._closed.set()
+        self._wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread() and self._pid == os.getpid():
             thread.join(timeout=2)
@@ -112,6 +117,7 @@ class Watcher:
         while not self._closed.wait(pause):
             now, used = monotonic(), thread_time()
             try:
+                self._wait_for_notice()
                 self._look(now)
                 if now >= flush_at:
                     flush_at = now + FLUSH_EVERY
@@ -131,8 +137,17 @@ class Watcher:
                 self._failed = None
             pause = min(max(TICK, REST * (thread_time() - used)), LONGEST)
 
+    def _wait_for_notice(self) -> None:
+        """Wait until the store tells of a commit, where it does that and nothing else is to be done."""
+        if self._notices is not None and self._numbers is None and isinstance(self._before, tuple):
+            self._notices.wait(self._before[0], UNSETTLED)
+
+    def _wake(self) -> None:
+        if self._notices is not None:
+            self._notices.wake()
+
     def _look(self, now: float) -> None:
-        numbers = self._store.commits()
+        numbers = None if self._counters is None else self._counters.commits()
         if numbers is not self._numbers:
             self._numbers = numbers
             self._handles.follow()
@@ -151,7 +166,7 @@ class Watcher:
     def _suspects(self) -> list[tuple[LiveSecret, object]]:
         """Return the watched handles whose secret may have changed, each with what moves when it does."""
         watched = self._watched.copy()
-        if self._numbers is not None and self._store.mark(SECRET) is not None:
+        if self._counters is not None and self._numbers is not None and self._counters.mark(SECRET) is not None:
             return secret.suspects_by_mark(watched)
         if not watched:
             return []
@@ -180,8 +195,9 @@ def state_of(store: Store) -> object:
 
     The revision alone does not tell: git may put a file in place that has as many commits as the one before.
     """
-    numbers = store.commits()
-    return (store.revision(), store.get(MANIFEST)) if numbers is None else tuple(numbers)
+    counters = abilities.shared_counters(store)
+    numbers = None if counters is None else counters.commits()
+    return (abilities.revision(store), store.get(MANIFEST)) if numbers is None else tuple(numbers)
 
 
 def _bytes_at(view: Reader, path: str) -> bytes | None:

@@ -11,11 +11,12 @@ from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.engine.integrity import Progress
 from strongroom.errors import InvalidInputError, NotFoundError, TamperedError, WrongKeyError
-from strongroom.model import CONSUMER, ROTATION, SECRET, VERSION, version_path
+from strongroom.model import SECRET
 from strongroom.protocols import KeyProvider
 from strongroom.records.context import entries
 from strongroom.records.header import Header, Recipient
 from strongroom.records.keyset import AUDIT_KEY, MANIFEST_KEY, RECORD, Keyset
+from strongroom.records.kinds import is_under_old_key, kind_of
 from strongroom.records.records import key_id
 from strongroom.system.frames import methods_leave_no_values
 from strongroom.system.moment import now
@@ -181,7 +182,8 @@ class Custody:
     def finish_rekey(self, progress: Progress | None = None) -> int:
         """Re-encrypt every record that is not under the primary data key; returns how many."""
         with self._access.engine.view() as (view, unlocked):
-            old = [path for path, stored in entries(view) if _is_old(path, stored, unlocked.keyset)]
+            primary = unlocked.keyset.primary.id
+            old = [path for path, stored in entries(view) if is_under_old_key(path, stored, primary)]
         for start in range(0, len(old), BATCH):
             batch = old[start : start + BATCH]
             self._change(partial(_reencrypt, paths=batch))
@@ -193,26 +195,13 @@ class Custody:
         return changing.change(self._access, "REKEY", "manage", None, step)
 
 
-def _is_old(path: str, stored: bytes, keyset: Keyset) -> bool:
-    return path.startswith((SECRET, VERSION, ROTATION, CONSUMER)) and key_id(stored) != keyset.primary.id
-
-
 def _reencrypt(change: Change, paths: Sequence[str]) -> None:
     for path in paths:
-        stored = change.get(path)
-        if stored is None or not _is_old(path, stored, change.unlocked.keyset):
+        stored, kind = change.get(path), kind_of(path)
+        if stored is None or kind is None or kind.reencrypt is None:
             continue
-        records = change.records
-        if path.startswith(SECRET):
-            name = path.removeprefix(SECRET)
-            data = records.open_data(name, stored)
-            change.put(path, records.seal_head(records.open_info(name, stored), data))
-        elif path.startswith((ROTATION, CONSUMER)):
-            change.put(path, records.seal_entry(path, records.open_entry(path, stored)))
-        else:
-            name, _, number = path.removeprefix(VERSION).rpartition("/")
-            data = records.open_version(name, int(number), stored)
-            change.put(version_path(name, int(number)), records.seal_version(name, int(number), data))
+        if key_id(stored) != change.unlocked.keyset.primary.id:
+            change.put(path, kind.reencrypt(change.records, path, stored))
 
 
 def _wrapped(header: Header, id: int, root: bytes, provider: KeyProvider) -> Recipient:

@@ -257,8 +257,7 @@ class SecretsManager:
         with importing:
             from strongroom.engine.integrity import check_store
 
-        engine = self._access.engine
-        report = self._access.view("VERIFY", "audit", "", lambda view, keys: check_store(view, keys, engine, progress))
+        report = self._access.view("VERIFY", "audit", "", lambda view, keys: check_store(view, keys, progress))
         if report.ok:
             self._access.ok("VERIFY", None, count=report.entries)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from strongroom import arguments
+from strongroom import abilities, arguments
 from strongroom.access import changing
 from strongroom.access.access import Access
 from strongroom.engine import versions
@@ -110,7 +110,9 @@ class Writing:
             self._forget_reports(name)
         else:
             done = self._mark("DESTROY", name, lambda change: _destroy(change, name, numbers))
-        self._access.engine.store.scrub()
+        scrubbing = abilities.scrubbing(self._access.engine.store)
+        if scrubbing is not None:
+            scrubbing.scrub()
         return done
 
     def _forget_reports(self, name: str) -> None:

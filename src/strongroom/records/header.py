@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from strongroom.crypto.kdf import sha256
 from strongroom.errors import (
     InvalidInputError,
+    KeyProviderError,
     NewerFormatError,
     NoKeyError,
+    StrongroomError,
     TamperedError,
     WrongKeyError,
     WrongStoreError,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"strongroom header "
 _HEX = frozenset("0123456789abcdef")
+KEY_BYTES = 32
 MAX_RECIPIENTS = 64
 MAX_PASSPHRASES = 8
 """Recipients that are passphrases: each that is tried takes a tenth of a second and 64 MiB."""
@@ -83,18 +86,18 @@ class Header(Frozen):
 
     def wrap_root(self, root: bytes, recipient: int, provider: KeyProvider) -> bytes:
         """Wrap the root key for one recipient of this store; another store or another root number refuses it."""
-        return provider.wrap(root, self._context(recipient))
+        return wrap(provider, root, self._context(recipient))
 
     def unwrap_root(self, provider: KeyProvider) -> tuple[bytes, Recipient]:
         """Return the root key and the recipient whose wrap `provider` opened.
 
-        Raises `WrongKeyError` when it opens none, `NoKeyError` when it has no key, `TamperedError` when its own wrap is
-        damaged.
+        Raises `WrongKeyError` when it opens none, `NoKeyError` when it has no key, `KeyProviderError` when it does not
+        answer, `TamperedError` when its own wrap is damaged.
         """
         labels = ", ".join(recipient.label for recipient in self.recipients)
         for recipient in self.recipients:
             try:
-                return provider.unwrap(recipient.wrapped, self._context(recipient.id)), recipient
+                return unwrap(provider, recipient.wrapped, self._context(recipient.id)), recipient
             except NoKeyError as error:
                 raise NoKeyError(f"{error}. The store is locked with the key from: {labels}") from None
             except WrongKeyError:
@@ -127,6 +130,38 @@ class Header(Frozen):
 
     def _context(self, recipient: int) -> bytes:
         return context(self.store, HEADER, b"root %d recipient %d" % (self.root, recipient))
+
+
+def wrap(provider: KeyProvider, key: bytes, context: bytes) -> bytes:
+    """Let a key provider wrap a key; what is no error of strongroom's becomes a `KeyProviderError`."""
+    try:
+        return provider.wrap(key, context)
+    except StrongroomError:
+        raise
+    except Exception as error:
+        failed = _no_answer(provider, error)
+    raise failed
+
+
+def unwrap(provider: KeyProvider, wrapped: bytes, context: bytes) -> bytes:
+    """Let a key provider unwrap a key; what is no error of strongroom's becomes a `KeyProviderError`."""
+    try:
+        key = provider.unwrap(wrapped, context)
+    except StrongroomError:
+        raise
+    except Exception as error:
+        failed = _no_answer(provider, error)
+    else:
+        if type(key) is bytes and len(key) == KEY_BYTES:
+            return key
+        failed = KeyProviderError(f"the key provider {provider.url} returned no key of {KEY_BYTES} bytes")
+    raise failed
+
+
+def _no_answer(provider: KeyProvider, error: Exception) -> KeyProviderError:
+    # Its own words may hold a key, or the address of a service with a password.
+    why = type(error).__name__
+    return KeyProviderError(f"the key provider {provider.url} does not answer ({why}): try again later")
 
 
 def _too_many(recipients: tuple[Recipient, ...]) -> str:

@@ -23,6 +23,7 @@ from strongroom.model import MANIFEST
 from strongroom.protocols import Reader
 from strongroom.records.context import context, entries
 from strongroom.records.keyset import MANIFEST_KEY, Keyset
+from strongroom.records.kinds import in_manifest
 
 _prefix = struct.Struct(">BI")
 _fields = struct.Struct(">QQQ32s")
@@ -84,7 +85,7 @@ class Manifests:
         for path, value in entries(reader):
             if paths is not None:
                 paths.add(path)
-            if path != MANIFEST:
+            if in_manifest(path):
                 number += 1
                 total += self.hash(path, value)
         return Manifest(revision, number, total % MODULUS, uses)

@@ -17,7 +17,7 @@ A *version* (`version/NAME/0000000001`) holds the data of one that is not curren
     bytes 1-4    id of the data key
     then         sealed data, bound to the path (which ends in the version's number) and bytes 0-4
 
-Every other encrypted entry (`rotation/NAME`, `consumer/NAME/ID`) has the form of a version, with its own path.
+Every other encrypted entry has the form of a version, with its own path; see `strongroom.records.kinds`.
 
 Integers are big-endian. One decryption authenticates a whole head, so that a read costs one; listing and history
 decrypt metadata and never a value. Metadata is JSON: `{"v": [[version, created, deleted, destroyed, expires], …],

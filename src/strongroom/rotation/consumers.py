@@ -12,11 +12,12 @@ import json
 from contextlib import suppress
 from typing import NamedTuple
 
+from strongroom import abilities
 from strongroom.crypto.kdf import sha256
 from strongroom.engine.engine import Engine
 from strongroom.errors import NewerFormatError, StrongroomError, TamperedError
 from strongroom.model import CONSUMER
-from strongroom.protocols import Reports, Store
+from strongroom.protocols import Store
 from strongroom.records.records import Records
 from strongroom.rotation.clock import utc
 from strongroom.rotation.owner import Process, here
@@ -60,11 +61,6 @@ def located(host: str, instance: str) -> str:
     return f" on {where}" if where else ""
 
 
-def reports_of(store: Store) -> Reports | None:
-    """Return the reports of a store, None for one that has none."""
-    return getattr(store, "reports", None)
-
-
 def consumer_key(name: str, id: str) -> str:
     """Return the key of a report: nothing of it but the number of secrets can be told without the store."""
     return f"{sha256(name.encode()).hex()[:32]}-{id}"
@@ -89,7 +85,7 @@ def reported(store: Store, name: str | None = None) -> Reported:
 
     To be read before the keys that open them: a process may report under a new key just now.
     """
-    reports = reports_of(store)
+    reports = abilities.reports(store)
     if reports is None:
         return []
     return reports.scan("" if name is None else consumer_key(name, ""))
@@ -111,7 +107,7 @@ def sweep(engine: Engine, state: State) -> None:
 
     That it cannot be done is no error: what is left says nothing of a living process.
     """
-    reports = reports_of(engine.store)
+    reports = abilities.reports(engine.store)
     if reports is None:
         return
     with suppress(StrongroomError):
@@ -140,7 +136,7 @@ def _is_left(records: Records, key: str, report: bytes, state: State) -> bool:
 
 def forget(store: Store, name: str) -> None:
     """Remove the reports on a secret that is forgotten. Raises `StoreError`."""
-    reports = reports_of(store)
+    reports = abilities.reports(store)
     if reports is not None:
         for key, _ in reports.scan(consumer_key(name, "")):
             reports.remove(key)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
+from strongroom import abilities
 from strongroom.access.access import Access
 from strongroom.errors import StrongroomError
 from strongroom.model import ROTATION
@@ -45,7 +46,7 @@ class Reporter:
         self._since: dict[str, tuple[int, float]] = {}
         """Name → the version that was reported last, and when it was first."""
         # Beside a file that lies under git a reader leaves nothing, unless a rotation is changing that file anyway.
-        self._when_idle = not access.engine.store.url.startswith("file:")
+        self._when_idle = not abilities.moves_with_git(access.engine.store)
 
     def report(self, handles: Mapping[str, Handle]) -> bool:
         """Write what has changed since the last report; False when there will be more to say without another commit.

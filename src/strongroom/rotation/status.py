@@ -15,6 +15,7 @@ from strongroom.rotation.consumers import Consumer, Reported, consumers, reporte
 from strongroom.rotation.entry import Entry
 from strongroom.rotation.readers import Holder, readers
 from strongroom.rotation.state import PROMOTED, State, load, open_state
+from strongroom.urls import shown_rotator
 
 
 class RotationStatus(NamedTuple):
@@ -24,6 +25,7 @@ class RotationStatus(NamedTuple):
     step: str
     """`idle`, `pending`, `set`, `tested` or `promoted`."""
     rotator: str | None
+    """Its URL as it is shown, without credentials."""
     every: float | None
     grace: float | None
     graces: dict[str, float]
@@ -109,7 +111,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
     return RotationStatus(
         name=state.name,
         step=state.step,
-        rotator=state.url,
+        rotator=None if state.url is None else shown_rotator(state.url),
         every=state.every,
         grace=state.grace,
         graces=state.graces or {},

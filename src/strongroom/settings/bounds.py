@@ -14,6 +14,7 @@ from strongroom.settings import trust
 from strongroom.settings.discovery import Project, check
 from strongroom.system import files
 from strongroom.system.frozen import Frozen
+from strongroom.urls import shown
 
 _FILES = {"store": ("sqlite", "file"), "key": ("file", "passphrase"), "audit": ("file",)}
 """For each setting that names a driver, the schemes whose rest is a path."""
@@ -135,8 +136,8 @@ def _of_url(name: str, url: str, directory: str, claim: Callable[[str], Claim]) 
     if path is None:
         scheme = url.partition(":")[0]
         if (name, scheme) not in (("key", "env"), ("key", "passphrase")):
-            # What follows the scheme may be a password.
-            yield claim(f"{name} = '{scheme}:' is no file of the project")
+            # What follows the scheme may be a password, and so may a scheme that is none.
+            yield claim(f"{name} = '{shown(url)}' is no file of the project, and may name a program of its own")
     elif _leaves(path, directory):
         yield claim(f"{name} is outside of {directory}: {os.path.realpath(path)}")
     elif name == "key" and f"{os.path.realpath(path)}/".startswith(tuple(f"{place}/" for place in _NEVER_KEYS)):

@@ -18,6 +18,7 @@ from strongroom.errors import ConfigError
 from strongroom.settings import bounds, discovery
 from strongroom.settings.discovery import STORE_FILES, Project
 from strongroom.system.frozen import Frozen
+from strongroom.urls import PATHS, Url, names_a_user
 
 VARIABLE = "SECRETS_MASTER_KEY"
 KEY_FILE = "master.key"
@@ -54,9 +55,10 @@ class Config(Frozen):
         chosen: frozenset[str] = frozenset(),
         directory: str = ".",
     ) -> None:
-        self.store = store
-        self.key = key
-        self.audit = audit
+        # As text in a message each is what may be shown; drivers and `path_of` see what was typed.
+        self.store = Url(store)
+        self.key = Url(key)
+        self.audit = Url(audit)
         self.actor = actor
         """Who acts; empty for the operating system's user."""
         self.service = service
@@ -201,8 +203,9 @@ def _checked(name: str, value: Any, source: str) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(rule, Mapping) for rule in value):
             raise ConfigError(f"{source}: policy is a list of tables, [[policy]]")
         return tuple(value)
-    if type(value) is not type(getattr(_DEFAULTS, name)):
-        kind = "a whole number" if isinstance(getattr(_DEFAULTS, name), int) else "text"
+    is_number = isinstance(getattr(_DEFAULTS, name), int)
+    if type(value) is not int if is_number else not isinstance(value, str):
+        kind = "a whole number" if is_number else "text"
         raise ConfigError(f"{source}: {name} must be {kind}")
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise ConfigError(f"{source}: {name} is far too large a number")
@@ -212,6 +215,10 @@ def _checked(name: str, value: Any, source: str) -> Any:
         check_who(name, value, source)
     if name == "rotation_hook" and value and not value.startswith(HOOKS):
         raise ConfigError(f"{source}: rotation_hook is command:/PATH of a program, or webhook:https://… of a service")
+    if name in ("store", "key", "audit"):
+        scheme, _, rest = value.partition(":")
+        if scheme in PATHS and names_a_user(rest):
+            raise ConfigError(f"{source}: {name} is a path or a name after {scheme}:, not a server with a user")
     if name == "store_id" and not re.fullmatch("([0-9a-f]{32})?", value):
         raise ConfigError(f"{source}: store_id has 32 hex digits, as `strongroom doctor` shows them")
     if name == "max_versions" and not 1 <= value <= 10_000:
@@ -299,6 +306,12 @@ def path_of(url: str) -> str | None:
     if not colon or "/" in scheme:
         return url
     return path if scheme in _SCHEMES_WITH_PATHS and path else None
+
+
+def key_file_of(url: str) -> str | None:
+    """Return the path of the file that holds the key itself, None for a key that lies elsewhere."""
+    scheme, _, path = url.partition(":")
+    return path if scheme == "file" and path else None
 
 
 def address_of(url: str) -> str:

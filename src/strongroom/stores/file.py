@@ -34,6 +34,8 @@ class FileStore:
     Raises `StoreNotFoundError`, `StoreExistsError`, `StoreError`, and what `file_document.parse` raises.
     """
 
+    moves_with_git = True
+
     def __init__(self, path: str, *, create: bool = False, timeout: float = 30.0) -> None:
         self.url = f"file:{path}"
         self._path = absolute(path, self.url)
@@ -57,12 +59,6 @@ class FileStore:
     def revision(self) -> int:
         """Return the number of commits so far."""
         return self._current().revision
-
-    def commits(self) -> None:
-        """There is no counter: `revision` is as cheap."""
-
-    def mark(self, path: str) -> None:
-        """There is no counter of a path either."""
 
     @contextmanager
     def view(self) -> Iterator[Snapshot]:

@@ -39,6 +39,7 @@ class MemoryStore:
         self.url = "memory:"
         self._now: Snapshot | None = Snapshot(0, {})
         self._writing = threading.Lock()
+        self._changed = threading.Condition()
         self.reports = MemoryReports()
         """See `strongroom.protocols.Reporting`."""
         forking.watch(self)
@@ -55,11 +56,18 @@ class MemoryStore:
         """Return the number of commits so far."""
         return self._current().revision
 
-    def commits(self) -> None:
-        """There is no counter: `revision` is as cheap."""
+    def wait(self, revision: int, seconds: float) -> int:
+        """Wait for a commit; see `strongroom.protocols.ChangeNotices`."""
+        changed = self._changed
+        with changed:
+            if self._current().revision == revision:
+                changed.wait(seconds)
+        return self._current().revision
 
-    def mark(self, path: str) -> None:
-        """There is no counter of a path either."""
+    def wake(self) -> None:
+        """Let each `wait` return."""
+        with self._changed:
+            self._changed.notify_all()
 
     @contextmanager
     def view(self) -> Iterator[Snapshot]:
@@ -81,6 +89,7 @@ class MemoryStore:
                 draft.end()
             if draft.changes:
                 self._now = before.succeeded_by(draft.changes)
+                self.wake()
         finally:
             lock.release()
 
@@ -92,6 +101,7 @@ class MemoryStore:
     def close(self) -> None:
         """Forget everything; closing twice is no error."""
         self._now = None
+        self.wake()
 
     def before_fork(self) -> None:
         """Nothing to let go of: a child may read a copy of the same snapshot."""
@@ -103,6 +113,7 @@ class MemoryStore:
         """Take a new lock, because the thread that held the old one does not exist here."""
         if self._writing.locked():
             self._writing = threading.Lock()
+        self._changed = threading.Condition()
 
     def _current(self) -> Snapshot:
         if self._now is None:

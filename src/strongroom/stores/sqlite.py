@@ -137,14 +137,14 @@ class SqliteStore:
         return revision
 
     def commits(self) -> Sequence[int] | None:
-        """Return the shared counter; see `strongroom.protocols.Store.commits`."""
+        """Return the shared counter; see `strongroom.protocols.SharedCounters`."""
         generation = self._generation
         if monotonic() >= generation.look_at:
             self._look()
         return None if generation.cells is NEVER_CLEAN else generation.commits
 
     def mark(self, path: str) -> Sequence[int] | None:
-        """Return the shared counter of some paths; see `strongroom.protocols.Store.mark`."""
+        """Return the shared counter of some paths; see `strongroom.protocols.SharedCounters`."""
         place, cells = place_of_mark(path), self._generation.cells
         return None if cells is NEVER_CLEAN else cells[place : place + 1]
 

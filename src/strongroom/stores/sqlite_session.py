@@ -28,7 +28,7 @@ _PROBE = "DELETE FROM store WHERE 0"
 
 
 class Session:
-    """A `Transaction` (a view uses it as a `Reader` only) on a connection that nobody else uses meanwhile."""
+    """A `Transaction`, or a `View` that nobody writes to, on a connection that nobody else uses meanwhile."""
 
     __slots__ = ("_connection", "_database", "_url", "changed", "has_failed", "revision", "thread")
 
@@ -73,7 +73,7 @@ class Session:
     def begin(self) -> None:
         """Start to read; reading the revision is what fixes the snapshot."""
         self._run("BEGIN")
-        self.stored_revision()
+        self.revision = self.stored_revision()
 
     def begin_to_write(self, seconds: float) -> None:
         """Take the write lock, and see that the database is what it shall be.

@@ -1,4 +1,4 @@
-"""The conformance suite for audit sinks.
+"""The suite for audit sinks: what `strongroom.protocols.AuditSink` promises, and its optional Protocols.
 
 class TestMySink(AuditSinkSuite):
     def make(self, tmp_path): return MySink(str(tmp_path / "log"))
@@ -7,10 +7,15 @@ class TestMySink(AuditSinkSuite):
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from strongroom import abilities
 from strongroom.protocols import AuditSink
+from strongroom.urls import shows_credentials
+
+Part = TypeVar("Part")
 
 
 class AuditSinkSuite:
@@ -75,9 +80,63 @@ class AuditSinkSuite:
         sink.close()
         sink.close()
 
-    def test_the_url_names_the_sink(self, sink: AuditSink) -> None:
+    def test_the_url_names_the_sink_and_no_credentials(self, sink: AuditSink) -> None:
         """`scheme:rest`."""
         assert ":" in sink.url
+        assert not shows_credentials(sink.url)
+
+    # Optional
+
+    def test_a_line_is_there_after_it_was_made_durable(self, sink: AuditSink) -> None:
+        """`DurableLog`."""
+        durable = _or_skip(abilities.durable(sink))
+        sink.append(b'{"n":1}\n')
+        durable.sync()
+        assert _events(sink) == [b'{"n":1}']
+
+    def test_where_the_log_is_stays_the_same(self, sink: AuditSink) -> None:
+        """`PlacedLog`: whether it was written to or not."""
+        placed = _or_skip(abilities.placed(sink))
+        before = placed.where()
+        sink.append(b'{"n":1}\n')
+        assert placed.where() == before
+        assert before.count(" ") == 1
+
+    def test_a_line_is_looked_up_at_its_position(self, sink: AuditSink) -> None:
+        """`SearchableLog`: by the id that it begins with and the MAC that it ends with."""
+        searchable = _or_skip(abilities.searchable(sink))
+        sink.append(b'{"id":"a-1","mac":"00"}\n')
+        sink.append(b'{"id":"a-2","mac":"01"}\n')
+        assert searchable.holds(sink.position(), "a-2", "01")
+        assert not searchable.holds(sink.position(), "a-1", "00")
+        assert not searchable.holds(sink.position(), "a-2", "00")
+
+    def test_nothing_was_done_to_a_log_that_was_let_alone(self, sink: AuditSink) -> None:
+        """`WatchedLog`."""
+        watched = _or_skip(abilities.watched(sink))
+        sink.append(b'{"n":1}\n')
+        assert watched.take_harm() is None
+
+    def test_a_sink_that_was_reopened_goes_on_at_the_end(self, sink: AuditSink) -> None:
+        """`ForkableLog`."""
+        forkable = _or_skip(abilities.forkable(sink))
+        sink.append(b'{"n":1}\n')
+        forkable.reopen()
+        sink.segment()
+        sink.append(b'{"n":2}\n')
+        assert _events(sink) == [b'{"n":1}', b'{"n":2}']
+
+    def test_no_segment_of_a_new_log_is_compressed(self, sink: AuditSink) -> None:
+        """`PackedLog`."""
+        packed = _or_skip(abilities.packed(sink))
+        sink.append(b'{"n":1}\n')
+        assert packed.compressed() == []
+
+
+def _or_skip(part: Part | None) -> Part:
+    if part is None:
+        pytest.skip("this sink does not have that optional Protocol")
+    return part
 
 
 def _events(sink: AuditSink) -> list[bytes]:

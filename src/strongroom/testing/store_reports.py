@@ -1,4 +1,4 @@
-"""Conformance of what a store may have besides: `strongroom.protocols.Reporting`."""
+"""What a store with `strongroom.protocols.Reporting` does besides."""
 # ruff: noqa: D102 - the name of a test is its docstring
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from strongroom import abilities
+from strongroom.abilities import revision
 from strongroom.protocols import Reports, Store
 from strongroom.testing.store_case import StoreCase, in_child, in_threads, put
 
@@ -47,7 +49,7 @@ class ReportTests(StoreCase):
     def test_reports_are_no_part_of_the_store(self, store: Store, reports: Reports) -> None:
         put(store, "a", b"1")
         reports.put(KEY, b"report")
-        assert (store.revision(), store.scan()) == (1, [("a", b"1")])
+        assert (revision(store), store.scan()) == (1, [("a", b"1")])
 
     def test_reports_wait_for_no_transaction(self, store: Store, reports: Reports) -> None:
         with store.transaction() as transaction:
@@ -85,7 +87,7 @@ class ReportTests(StoreCase):
 
 
 def _reports_of(store: Store) -> Reports:
-    reports: Reports | None = getattr(store, "reports", None)
+    reports = abilities.reports(store)
     if reports is None:
         pytest.skip("this store has no reports")
     return reports

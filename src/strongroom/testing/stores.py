@@ -1,8 +1,8 @@
-"""The conformance suite for stores: what `strongroom.protocols.Store` promises, as tests.
+"""The suite for stores: what `strongroom.protocols.Store` promises, and its optional Protocols, as tests.
 
 Subclass it in a test module and say how to make and open your store:
 
-    class TestMyStore(StoreConformance):
+    class TestMyStore(StoreSuite):
         def create(self, place):
             return MyStore(place / "store", create=True)
 
@@ -19,15 +19,19 @@ import pytest
 
 # Before the import below, so that a failing assertion of the suite shows its values.
 pytest.register_assert_rewrite(
-    "strongroom.testing.store_entries", "strongroom.testing.store_reports", "strongroom.testing.store_sharing"
+    "strongroom.testing.store_abilities",
+    "strongroom.testing.store_entries",
+    "strongroom.testing.store_reports",
+    "strongroom.testing.store_sharing",
 )
 
+from strongroom.testing.store_abilities import AbilityTests  # noqa: E402
 from strongroom.testing.store_entries import EntryTests  # noqa: E402
 from strongroom.testing.store_reports import ReportTests  # noqa: E402
 from strongroom.testing.store_sharing import SharingTests  # noqa: E402
 
-__all__ = ["StoreConformance"]
+__all__ = ["StoreSuite"]
 
 
-class StoreConformance(EntryTests, SharingTests, ReportTests):
-    """All tests of the suite. Override `create` and `open`; set `shared_between_processes` as it applies."""
+class StoreSuite(EntryTests, SharingTests, AbilityTests, ReportTests):
+    """What holds for every store. Override `create` and `open`; set `shared_between_processes` as it applies."""
