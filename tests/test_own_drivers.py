@@ -39,7 +39,7 @@ def test_all_four_kinds_are_named_in_full(made):
         secrets.rotation.attach("A", f"{OWN}:Rotator")
         secrets.rotate_secret("A")
         assert secrets.get_secret("A") == "from the store+"
-        assert repr(secrets).startswith("SecretsManager(pg://db/app")
+        assert repr(secrets).startswith("OpenedStore(pg://db/app")
         assert secrets.verify().ok
         assert secrets.verify_audit().ok
     assert PASSWORD not in repr(configuration.load(store=STORE).store)
