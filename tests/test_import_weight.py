@@ -70,7 +70,7 @@ main({[*places, *command]!r})
     assert "strongroom.access.access" in loaded
     writing = {
         "strongroom.manager.writing",
-        "strongroom.access.changing",
+        "strongroom.access.accepting",
         "strongroom.engine.change",
         "strongroom.engine.versions",
         "strongroom.records.manifest",

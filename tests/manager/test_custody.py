@@ -1,6 +1,6 @@
 import pytest
 
-from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.crypto.argon2 import Argon2Cost
 from strongroom.errors import (
     AuditError,
@@ -224,7 +224,7 @@ def test_a_record_that_went_while_it_was_to_be_encrypted_anew_is_passed_over(mak
     manager = make_manager()
     other = reopen(manager)
     manager.set_secrets({"A": "x", "B": "y"})
-    change, seen = changing.change, []
+    change, seen = Access.change, []
 
     def interfere(*given):
         if not seen and given[1] == "REKEY" and manager._access.engine.unlocked.keyset.primary.id == 4:
@@ -233,7 +233,7 @@ def test_a_record_that_went_while_it_was_to_be_encrypted_anew_is_passed_over(mak
             other.set_secret("B", "z")
         return change(*given)
 
-    monkeypatch.setattr(changing, "change", interfere)
+    monkeypatch.setattr(Access, "change", interfere)
     manager.custody.rekey_data()
     assert seen
     assert manager.list_secrets() == ["B"]

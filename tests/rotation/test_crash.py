@@ -10,7 +10,7 @@ import time
 import pytest
 
 import strongroom
-from strongroom.access import changing
+from strongroom.access.access import Access
 from strongroom.errors import ConflictError
 
 from .source import Source
@@ -94,7 +94,7 @@ def test_killed_around_each_call_of_the_rotator(url, source, step, moment, how):
 @pytest.mark.parametrize("moment", ["in", "after"])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_around_each_transaction(url, source, number, moment, how, monkeypatch):
-    change, count = changing.change, []
+    change, count = Access.change, []
 
     def counted(access, action, capability, name, step, *, stage=None):
         count.append(stage)
@@ -111,7 +111,7 @@ def test_killed_around_each_transaction(url, source, number, moment, how, monkey
         return result
 
     with monkeypatch.context() as patch:
-        patch.setattr(changing, "change", counted)
+        patch.setattr(Access, "change", counted)
         pid = in_child(url, lambda manager: manager.rotation.rotate("A", source))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
     recover(url, source, how)

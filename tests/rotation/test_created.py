@@ -308,13 +308,13 @@ def test_a_rotation_that_ended_between_create_and_its_record_loses_no_key(stored
 @pytest.mark.parametrize("number", range(1, 7))
 def test_no_key_is_lost_whichever_transaction_a_process_dies_at(stored, vendor, number, moment, how):
     """Claimed, pending, set, tested, promoted, retired."""
-    from strongroom.access import changing
+    from strongroom.access.access import Access
 
     vendor.grace = 0.0
     url = stored._access.engine.store.url
     pid = os.fork()
     if not pid:
-        change, stages = changing.change, []
+        change, stages = Access.change, []
 
         def counted(access, action, capability, name, step, *, stage=None):
             stages.append(stage)
@@ -330,7 +330,7 @@ def test_no_key_is_lost_whichever_transaction_a_process_dies_at(stored, vendor, 
                 os.kill(os.getpid(), signal.SIGKILL)
             return result
 
-        changing.change = counted
+        Access.change = counted
         try:
             with strongroom.open(url, audit="memory:") as manager:
                 Rotation(manager._access, lambda url, read: vendor, 10).rotate("A")

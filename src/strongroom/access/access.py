@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from strongroom.audit.log import AuditLog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from strongroom.info import SecretInfo, VersionInfo
     from strongroom.protocols import Policy, View
 
+Name = TypeVar("Name", str, None, str | None)
 Result = TypeVar("Result")
 CHECKPOINT_PATIENCE = 0.1
 """Seconds that a reader waits for the store's write lock at most, to put its checkpoint there."""
@@ -75,16 +77,15 @@ class Access:
     def authorize(self, action: str, capability: str, name: str) -> None:
         """Raise `DeniedError`, on record, unless the policy lets the actor do this.
 
-        The capability `write` is had by whoever may create or update: which of both it takes is known inside the
-        transaction, and judged there by `require`.
+        `write` means create or update. Which of the two is needed is known only inside the transaction, where
+        `change_all` checks it.
         """
         needed = ("create", "update") if capability == "write" else (capability,)
         if not any(self.allows(one, name) for one in needed):
             self._record(action, name or None, "denied", caller=self.caller)
             raise self._denial(capability, name)
 
-    def require(self, capability: str, name: str) -> None:
-        """Raise `DeniedError` unless the policy lets the actor do this, for a step whose outcome is recorded."""
+    def _require(self, capability: str, name: str) -> None:
         if not self.allows(capability, name):
             raise self._denial(capability, name)
 
@@ -260,6 +261,51 @@ class Access:
         self._record(
             action, name, outcome, version=version, stage=stage, reason=reason, intent=intent, caller=self.caller
         )
+
+    def change(
+        self, action: str, capability: str, name: str | None, step: Callable[[Change], Result], *,
+        stage: str | None = None,
+    ) -> Result:  # fmt: skip
+        """Run `step` in a transaction; see `change_all`."""
+        return self.change_all(action, capability, {name: step}, stage)[name]
+
+    def change_all(
+        self, action: str, capability: str, steps: Mapping[Name, Callable[[Change], Result]], stage: str | None = None
+    ) -> dict[Name, Result]:
+        """Run the steps of all names in one transaction: all happen or none. The write path, top to bottom.
+
+        Each name's intent is logged before, its outcome after, both with the `stage` of a rotation. Raises what a step
+        raises.
+        """
+        with importing:
+            from strongroom.info import VersionInfo
+
+        for name in steps:
+            self.authorize(action, capability, name or "")
+        record = partial(self.audit.record, action, stage=stage, caller=self.caller)
+        intents = {name: record(name, "intent") for name in steps}
+        try:
+            with self.engine.change() as change:
+                results: dict[Name, Result] = {}
+                for name, step in steps.items():
+                    if capability == "write" and name is not None:
+                        self._require("update" if change.get(SECRET + name) is not None else "create", name)
+                    results[name] = step(change)
+                if change.changed:
+                    self.enter_checkpoint(change)
+        except BaseException as error:
+            for name, intent in intents.items():
+                self.failed(action, name, error, intent=intent, stage=stage)
+            raise
+        revision = change.revision if change.changed else None
+        try:
+            for name, intent in intents.items():
+                result = results[name]
+                version = result.version if isinstance(result, VersionInfo) else None
+                record(name, "ok", version=version, revision=revision, intent=intent)
+        except AuditError as error:
+            raise AuditError(f"the change was made, but not its event ({error}); its intent is on record") from None
+        return results
 
     def checkpoint(self) -> None:
         """Put the head of this process's audit stream into the store, if the store can be written now."""

@@ -37,6 +37,9 @@ class Attributes:
         self.max_versions = max_versions
 
 
+UNCHANGED = Attributes()
+
+
 def load(change: Change, name: str) -> tuple[SecretInfo, bytes] | None:
     """Return a secret's metadata and current data, or None."""
     stored = change.get(SECRET + name)
@@ -51,6 +54,15 @@ def require(change: Change, name: str) -> tuple[SecretInfo, bytes]:
     if loaded is None:
         raise SecretNotFoundError(f"there is no secret {name!r}", name=name)
     return loaded
+
+
+def require_data(change: Change, name: str, version: int) -> bytes:
+    """Return the data of a live version; raises `SecretNotFoundError`, `VersionNotFoundError`."""
+    require(change, name)
+    data = read(change, change.records, name, version)
+    if data is None:
+        raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
+    return data
 
 
 def put(

@@ -6,7 +6,6 @@ from os import urandom
 from typing import NamedTuple, TypeVar
 
 from strongroom import arguments
-from strongroom.access import changing
 from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.engine.integrity import Progress
@@ -192,7 +191,7 @@ class Custody:
         return len(old)
 
     def _change(self, step: Callable[[Change], Result]) -> Result:
-        return changing.change(self._access, "REKEY", "manage", None, step)
+        return self._access.change("REKEY", "manage", None, step)
 
 
 def _reencrypt(change: Change, paths: Sequence[str]) -> None:

@@ -270,7 +270,7 @@ class SecretsManager:
         Raises `TamperedError` when a record is not authentic: that is never accepted.
         """
         with importing:
-            from strongroom.access.changing import accept
+            from strongroom.access.accepting import accept
 
         return accept(self._access)
 

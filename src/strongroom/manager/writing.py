@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from strongroom import abilities, arguments
-from strongroom.access import changing
 from strongroom.access.access import Access
 from strongroom.engine import versions
 from strongroom.engine.change import Change
-from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError, VersionNotFoundError
+from strongroom.errors import InvalidValueError, SecretNotFoundError, StoreError
 from strongroom.info import SecretInfo, VersionInfo
 from strongroom.manager.attributes import check_attributes
-from strongroom.model import ROTATION, SECRET, check_name
+from strongroom.model import ROTATION, check_name
 from strongroom.records.data import Data, Value, decode_data, decode_value, encode
 from strongroom.system.lazily import importing
 from strongroom.system.moment import now
-
-Step = Callable[[Change], VersionInfo]
 
 
 class Writing:
@@ -45,51 +43,37 @@ class Writing:
         arguments.check_cas(cas)
         data = encode(value)
         attributes = check_attributes(expires_in, custom, max_versions)
-        return changing.change(self._access, "SET", "write", name, self._put(name, data, cas, attributes))
+        return self._access.change("SET", "write", name, lambda change: self._put(change, name, data, cas, attributes))
 
     def set_many(self, secrets: Mapping[str, Value | Data], cas: int | None) -> dict[str, VersionInfo]:
         """See `SecretsManager.set_secrets`; `cas` is the same for all of them."""
         if not isinstance(secrets, Mapping):
             raise InvalidValueError("set_secrets takes a mapping of names to values")
         encoded = {check_name(name): encode(value) for name, value in secrets.items()}
-        steps = {name: self._put(name, data, cas, versions.Attributes()) for name, data in encoded.items()}
-        return changing.change_many(self._access, "SET", "write", steps)
+        steps = {name: partial(self._put, name=name, data=data, cas=cas) for name, data in encoded.items()}
+        return self._access.change_all("SET", "write", steps)
 
     def rotate(self, name: str, new_value: Value | Data | None, cas: int | None) -> VersionInfo:
         """See `SecretsManager.rotate_secret`; for a secret without a rotator, and checked arguments."""
         data = None if new_value is None else encode(new_value)
-
-        def step(change: Change) -> VersionInfo:
-            info, present = versions.require(change, name)
-            if info.versions[-1].state != "live":
-                raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
-            if data is not None:
-                _check_shape(name, data, present)
-            return self._put(name, data or _generated(name, present), cas, versions.Attributes())(change)
-
-        return changing.change(self._access, "ROTATE", "update", name, step)
+        return self._access.change("ROTATE", "update", name, lambda change: self._replace(change, name, data, cas))
 
     def roll_back(self, name: str, version: int, cas: int | None) -> VersionInfo:
         """See `SecretsManager.rollback`."""
         check_name(name)
         arguments.check_version(version)
         arguments.check_cas(cas)
-
-        def step(change: Change) -> VersionInfo:
-            versions.require(change, name)
-            data = versions.read(change, change.records, name, version)
-            if data is None:
-                raise VersionNotFoundError(f"{name!r} has no live version {version}", name=name, version=version)
-            return self._put(name, data, cas, versions.Attributes())(change)
-
-        return changing.change(self._access, "ROLLBACK", "update", name, step)
+        return self._access.change(
+            "ROLLBACK", "update", name,
+            lambda change: self._put(change, name, versions.require_data(change, name, version), cas),
+        )  # fmt: skip
 
     def describe(self, name: str, custom: Mapping[str, str] | None, max_versions: int | None) -> SecretInfo:
         """See `SecretsManager.describe_secret`."""
         check_name(name)
         attributes = check_attributes(None, custom, max_versions)
-        return changing.change(
-            self._access, "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
+        return self._access.change(
+            "METADATA", "update", name, lambda change: versions.describe(change, name, attributes)
         )
 
     def delete(self, name: str, numbers: Sequence[int] | None) -> bool:
@@ -121,22 +105,31 @@ class Writing:
         with suppress(StoreError):  # nobody will ask for them again
             consumers.forget(self._access.engine.store, name)
 
-    def _put(self, name: str, data: bytes, cas: int | None, attributes: versions.Attributes) -> Step:
-        def step(change: Change) -> VersionInfo:
-            self._access.require("update" if change.get(SECRET + name) is not None else "create", name)
-            if change.get(ROTATION + name) is not None:
-                with importing:
-                    from strongroom.rotation.state import check_write
+    def _put(
+        self, change: Change, name: str, data: bytes, cas: int | None,
+        attributes: versions.Attributes = versions.UNCHANGED,
+    ) -> VersionInfo:  # fmt: skip
+        """Make `data` the current version, unless a rotation forbids that."""
+        if change.get(ROTATION + name) is not None:
+            with importing:
+                from strongroom.rotation.state import check_write
 
-                check_write(change, change.records, name, data)
-            return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
+            check_write(change, change.records, name, data)
+        return versions.put(change, name, data, now=now(), cas=cas, attributes=attributes, keep=self._keep)
 
-        return step
+    def _replace(self, change: Change, name: str, data: bytes | None, cas: int | None) -> VersionInfo:
+        """Make `data`, or a generated value, the current version of a secret that has a live one."""
+        info, present = versions.require(change, name)
+        if info.versions[-1].state != "live":
+            raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+        if data is not None:
+            _check_shape(name, data, present)
+        return self._put(change, name, data or _generated(name, present), cas)
 
     def _mark(self, action: str, name: str, step: Callable[[Change], list[int]]) -> bool:
         check_name(name)
         try:
-            return bool(changing.change(self._access, action, "delete", name, step))
+            return bool(self._access.change(action, "delete", name, step))
         except SecretNotFoundError:
             return False
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
-from strongroom.access import changing
 from strongroom.access.access import Access
 from strongroom.engine.change import Change
 from strongroom.engine.unlock import Unlocked
@@ -88,7 +87,7 @@ class Entry:
 
     def change(self, stage: str, step: Callable[[Change], Any]) -> Any:
         """Run a step of `steps` in a transaction."""
-        return changing.change(self.access, "ROTATE", "update", self.name, step, stage=stage)
+        return self.access.change("ROTATE", "update", self.name, step, stage=stage)
 
     def refuse(self, stage: str, error: StrongroomError) -> NoReturn:
         """Raise an error that is on record."""
