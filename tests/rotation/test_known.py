@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from strongroom.errors import RotationError, SourceRefusedError
+from strongroom.rotation import owner, steps
 from strongroom.rotation.rotation import Rotation
 
 from .source import Source
@@ -118,3 +119,23 @@ def test_what_was_written_in_the_grace_time_and_checked_is_known(secrets, source
     secrets.rotation.retire("A")
     assert advice(secrets) == ""
     assert source.accepted() == ["by hand"]
+
+
+def test_a_process_of_another_machine_that_has_claimed_a_rotation_hides_no_trouble(secrets, source, monkeypatch):
+    source.accept()
+    with pytest.raises(RotationError):
+        secrets.rotation.check("A")
+    before = advice(secrets)
+    assert "refuses the current value" in before
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, "_machine", lambda: ("elsewhere", "another boot"))
+        patch.setattr(source, "create", dies)
+        patch.setattr(steps, "let_go", dies)
+        with pytest.raises((KeyboardInterrupt, RotationError)):
+            secrets.rotation.rotate("A", force=True)
+    assert secrets.rotation.status("A")[0].running
+    assert advice(secrets) == before

@@ -179,3 +179,34 @@ def test_a_log_that_cannot_be_read_leaves_the_grace_time(secrets, source, start,
     secrets.rotation.rotate("A", source, wait=1.5)
     assert "first" in source.accepted()
     assert not secrets.rotation.status("A", holders=True)[0].all_known
+
+
+def test_whoever_has_read_what_was_written_over_in_the_grace_time_is_not_cut_off(secrets, source, start):
+    live = LIVE.replace("lambda changed: None", "lambda changed: print(changed.version, flush=True)")
+    switching = start(live)
+    secrets.rotation.attach("A", "generate:", grace=3600, force=True)
+    secrets.rotation.rotate("A", source, wait=0)
+    rotated = source.accepted()[-1]
+    once = start(READS_ONCE.format(read=WAYS["get_secret"]))
+    source.accept(*source.accepted(), "by hand")
+    secrets.set_secret("A", "by hand")
+    while switching.stdout.readline() != "3\n":
+        pass
+    secrets.rotation.resume("A", source, wait=2)
+    assert rotated in source.accepted()
+    with pytest.raises(strongroom.ConflictError, match=rf"still held by cron \(pid {once.pid}"):
+        secrets.rotation.retire("A", source)
+    once.kill()
+    once.wait()
+    secrets.rotation.resume("A", source, wait=15)
+    assert source.accepted() == ["by hand"]
+
+
+def test_whoever_has_read_a_version_that_is_not_kept_is_not_cut_off(secrets, source, start):
+    secrets.describe_secret("A", max_versions=1)
+    once = start(READS_ONCE.format(read=WAYS["get_secret"]))
+    start(LIVE)
+    secrets.rotation.attach("A", "generate:", grace=3600, force=True)
+    secrets.rotation.rotate("A", source, wait=2)
+    assert "first" in source.accepted()
+    assert [holder.pid for holder in secrets.rotation.status("A", holders=True)[0].holders] == [once.pid]

@@ -36,7 +36,7 @@ def unfinished(state: State) -> ConflictError:
 def advice_on(state: State, info: SecretInfo, now: float) -> str | None:
     """Return what is not as it should be, and the command that mends it."""
     version, name, failure = info.current, state.name, f" ({state.reason or state.error})" if state.error else ""
-    if state.is_running(now):
+    if state.is_staged and state.is_running(now):
         return None
     if state.is_staged:
         return (

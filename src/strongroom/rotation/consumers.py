@@ -50,9 +50,9 @@ class Consumer(NamedTuple):
         how = ", stopped" if self.process.is_stopped else ""
         return f"{self.service} (pid {self.process.pid}{where}{how}, version {self.version} since {utc(self.since)})"
 
-    def lags(self, state: State) -> bool:
-        """True for a process that may still be alive, with a version from before the rotation."""
-        return self.version < state.after and self.process.is_alive
+    def lags(self, kept: int) -> bool:
+        """True for a process that may still be alive, with a version before the oldest that is `kept`."""
+        return self.version < kept and self.process.is_alive
 
 
 def located(host: str, instance: str) -> str:

@@ -92,7 +92,7 @@ class Reporter:
         if state.step == PROMOTED and handle.version < state.after:
             with suppress(StrongroomError):
                 self._refresh(handle)
-        self._lags = self._lags or (state.step == PROMOTED and handle.held < state.after)
+        self._lags = self._lags or handle.held < state.kept_from(handle.version)
         return handle.held
 
     def _write(self, name: str, rotation: str, version: int) -> None:

@@ -80,6 +80,14 @@ class State(NamedTuple):
         """True before promotion: the source may have the pending value, the store has the current one."""
         return self.step in (PENDING, SET, TESTED)
 
+    def kept_from(self, version: int) -> int:
+        """Return the oldest version that is not retired, 0 before promotion; `version` is the current one.
+
+        What somebody writes in the grace time takes the place of the rotated value too, which is retired with the one
+        before it.
+        """
+        return max(self.after, version) if self.step == PROMOTED else 0
+
     @property
     def is_back(self) -> bool:
         """True for a rotation back to the value that was current before."""

@@ -95,7 +95,7 @@ def with_readers(access: Access, status: RotationStatus) -> RotationStatus:
     info = Entry(access, status.name).info()
     before = status.before or status.version
     made = None if info is None else info.version(before)
-    since = made.created if made else status.started or 0.0
+    since = made.created if made else 0.0
     after = status.version if status.before else status.version + 1
     read = readers(access, status.name, before, after, since)
     return status._replace(holders=read.holders, all_known=read.complete)
@@ -127,7 +127,7 @@ def status_of(view: Reader, unlocked: Unlocked, state: State, reported: Reported
         advice=advice_on(state, info, now),
         running=state.is_running(now),
         consumers=alive,
-        laggards=tuple(consumer for consumer in alive if consumer.lags(state)),
+        laggards=tuple(consumer for consumer in alive if consumer.lags(state.kept_from(info.current))),
         before=state.before if state.step == PROMOTED else 0,
         created=info.versions[-1].created,
     )

@@ -61,7 +61,7 @@ class Waiting:
         if self._is_ready():
             return
         state, name = self._state, self._state.name
-        late = {consumer.label: consumer.service for consumer in self._consumers() if consumer.lags(state)}
+        late = {consumer.label: consumer.service for consumer in self._consumers() if consumer.lags(self._kept())}
         late |= {holder.label: holder.service for holder in self._readers().holders}
         is_over = self._clock.now() >= (state.grace_ends or 0)
         held = [label for label, service in late.items() if self._needs(service) or not is_over]
@@ -93,7 +93,7 @@ class Waiting:
 
     def _is_needed(self) -> bool:
         """True while somebody holds the previous value whose grace time has not ended, as far as can be known."""
-        if any(consumer.lags(self._state) and self._needs(consumer.service) for consumer in self._consumers()):
+        if any(consumer.lags(self._kept()) and self._needs(consumer.service) for consumer in self._consumers()):
             return True
         read = self._readers()
         return not read.complete or any(self._needs(holder.service) for holder in read.holders)
@@ -104,10 +104,13 @@ class Waiting:
     def _would_cut_off(self) -> bool:
         """True while sessions would end of live consumers that have had no time to switch."""
         is_new = self._clock.now() < (self._state.promoted or 0) + SWITCHING
-        return self._terminates and is_new and any(consumer.lags(self._state) for consumer in self._consumers())
+        return self._terminates and is_new and any(consumer.lags(self._kept()) for consumer in self._consumers())
 
     def _is_settled(self) -> bool:
         return self._clock.now() >= (self._state.promoted or 0) + SETTLE
+
+    def _kept(self) -> int:
+        return self._state.kept_from(self._entry.version())
 
     def _readers(self) -> Readers:
         """Return who has read the previous value, looked up once a second: the log may be long."""
@@ -115,8 +118,9 @@ class Waiting:
         if self._read is None or now >= self._read[0] + READERS_EVERY:
             state, info = self._state, self._entry.info()
             before = None if info is None else info.version(state.before)
-            since = state.started or 0.0 if before is None else before.created
-            read = readers(self._entry.access, state.name, state.before, state.after, since)
+            # One that is no version any more (max_versions) may have been read at any time.
+            since = 0.0 if before is None else before.created
+            read = readers(self._entry.access, state.name, state.before, self._kept(), since)
             self._read = monotonic(), read
         return self._read[1]
 
