@@ -8,5 +8,5 @@ from .model.rules import Rotations
 
 TestModel = Rotations.TestCase
 TestModel.settings = settings(
-    max_examples=120, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
+    max_examples=80, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
 )  # fmt: skip
