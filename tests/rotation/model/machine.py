@@ -19,7 +19,7 @@ from .operator import Operator, Outcome, commands_in
 from .processes import HERE, Clock, Machine
 from .promises import Promises
 
-URLS = ("source:1", "source:2")
+URLS = ("source://1", "source://2")
 
 
 class Machinery(RuleBasedStateMachine):
