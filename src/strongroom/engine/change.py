@@ -76,8 +76,8 @@ class Change:
     def _enter(self, path: str, value: bytes | None) -> None:
         old = self.get(path)
         revision, number, total, uses = self._manifest
-        hash = self.unlocked.manifests.hash
-        total += (hash(path, value) if value is not None else 0) - (hash(path, old) if old is not None else 0)
+        digest = self.unlocked.manifests.hash
+        total += (digest(path, value) if value is not None else 0) - (digest(path, old) if old is not None else 0)
         number += (value is not None) - (old is not None)
         # A record is at most two encryptions: metadata and data.
         self._manifest = Manifest(revision, number, total % MODULUS, uses + 2)
