@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _weakrefset import WeakSet
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from weakref import WeakSet
 
 from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place, close

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from strongroom.system.lazily import importing
@@ -35,7 +35,7 @@ class Shared:
         self.connect_key_provider = connect_key_provider
         """Makes a key provider of its URL; without it only provider objects can be used."""
         self._lives: dict[tuple[Caller, int], Live] = {}
-        self._lock = allocate_lock()
+        self._lock = Lock()
 
     def live(self, access: Access) -> Live:
         """Return the live handles of a caller: one set, with one thread, whatever request it is."""
