@@ -13,7 +13,7 @@ from pathlib import Path
 from strongroom import errors
 from strongroom.cli.arguments import GLOBAL, VERSION, Command, Option
 from strongroom.cli.commands import ALIASES, COMMANDS
-from strongroom.cli.help import ENVIRONMENT, EXIT_CODES
+from strongroom.cli.help_pages import ENVIRONMENT, EXIT_CODES
 
 PAGE = Path(__file__).with_name("command-line.md")
 MARK = "<!-- What follows is written by docs/command_line.py -->\n"

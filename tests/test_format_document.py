@@ -163,7 +163,7 @@ def test_a_log_of_several_segments_and_processes_is_verified(make, place, master
     events = log.read(path, store.audit_keys())
     assert len(log.segments(path)) > 2
     assert sum(event["action"] == "GET" for event in events) == 12
-    (checkpoint,) = (bytes for name, bytes in store.entries.items() if name.startswith("audit/"))
+    (checkpoint,) = (stored for name, stored in store.entries.items() if name.startswith("audit/"))
     log.check_checkpoint(checkpoint, events, store.audit_keys())
 
 
@@ -191,7 +191,7 @@ def test_the_audit_keys_that_an_auditor_gets_are_those_of_the_store(make, place,
         secrets.custody.rekey_data()
         document = json.loads(export_keys(secrets.custody.audit_keys()))
         keys = open_store(place, master_key=master_key).audit_keys()
-    assert document == {"strongroom_audit_keys": 1, "keys": {str(id): key.hex() for id, key in keys.items()}}
+    assert document == {"strongroom_audit_keys": 1, "keys": {str(key_id): key.hex() for key_id, key in keys.items()}}
 
 
 def frozen(name: str) -> dict:

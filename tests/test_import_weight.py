@@ -76,6 +76,6 @@ main({[*places, *command]!r})
         "strongroom.records.manifest",
         "strongroom.info",
     }
-    rare = {"strongroom.protocols", "strongroom.audit.checkpoint", "strongroom.stores.sqlite_pool", "threading", "mmap"}
+    rare = {"strongroom.protocols", "strongroom.audit.checkpoint", "strongroom.stores.sqlite_pool", "mmap"}
     heavy = {"cryptography.hazmat.primitives.ciphers", "datetime", "sqlite3"}
     assert sorted(loaded & (writing | rare | heavy)) == []

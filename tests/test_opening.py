@@ -191,8 +191,8 @@ def test_another_spelling_of_the_stores_id_does_not_hide_an_old_copy(restored):
     store = strongroom.drivers.store(restored)
     with store.transaction() as tx:
         body = tx.get("system/header").partition(b"\n")[2]
-        id = body[11:43]
-        body = body.replace(id, id.upper())
+        store_id = body[11:43]
+        body = body.replace(store_id, store_id.upper())
         tx.put("system/header", b"strongroom header 1 " + sha256(body).hexdigest().encode() + b"\n" + body)
     store.close()
     with pytest.raises(TamperedError):

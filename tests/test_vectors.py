@@ -31,7 +31,7 @@ LOCKS = FILES["locks"]["vectors"]
 
 def keyset_of(file) -> Keyset:
     keys = next(vector["keys"] for vector in file["vectors"] if "keys" in vector)
-    rows = {int(id): Key(int(id), *row[:3], 0.0, bytes.fromhex(row[3])) for id, row in keys.items()}
+    rows = {int(key_id): Key(int(key_id), *row[:3], 0.0, bytes.fromhex(row[3])) for key_id, row in keys.items()}
     return Keyset(rows)
 
 
@@ -61,7 +61,7 @@ def test_a_record_reads_as_it_always_did(algorithm, vector):
             )
             assert found is None or [
                 [str(key.id), key.purpose, key.algorithm, key.state, key.secret.hex()] for key in found.keys.values()
-            ] == [[id, *row] for id, row in vector["keys"].items()]
+            ] == [[key_id, *row] for key_id, row in vector["keys"].items()]
         case "head":
             found = outcome(lambda: records.open_head(vector["name"], stored), vector)
             if found:

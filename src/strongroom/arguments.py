@@ -40,11 +40,11 @@ def check_cas(cas: int | None) -> None:
         raise InvalidInputError("cas is the number of the current version, or 0 for a secret that must not exist yet")
 
 
-def check_recipient(id: int) -> int:
-    """Return `id` if it is a number as recipients have; raises `InvalidInputError`."""
-    if type(id) is not int or not 0 <= id < 1 << 32:
+def check_recipient(recipient: int) -> int:
+    """Return `recipient` if it is a number as recipients have; raises `InvalidInputError`."""
+    if type(recipient) is not int or not 0 <= recipient < 1 << 32:
         raise InvalidInputError("a recipient is named by its number, as `strongroom rekey list` shows it")
-    return id
+    return recipient
 
 
 def check_algorithm(algorithm: str | None) -> None:

@@ -230,23 +230,23 @@ def _manager(
     except (WrongKeyError, KeyProviderError, TamperedError, NewerFormatError, InvalidKeyError) as error:
         log(None, store_id(store) or "").record("OPEN", None, "failed", reason=error.code)
         raise
-    id, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
+    meant, keys = engine.unlocked.header.store, engine.unlocked.keyset.secrets(AUDIT_KEY)
     tail = Tail(sink)
     if not new:
         try:
             _check_is_meant(engine, tail, address, config)
         except WrongStoreError as error:
             # Not under the keys of that store: the log would know it from then on.
-            log(None, id).record("OPEN", None, "failed", reason=error.code)
+            log(None, meant).record("OPEN", None, "failed", reason=error.code)
             raise
     # Readers of a store under git leave no mark in the log of how far they looked, so each looks at a little only.
     window = SMALL_WINDOW if abilities.moves_with_git(store) else WINDOW
-    recorded = newest_revision(tail, keys, id, abilities.revision(store), lambda log: store.get(AUDIT + log), window)
+    recorded = newest_revision(tail, keys, meant, abilities.revision(store), lambda log: store.get(AUDIT + log), window)
     newest = recorded.revision
     # Looked at again: a commit in between can only make the store the newer one.
     is_old = abilities.revision(store) < newest
     # What git moves back and forth is not held against a reader of another branch.
-    audit = log(keys, id, None if abilities.moves_with_git(store) else newest, recorded.end)
+    audit = log(keys, meant, None if abilities.moves_with_git(store) else newest, recorded.end)
     if is_old:
         _refuse_rollback(store, audit, abilities.revision(store), newest, config)
     elif not recorded.complete and window == WINDOW:

@@ -202,13 +202,13 @@ def test_near_the_end_of_the_stack_nothing_is_shown_either(setting):
 
 def test_formats_show_nothing_of_what_they_could_not_read(setting):
     text = CANARY.encode()
-    for format, given in (
+    for file_format, given in (
         ("json", b'{"A": "' + text), ("json", b'["' + text), ("json", b'{"A": "' + text + b'", "A": 1}'),
         ("yaml", b"A: [" + text), ("dotenv", b"A='" + text), ("dotenv", b"= " + text), ("json", text + b"\xff"),
         ("dotenv", b"A=" + text + b"\xff"),
     ):  # fmt: skip
         with pytest.raises(StrongroomError) as caught:
-            exchange.parse(given, format)
+            exchange.parse(given, file_format)
         setting.check(caught.value)
     with pytest.raises(StrongroomError) as caught:
         exchange.render({"A": {"b": object(), "c": CANARY}}, "json")

@@ -274,13 +274,13 @@ def test_as_many_as_are_allowed_are_kept(make_manager):
 # Imported files
 
 
-@pytest.mark.parametrize("format", ["json", "dotenv", "yaml"])
-def test_an_imported_file_of_nonsense_is_an_error_of_ours(format):
+@pytest.mark.parametrize("file_format", ["json", "dotenv", "yaml"])
+def test_an_imported_file_of_nonsense_is_an_error_of_ours(file_format):
     pytest.importorskip("yaml")
     for content in (b"[" * 100_000, b'{"a":' * 50_000, b'{"a": ' + b"9" * 5000 + b"}", b'{"a": "\\ud800"}', b"\xff\xfe",
                     b"a: " + b"[" * 5000, b"a: &a [*a]", b"- " * 20_000, b"A=${" * 10_000):  # fmt: skip
         try:
-            exchange.parse(content, format)
+            exchange.parse(content, file_format)
         except StrongroomError as error:
             assert len(str(error)) < 800  # noqa: PT017
 

@@ -415,9 +415,9 @@ def test_segments_of_a_stranger_are_neither_read_nor_counted(victims, segment):
     folder = victims / "logs"
     log = folder / "secrets_audit.log"
     folder.chmod(0o1777)
-    id = log.read_bytes().partition(b'"log":"')[2][:16]
+    log_id = log.read_bytes().partition(b'"log":"')[2][:16]
     for name in ("secrets_audit.log.000001", "secrets_audit.log-old"):
-        as_user(STRANGER, lambda name=name: (folder / name).write_bytes(HEADER % (id, segment) + b"junk\n"))
+        as_user(STRANGER, lambda name=name: (folder / name).write_bytes(HEADER % (log_id, segment) + b"junk\n"))
         (folder / name).chmod(0o644)
     as_user(STRANGER, lambda: (folder / "secrets_audit.log.private").touch(0o600))
     environ = {"STRONGROOM_AUDIT_MAX_BYTES": "500"}
@@ -426,7 +426,7 @@ def test_segments_of_a_stranger_are_neither_read_nor_counted(victims, segment):
         assert done.returncode == 0, done.stderr
     done = strongroom_as(VICTIM, "audit", "verify", cwd=victims)
     assert done.returncode == 0, done.stdout
-    assert log.read_bytes().startswith(HEADER[:30].replace(b"%b", id)[:29])
+    assert log.read_bytes().startswith(HEADER[:30].replace(b"%b", log_id)[:29])
 
 
 def no_file(path: Path) -> None:

@@ -255,10 +255,10 @@ def test_the_id_in_the_settings_is_not_that_of_another_store_that_is_named(url, 
         assert manager.get_secret("A") == "planted"
 
 
-@pytest.mark.parametrize("id", ["x", "A" * 32, "a" * 31, "a" * 32 + "\n", 5])
-def test_what_is_no_id_is_refused(url, id):
+@pytest.mark.parametrize("store_id", ["x", "A" * 32, "a" * 31, "a" * 32 + "\n", 5])
+def test_what_is_no_id_is_refused(url, store_id):
     with pytest.raises(ConfigError, match="store_id"):
-        strongroom.open(url, store_id=id)
+        strongroom.open(url, store_id=store_id)
 
 
 def test_no_other_store_is_made_where_the_settings_name_one():

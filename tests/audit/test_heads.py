@@ -88,7 +88,7 @@ def test_the_event_behind_a_torn_one_is_the_head(memory, torn):
 
 
 @pytest.mark.parametrize(
-    "id",
+    "event_id",
     [
         b"", b"-", b"-1", b"00000000000000aa", b"00000000000000aa-", b"00000000000000aa-x", b"00000000000000aa--1",
         b"00000000000000aa-1-2", b"0000000000000aa-1", b"000000000000000aa-1", b"00000000000000AA-1",
@@ -97,8 +97,8 @@ def test_the_event_behind_a_torn_one_is_the_head(memory, torn):
         pytest.param(b"00000000000000aa-" + b"1" * 5000, id="five thousand digits"),
     ],
 )  # fmt: skip
-def test_an_id_that_no_writer_gives_is_no_head_and_no_error(memory, id):
-    memory.texts = [b'{"id":"%b","store":"%b","mac":"%b"}' % (id, STORE.encode(), b"0" * 32)]
+def test_an_id_that_no_writer_gives_is_no_head_and_no_error(memory, event_id):
+    memory.texts = [b'{"id":"%b","store":"%b","mac":"%b"}' % (event_id, STORE.encode(), b"0" * 32)]
     assert recent_heads(memory, KEYS, STORE) == {}
 
 

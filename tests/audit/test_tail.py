@@ -91,8 +91,8 @@ def test_a_write_after_the_checkpoint_of_the_store_counts(memory, start):
 def test_a_damaged_checkpoint_ends_no_search(memory, start, damage):
     log = start(memory)
     write(log, 9)
-    id, stored = log.checkpoint()
-    assert newest(memory, 4, (id, damage(stored))).revision == 9
+    log_id, stored = log.checkpoint()
+    assert newest(memory, 4, (log_id, damage(stored))).revision == 9
 
 
 def test_what_a_process_found_when_it_opened_the_store_ends_the_search_where_it_looked(memory, start, read):

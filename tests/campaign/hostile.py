@@ -84,7 +84,7 @@ class LyingStore:
         pass
 
 
-def judge(open: Callable[[], SecretsManager]) -> set[str]:
+def judge(open_store: Callable[[], SecretsManager]) -> set[str]:
     """Ask for everything; return where something was refused: `open`, `get`, `list`, `verify`.
 
     Fails on a wrong value, on a secret that is said to be missing, and on an exception that is no `StrongroomError`.
@@ -92,7 +92,7 @@ def judge(open: Callable[[], SecretsManager]) -> set[str]:
     refused: set[str] = set()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", StrongroomWarning)
-        secrets = _attempt(open, "open", refused)
+        secrets = _attempt(open_store, "open", refused)
     if warned:
         refused.add("open")
     if secrets is None:

@@ -44,7 +44,7 @@ def library(kind: str, sync: str, seed: int, count: int) -> None:
     place = {"audit": "file:logs/audit.log", "sync": sync, "audit_max_bytes": BYTES, "max_versions": KEEP}
     key = 0
 
-    def open() -> strongroom.SecretsManager:
+    def open_store() -> strongroom.SecretsManager:
         return strongroom.open(f"{kind}:store/secrets", f"env:{KEYS[key]}", **place)
 
     say(["init"])
@@ -54,7 +54,7 @@ def library(kind: str, sync: str, seed: int, count: int) -> None:
         say(step)
         if step[0] == "reopen":
             secrets.close()
-            secrets = open()
+            secrets = open_store()
         elif step[0] == "render":
             shown = {name.replace("/", "-"): str(secrets.get_secret(name)).encode() for name in secrets.list_secrets()}
             rendering.render("rendered", shown)

@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from strongroom import errors
-from strongroom.cli import help
+from strongroom.cli import help_pages
 from strongroom.cli.arguments import GLOBAL, Arguments, Command, Option, bind, parse
 from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
 from strongroom.cli.program import CRASHED, INTERRUPTED, PIPE_CLOSED
@@ -24,7 +24,7 @@ def command(name: str) -> Command:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_page_with_an_example_of_itself(name: str) -> None:
-    page = help.page(name, command(name))
+    page = help_pages.page(name, command(name))
     examples = page.partition("Examples:\n")[2]
     assert f"strongroom {name}" in examples
     assert command(name).description
@@ -58,17 +58,17 @@ def read_example(words: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", tree(errors.StrongroomError), ids=lambda kind: kind.__name__)
 def test_every_exit_code_of_the_error_tree_is_documented(kind: type[errors.StrongroomError]) -> None:
-    assert kind.exit_code in help.EXIT_CODES
-    assert f"  {kind.exit_code} " in help.overview()
+    assert kind.exit_code in help_pages.EXIT_CODES
+    assert f"  {kind.exit_code} " in help_pages.overview()
 
 
 def test_the_exit_codes_of_no_error_are_documented() -> None:
-    assert {0, CRASHED, INTERRUPTED, PIPE_CLOSED, NOT_EXECUTABLE, NOT_FOUND} <= set(help.EXIT_CODES)
+    assert {0, CRASHED, INTERRUPTED, PIPE_CLOSED, NOT_EXECUTABLE, NOT_FOUND} <= set(help_pages.EXIT_CODES)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_exit_codes_of_a_page_are_in_the_table(name: str) -> None:
-    assert set(command(name).exits) <= set(help.EXIT_CODES)
+    assert set(command(name).exits) <= set(help_pages.EXIT_CODES)
     assert 0 in command(name).exits
 
 
@@ -80,19 +80,19 @@ def test_the_table_and_the_modules_name_the_same_commands() -> None:
 
 def test_the_overview_lists_every_command() -> None:
     for name, entry in COMMANDS.items():
-        assert f"  {name} " in help.overview()
-        assert entry.summary in help.overview()
+        assert f"  {name} " in help_pages.overview()
+        assert entry.summary in help_pages.overview()
 
 
 def test_an_alias_is_another_name_of_a_command_and_its_page_says_so() -> None:
     for alias, name in ALIASES.items():
         assert alias not in COMMANDS
-        assert f"Also called: {alias}" in help.page(name, command(name))
+        assert f"Also called: {alias}" in help_pages.page(name, command(name))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_line_of_a_page_is_wider_than_120_characters(name: str) -> None:
-    assert max(map(len, help.page(name, command(name)).splitlines())) <= 120
+    assert max(map(len, help_pages.page(name, command(name)).splitlines())) <= 120
 
 
 def test_an_option_without_value_is_a_switch() -> None:

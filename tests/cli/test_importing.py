@@ -143,13 +143,13 @@ def test_only_some_names_are_imported(store: Cli, project: Path) -> None:
     assert names(store) == ["B"]
 
 
-@pytest.mark.parametrize("format", ["dotenv", "json", "yaml"])
-def test_an_export_is_imported_again_as_it_was(store: Cli, project: Path, format: str) -> None:
+@pytest.mark.parametrize("file_format", ["dotenv", "json", "yaml"])
+def test_an_export_is_imported_again_as_it_was(store: Cli, project: Path, file_format: str) -> None:
     values = {"A": VALUE, "B": "two\nlines 'quoted' \"twice\" $HOME #", "C": "ä"}
     for name, value in values.items():
         store("set", f"app/{name}", "--raw", stdin=value)
-    text = store("export", "--prefix", "app/", "--format", format).raw
-    assert store("import", "-", "--format", format, "--prefix", "copy/", stdin=text).code == 0
+    text = store("export", "--prefix", "app/", "--format", file_format).raw
+    assert store("import", "-", "--format", file_format, "--prefix", "copy/", stdin=text).code == 0
     assert {name: store("get", f"copy/{name}", "-n").out for name in values} == values
 
 

@@ -67,9 +67,9 @@ def test_a_recipient_who_stays_must_be_named(filled: Cli, other_key: str, projec
     assert filled("get", "A", "--key", "file:third.key").code == 0
 
 
-@pytest.mark.parametrize(("id", "code"), [("9", 3), ("1", 2), ("one", 2)])
-def test_a_recipient_that_cannot_be_removed_is_an_error(filled: Cli, id: str, code: int) -> None:
-    assert filled("rekey", "remove", id).code == code
+@pytest.mark.parametrize(("recipient", "code"), [("9", 3), ("1", 2), ("one", 2)])
+def test_a_recipient_that_cannot_be_removed_is_an_error(filled: Cli, recipient: str, code: int) -> None:
+    assert filled("rekey", "remove", recipient).code == code
 
 
 def test_the_list_shows_no_key(filled: Cli, project: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from strongroom import errors
 from strongroom.cli.arguments import GLOBAL, VERSION
 from strongroom.cli.commands import COMMANDS, GROUPS
-from strongroom.cli.help import EXIT_CODES
+from strongroom.cli.help_pages import EXIT_CODES
 
 from .pages import ALL, ROOT, blocks, rows, text
 

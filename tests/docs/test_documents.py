@@ -40,11 +40,12 @@ def test_every_target_of_make_that_is_named_exists(page):
 
 
 def test_the_changes_begin_with_the_version_of_the_package():
-    assert re.search(r"^## (\S+?),? ", text("CHANGELOG.md"), re.MULTILINE)[1] == strongroom.__version__
+    # `0.1.0, the first release.` below `## [Unreleased]`, or the heading of the newest release.
+    assert re.search(r"^(?:## \[)?(\d+\.\d+\.\d+)\b", text("CHANGELOG.md"), re.MULTILINE)[1] == strongroom.__version__
 
 
 def test_the_install_line_is_that_of_a_release_once_there_is_one():
-    released = "not released yet" not in text("CHANGELOG.md")
+    released = re.search(r"^## \[\d", text("CHANGELOG.md"), re.MULTILINE) is not None
     assert ("pip install strongroom" in text("README.md")) == released
 
 

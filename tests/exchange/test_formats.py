@@ -44,73 +44,75 @@ def test_dotenv_reads_back_every_text_that_it_writes(secrets: dict[str, Any]) ->
     assert parse(render(secrets, "dotenv").encode(), "dotenv") == secrets
 
 
-@pytest.mark.parametrize("format", ["json", "yaml"])
+@pytest.mark.parametrize("file_format", ["json", "yaml"])
 @settings(deadline=None)
 @given(secrets=st.dictionaries(NAMES, st.one_of(TEXT, FIELDS), max_size=4))
-def test_json_and_yaml_read_back_every_text_and_mapping_that_they_write(format: str, secrets: dict[str, Any]) -> None:
-    assert parse(render(secrets, format).encode(), format) == secrets
+def test_json_and_yaml_read_back_every_text_and_mapping_that_they_write(
+    file_format: str, secrets: dict[str, Any]
+) -> None:
+    assert parse(render(secrets, file_format).encode(), file_format) == secrets
 
 
-@pytest.mark.parametrize("format", READABLE)
+@pytest.mark.parametrize("file_format", READABLE)
 @settings(deadline=None)
 @given(text=st.one_of(st.binary(max_size=60), TEXT.map(str.encode)))
-def test_any_bytes_are_read_or_refused_with_one_of_our_errors(format: str, text: bytes) -> None:
+def test_any_bytes_are_read_or_refused_with_one_of_our_errors(file_format: str, text: bytes) -> None:
     try:
-        secrets = parse(text, format)
+        secrets = parse(text, file_format)
     except StrongroomError:
         return
     assert all(_is_name(name) and isinstance(value, (str, dict)) for name, value in secrets.items())
 
 
-@pytest.mark.parametrize("format", READABLE)
-def test_nothing_is_written_as_a_file_that_holds_nothing(format: str) -> None:
-    assert parse(render({}, format).encode(), format) == {}
+@pytest.mark.parametrize("file_format", READABLE)
+def test_nothing_is_written_as_a_file_that_holds_nothing(file_format: str) -> None:
+    assert parse(render({}, file_format).encode(), file_format) == {}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("value", [CANARY.encode(), CANARY + "\ud800", {"field": CANARY.encode()}, {}, {"": CANARY}])
-def test_what_a_format_cannot_hold_is_refused_by_name_and_not_by_value(format: str, value: Any) -> None:
+def test_what_a_format_cannot_hold_is_refused_by_name_and_not_by_value(file_format: str, value: Any) -> None:
     with pytest.raises(InvalidValueError, match="DB_PASSWORD") as caught:
-        render({"DB_PASSWORD": value}, format)
+        render({"DB_PASSWORD": value}, file_format)
     _assert_silent(caught.value)
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_bad_name_is_not_written(format: str) -> None:
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_bad_name_is_not_written(file_format: str) -> None:
     with pytest.raises(InvalidNameError):
-        render({"../up": "x"}, format)
+        render({"../up": "x"}, file_format)
 
 
-@pytest.mark.parametrize("format", ["dotenv", "env"])
+@pytest.mark.parametrize("file_format", ["dotenv", "env"])
 @pytest.mark.parametrize("value", [{"user": "app", "password": CANARY}, f"{CANARY}\x00"])
-def test_lines_hold_no_fields_and_no_nul(format: str, value: Any) -> None:
+def test_lines_hold_no_fields_and_no_nul(file_format: str, value: Any) -> None:
     with pytest.raises(InvalidValueError, match="use json or yaml") as caught:
-        render({"DB_PASSWORD": value}, format)
+        render({"DB_PASSWORD": value}, file_format)
     _assert_silent(caught.value)
 
 
-@pytest.mark.parametrize("format", READABLE)
-def test_a_byte_order_mark_is_skipped(format: str) -> None:
-    text = render({"A": "1 2"}, format).encode()
-    assert parse(b"\xef\xbb\xbf" + text, format) == {"A": "1 2"}
+@pytest.mark.parametrize("file_format", READABLE)
+def test_a_byte_order_mark_is_skipped(file_format: str) -> None:
+    text = render({"A": "1 2"}, file_format).encode()
+    assert parse(b"\xef\xbb\xbf" + text, file_format) == {"A": "1 2"}
 
 
-@pytest.mark.parametrize("format", READABLE)
-def test_bytes_that_are_not_utf_8_are_refused_with_the_line(format: str) -> None:
+@pytest.mark.parametrize("file_format", READABLE)
+def test_bytes_that_are_not_utf_8_are_refused_with_the_line(file_format: str) -> None:
     with pytest.raises(InvalidValueError, match="line 2: this is not UTF-8") as caught:
-        parse(f"A=1\nB={CANARY}".encode() + b"\xff\n", format)
+        parse(f"A=1\nB={CANARY}".encode() + b"\xff\n", file_format)
     _assert_silent(caught.value)
 
 
-@pytest.mark.parametrize("format", READABLE)
-def test_a_nul_is_refused_with_the_line(format: str) -> None:
+@pytest.mark.parametrize("file_format", READABLE)
+def test_a_nul_is_refused_with_the_line(file_format: str) -> None:
     with pytest.raises(InvalidValueError, match="line 2: there is a NUL byte") as caught:
-        parse(f"A=1\nB={CANARY}\x00\n".encode(), format)
+        parse(f"A=1\nB={CANARY}\x00\n".encode(), file_format)
     _assert_silent(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("path", "format"),
+    ("path", "file_format"),
     [
         (".env", "dotenv"),
         ("/srv/app/.env.production", "dotenv"),
@@ -121,8 +123,8 @@ def test_a_nul_is_refused_with_the_line(format: str) -> None:
         ("SECRETS.YML", "yaml"),
     ],
 )
-def test_the_name_of_a_file_shows_its_format(path: str, format: str) -> None:
-    assert guess(path) == format
+def test_the_name_of_a_file_shows_its_format(path: str, file_format: str) -> None:
+    assert guess(path) == file_format
 
 
 @pytest.mark.parametrize("path", ["secrets", "-", "env", "env.sample", "secrets.toml", "/x.json/secrets"])

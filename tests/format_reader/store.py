@@ -93,10 +93,10 @@ class Store:
         assert struct.unpack(">BI", stored[:5]) == (1, number)
         place = self._context("system/keyset", b"root %d" % number)
         rows = json.loads(aes_256_gcm(hkdf(root, b"strongroom keyset"), stored[5:], place))["keys"]
-        return {id: Key(*words, b64decode(text)) for id, *words, _, text in rows}
+        return {key_id: Key(*words, b64decode(text)) for key_id, *words, _, text in rows}
 
-    def _decrypt(self, id: int, sealed: bytes, path: str, extra: bytes) -> bytes:
-        key = self.keys[id]
+    def _decrypt(self, key_id: int, sealed: bytes, path: str, extra: bytes) -> bytes:
+        key = self.keys[key_id]
         assert key.purpose == "record"
         assert key.state in ("primary", "enabled")
         return decrypt(key.algorithm, key.bytes, sealed, self._context(path, extra))
@@ -113,11 +113,11 @@ class Store:
     def secret(self, name: str) -> Secret:
         path = f"secret/{name}"
         stored = self.entries[path]
-        format, id, flags, current, expiry, length = struct.unpack(">BIBIQI", stored[:22])
-        assert format == 1
+        version, key_id, flags, current, expiry, length = struct.unpack(">BIBIQI", stored[:22])
+        assert version == 1
         end = 22 + length
-        metadata = json.loads(self._decrypt(id, stored[22:end], path, stored[:18]))
-        data = {current: self._decrypt(id, stored[end:], path, stored[:end])}
+        metadata = json.loads(self._decrypt(key_id, stored[22:end], path, stored[:18]))
+        data = {current: self._decrypt(key_id, stored[end:], path, stored[:end])}
         for number, *_ in metadata["v"]:
             if f"version/{name}/{number:010}" in self.entries:
                 data[number] = self._entry(f"version/{name}/{number:010}")
@@ -131,7 +131,7 @@ class Store:
         return [json.loads(self._entry(path)) for path in self.entries if path.startswith(prefix)]
 
     def audit_keys(self) -> dict[int, bytes]:
-        return {id: key.bytes for id, key in self.keys.items() if key.purpose == "audit" and key.bytes}
+        return {key_id: key.bytes for key_id, key in self.keys.items() if key.purpose == "audit" and key.bytes}
 
     def check_manifest(self) -> int:
         """Fail unless all entries are those of the last commit; return the encryptions under the data key."""

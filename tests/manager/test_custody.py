@@ -153,11 +153,11 @@ def test_those_who_stay_must_give_their_keys(manager, reopen):
     assert reopen(manager).get_secret("A") == "x"
 
 
-@pytest.mark.parametrize(("id", "error"), [(1, InvalidInputError), (2, NotFoundError), (0, NotFoundError)])
-def test_neither_oneself_nor_nobody_is_removed(manager, id, error):
+@pytest.mark.parametrize(("recipient", "error"), [(1, InvalidInputError), (2, NotFoundError), (0, NotFoundError)])
+def test_neither_oneself_nor_nobody_is_removed(manager, recipient, error):
     before = raw(manager)
-    with pytest.raises(error, match=f"recipient {id}"):
-        manager.custody.remove_recipient(id)
+    with pytest.raises(error, match=f"recipient {recipient}"):
+        manager.custody.remove_recipient(recipient)
     assert raw(manager) == before
 
 

@@ -80,16 +80,16 @@ def test_a_disabled_key_decrypts_nothing(keyset):
         Keyset(rows).cipher(1)
 
 
-@pytest.mark.parametrize("id", [0, 9, 2**32 - 1])
-def test_an_unknown_key_says_so(keyset, id):
-    with pytest.raises(UnknownKeyIdError, match=rf"data key {id} is not in the keyset$"):
-        keyset.cipher(id)
+@pytest.mark.parametrize("key_id", [0, 9, 2**32 - 1])
+def test_an_unknown_key_says_so(keyset, key_id):
+    with pytest.raises(UnknownKeyIdError, match=rf"data key {key_id} is not in the keyset$"):
+        keyset.cipher(key_id)
 
 
-@pytest.mark.parametrize("id", [2, 3])
-def test_a_key_of_another_purpose_decrypts_no_record(keyset, id):
+@pytest.mark.parametrize("key_id", [2, 3])
+def test_a_key_of_another_purpose_decrypts_no_record(keyset, key_id):
     with pytest.raises(UnknownKeyIdError, match="data key"):
-        keyset.cipher(id)
+        keyset.cipher(key_id)
 
 
 def test_secrets_of_a_purpose_are_by_id_oldest_first(keyset):

@@ -40,8 +40,8 @@ def test_a_head_comes_back_as_it_was(records, head):
 
 
 def test_a_head_lies_as_the_docstring_says(records, head):
-    format, key, flags, version, expires, length = struct.unpack(">BIBIQI", head[:22])
-    assert (format, key, flags, version, expires) == (1, 1, 0, 3, 99500)
+    number, key, flags, version, expires, length = struct.unpack(">BIBIQI", head[:22])
+    assert (number, key, flags, version, expires) == (1, 1, 0, 3, 99500)
     cipher = records.keyset.cipher(1)
     metadata = cipher.decrypt(head[22 : 22 + length], context(STORE, "secret/shop/db", head[:18]))
     assert json.loads(metadata) == {
@@ -185,10 +185,10 @@ def test_an_unknown_key_is_said_to_be_unknown(records, head):
     assert (caught.value.name, caught.value.version) == ("shop/db", 2)
 
 
-@pytest.mark.parametrize("id", [2, 3])
-def test_keys_of_the_manifest_and_the_audit_log_read_no_record(records, head, id):
+@pytest.mark.parametrize("key_id", [2, 3])
+def test_keys_of_the_manifest_and_the_audit_log_read_no_record(records, head, key_id):
     with pytest.raises(UnknownKeyIdError):
-        records.open_head("shop/db", head[:1] + struct.pack(">I", id) + head[5:])
+        records.open_head("shop/db", head[:1] + struct.pack(">I", key_id) + head[5:])
 
 
 def test_a_key_of_the_keyset_that_is_not_the_one_is_tampering(records, head):
@@ -198,9 +198,9 @@ def test_a_key_of_the_keyset_that_is_not_the_one_is_tampering(records, head):
     assert type(caught.value) is TamperedError
 
 
-@pytest.mark.parametrize("format", [2, 255])
-def test_a_higher_format_is_newer_whatever_else_is_wrong(records, head, format):
-    byte = bytes([format])
+@pytest.mark.parametrize("number", [2, 255])
+def test_a_higher_format_is_newer_whatever_else_is_wrong(records, head, number):
+    byte = bytes([number])
     for read in (records.open_head, records.open_info):
         with pytest.raises(NewerFormatError, match="'shop/db' is in a format of a newer strongroom: upgrade") as caught:
             read("shop/db", byte + head[1:])

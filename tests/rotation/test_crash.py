@@ -117,9 +117,9 @@ def test_killed_around_each_transaction(url, source, number, moment, how, monkey
     recover(url, source, how)
 
 
-@pytest.mark.parametrize("round", range(25))
-def test_killed_at_a_random_moment(url, source, round):
-    generator = random.Random(round)
+@pytest.mark.parametrize("attempt", range(25))
+def test_killed_at_a_random_moment(url, source, attempt):
+    generator = random.Random(attempt)
     pid = in_child(url, lambda manager: manager.rotation.rotate("A", source))
     time.sleep(generator.uniform(0.0, 0.06))
     os.kill(pid, signal.SIGKILL)

@@ -51,12 +51,12 @@ def nothing_is_left(rotate, secrets, vendor):
 
 def test_a_rotator_is_told_of_the_rotation_before_each_of_its_steps(rotate, vendor, clock):
     rotate()
-    (id,) = vendor.asked
-    assert vendor.told[-2:] == [("A", ""), ("A", id)]
+    (rotation_id,) = vendor.asked
+    assert vendor.told[-2:] == [("A", ""), ("A", rotation_id)]
     finish(rotate, clock)
-    assert vendor.told[-1] == ("A", id)
+    assert vendor.told[-1] == ("A", rotation_id)
     rotate()
-    assert vendor.asked[1] != id
+    assert vendor.asked[1] != rotation_id
     assert [length for length in map(len, vendor.asked) if length < 16] == []
 
 

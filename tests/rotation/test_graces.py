@@ -78,10 +78,10 @@ def hold(secrets, start):
         if how == "read once":
             return start(service)
         engine = secrets._access.engine
-        id = service.encode().hex().ljust(16, "0")[:16]
-        consumer = Consumer("A", id, service, here(), version, 0.0, 0.0)
+        consumer_id = service.encode().hex().ljust(16, "0")[:16]
+        consumer = Consumer("A", consumer_id, service, here(), version, 0.0, 0.0)
         with engine.view() as (_, unlocked):
-            engine.store.reports.put(consumer_key("A", id), seal_consumer(unlocked.records, consumer))
+            engine.store.reports.put(consumer_key("A", consumer_id), seal_consumer(unlocked.records, consumer))
         return consumer
 
     return hold

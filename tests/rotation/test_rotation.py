@@ -65,11 +65,11 @@ def test_every_step_is_on_record(rotation, secrets, keeping, clock):
 def test_the_pending_value_is_durable_before_the_source_is_asked_to_take_it(rotation, secrets, source):
     seen = []
 
-    def set(pending, current):
+    def set_password(pending, current):
         seen.append(rotation.status("A")[0].step)
         Source.set(source, pending, current)
 
-    source.set = set
+    source.set = set_password
     rotation.rotate("A", source)
     assert seen == ["pending"]
 
@@ -105,12 +105,12 @@ def test_a_source_that_does_not_answer_says_so_and_works_on(secrets, source):
     rotation = Rotation(secrets._access, None, 10, timeout=0.05)
     answer = threading.Event()
 
-    def set(pending, current):
+    def set_password(pending, current):
         source.__dict__.pop("set")
         Source.set(source, pending, current)
         answer.wait(20)
 
-    source.set = set
+    source.set = set_password
     with pytest.raises(RotationError, match=r"did not answer within 0.05 s.*rotate resume A"):
         rotation.rotate("A", source)
     assert "first" in source.accepted()
@@ -204,7 +204,7 @@ def test_nobody_resumes_a_rotation_that_is_at_work(rotation, secrets, source):
     other = Rotation(secrets._access, None, 10)
     refused = []
 
-    def set(pending, current):
+    def set_password(pending, current):
         source.__dict__.pop("set")
         for attempt in (other.resume, other.abort, other.retire):
             with pytest.raises(ConflictError, match=r"is rotating 'A' now"):
@@ -212,7 +212,7 @@ def test_nobody_resumes_a_rotation_that_is_at_work(rotation, secrets, source):
             refused.append(attempt)
         Source.set(source, pending, current)
 
-    source.set = set
+    source.set = set_password
     rotation.rotate("A", source)
     assert len(refused) == 3
 

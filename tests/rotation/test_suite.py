@@ -44,7 +44,7 @@ class Vendor:
         return {"value": self.api.made.setdefault(self.rotation, "k" + os.urandom(8).hex())}
 
     def discard(self, created, current):
-        self.api.made = {id: key for id, key in self.api.made.items() if key != created["value"]}
+        self.api.made = {rotation_id: key for rotation_id, key in self.api.made.items() if key != created["value"]}
 
     def check(self, current):
         self.test(current)
@@ -244,8 +244,8 @@ class MakesTheSameKey(Vendor):
 
 class DiscardsOnce(Vendor):
     def discard(self, created, current):
-        (id,) = [id for id, key in self.api.made.items() if key == created["value"]]
-        del self.api.made[id]
+        (rotation_id,) = [rotation_id for rotation_id, key in self.api.made.items() if key == created["value"]]
+        del self.api.made[rotation_id]
 
 
 class DiscardsNothing(Vendor):

@@ -72,7 +72,9 @@ class Vendor:
     def discard(self, created, current):
         self._strike("discard")
         with self._changing() as state:
-            state["made"] = {id: key for id, key in state["made"].items() if key != created.get("value")}
+            state["made"] = {
+                rotation_id: key for rotation_id, key in state["made"].items() if key != created.get("value")
+            }
 
     def set(self, pending, current):
         self._strike("set")
@@ -88,4 +90,4 @@ class Vendor:
         self._strike("retire")
         with self._changing() as state:
             state["accepted"] = [key for key in state["accepted"] if key != previous["value"]]
-            state["made"] = {id: key for id, key in state["made"].items() if key != previous["value"]}
+            state["made"] = {made: key for made, key in state["made"].items() if key != previous["value"]}

@@ -44,14 +44,14 @@ def opened(group):
     """Open sessions of a user at each server."""
     clients = []
 
-    def open(user="app", password="first"):
+    def connect(user="app", password="first"):
         for server in group.servers:
             client = redis.Redis(port=server.port, username=user, password=password, single_connection_client=True)
             clients.append(client)
             client.execute_command("GET", "x") if user == "app" else client.ping()
         return clients
 
-    yield open
+    yield connect
     for client in clients:
         client.close()
 

@@ -63,11 +63,11 @@ def server(request):
 def sessions(server):
     opened = []
 
-    def open(data):
+    def open_session(data):
         opened.append(server.open(data["username"], data["password"]))
         return opened[-1]
 
-    yield open
+    yield open_session
     for session in opened:
         with suppress(Exception):
             session.close()

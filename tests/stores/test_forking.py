@@ -34,13 +34,13 @@ class Store:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_store_that_fails_keeps_no_other_from_its_rest():
     stores = [Store(fails=number % 2 == 0) for number in range(6)]
-    for round in (1, 2):
+    for attempt in (1, 2):
         child = os.fork()
         if child == 0:
-            told = ["before", "parent"] * (round - 1) + ["before", "child"]
+            told = ["before", "parent"] * (attempt - 1) + ["before", "child"]
             os._exit(0 if all(store.told == told for store in stores) else 1)
         assert os.waitpid(child, 0)[1] == 0
-        assert all(store.told == ["before", "parent"] * round for store in stores)
+        assert all(store.told == ["before", "parent"] * attempt for store in stores)
 
 
 def test_a_fork_that_hangs_does_not_keep_others_from_forking(monkeypatch):

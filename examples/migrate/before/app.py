@@ -105,7 +105,7 @@ class Notes(BaseHTTPRequestHandler):
         """Return the user's notes."""
         with closing(connect()) as database, database:
             found = database.execute("SELECT id, text FROM notes WHERE user = ?", (self.user,))
-            return 200, {"notes": [{"id": id, "text": text} for id, text in found]}
+            return 200, {"notes": [{"id": number, "text": text} for number, text in found]}
 
     def add_note(self):
         """Keep a note."""
@@ -124,7 +124,7 @@ class Notes(BaseHTTPRequestHandler):
             return 502, {"error": "the mail server refuses our password"}
         return 200, {"sent": True}
 
-    def log_message(self, format, *args):
+    def log_message(self, *_):
         """Keep the terminal quiet."""
 
 

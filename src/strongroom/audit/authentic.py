@@ -42,10 +42,10 @@ class Authenticator:
 
     def take(self, piece: bytes, what: Any) -> bool:
         """Return whether the event `piece` is authentic by itself; if not, it waits, and `meet` may return `what`."""
-        id, mac = event_id(piece), claimed_mac(piece)
-        if id is None or mac is None:
+        event_key, mac = event_id(piece), claimed_mac(piece)
+        if event_key is None or mac is None:
             return False
-        stream, seq = id
+        stream, seq = event_key
         if seq == 1:
             return self._fits(stream, START, piece[:-TAIL_SIZE], mac)
         one = piece[:-TAIL_SIZE], mac, what
@@ -57,20 +57,20 @@ class Authenticator:
             self._remove(self._waiting.pop(next(iter(self._waiting))))
         return False
 
-    def meet(self, piece: bytes, id: tuple[str, int] | None) -> list[Any]:
+    def meet(self, piece: bytes, event_key: tuple[str, int] | None) -> list[Any]:
         """Return what `take` was given and is authentic, as an event before it shows: `piece`, with its id."""
-        waiting = self._waiting.get(id) if id else None
+        waiting = self._waiting.get(event_key) if event_key else None
         mac = claimed_mac(piece) if waiting else None
-        if id is None or waiting is None or mac is None:
+        if event_key is None or waiting is None or mac is None:
             return []
         # What does not fit goes on waiting: this line may be the forged one.
-        fitting = [one for one in waiting if self._fits(id[0], mac, one[0], one[1])]
+        fitting = [one for one in waiting if self._fits(event_key[0], mac, one[0], one[1])]
         if fitting:
             self._remove(fitting)
             if len(fitting) == len(waiting):
-                del self._waiting[id]
+                del self._waiting[event_key]
             else:
-                self._waiting[id] = [one for one in waiting if one not in fitting]
+                self._waiting[event_key] = [one for one in waiting if one not in fitting]
         return [what for _, _, what in fitting]
 
     def forget(self) -> None:

@@ -45,17 +45,17 @@ def recent_heads(sink: AuditSink, keys: Mapping[int, bytes], store: str) -> dict
     seen = 0
     for line in islice(sink.lines_backwards(), MORE_LINES):
         piece = last_event(line.text)
-        id = event_id(piece)
-        if id is None:
+        event_key = event_id(piece)
+        if event_key is None:
             continue
         if authentic.count:
-            for stream, head in authentic.meet(piece, id):
+            for stream, head in authentic.meet(piece, event_key):
                 if stream not in heads:
                     heads[stream] = head
                     seen += lines[stream]
         if seen >= LINES and not authentic.count:
             break
-        stream, seq = id
+        stream, seq = event_key
         if stream in heads:
             seen += 1
         elif mine in piece and seen < LINES:

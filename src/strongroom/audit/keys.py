@@ -13,14 +13,16 @@ def export_keys(keys: Mapping[int, bytes]) -> str:
 
     They open no secret. But the chain is symmetric: whoever holds them could also forge a log that verifies.
     """
-    return json.dumps({"strongroom_audit_keys": 1, "keys": {str(id): key.hex() for id, key in sorted(keys.items())}})
+    return json.dumps(
+        {"strongroom_audit_keys": 1, "keys": {str(number): key.hex() for number, key in sorted(keys.items())}}
+    )
 
 
 def import_keys(text: str) -> dict[int, bytes]:
     """Read what `export_keys` returned; raises `InvalidKeyError`, which does not quote it."""
     try:
         document = json.loads(text)
-        keys = {int(id): bytes.fromhex(key) for id, key in document["keys"].items()}
+        keys = {int(number): bytes.fromhex(key) for number, key in document["keys"].items()}
         good = document["strongroom_audit_keys"] == 1 and keys and {len(key) for key in keys.values()} == {32}
     except (ValueError, KeyError, TypeError, AttributeError):
         good = False

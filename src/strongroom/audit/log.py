@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from _thread import RLock
-from _weakrefset import WeakSet
 from binascii import hexlify
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from json.encoder import encode_basestring_ascii as quote
+from threading import RLock
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from strongroom import abilities
 from strongroom.audit.chain import START, UNSEALED, line_mac

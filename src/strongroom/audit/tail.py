@@ -165,8 +165,8 @@ class _Search:
             self._revision(position, last_event(piece))
 
     def _revision(self, position: Position, piece: bytes) -> None:
-        id = event_id(piece)
-        if id is not None and id[1] == 1:
+        event_key = event_id(piece)
+        if event_key is not None and event_key[1] == 1:
             # The line that opens a stream: it is authentic by itself, and says what its process found on record.
             event = parse(piece)
             if event is not None and self._waiting.take(piece, 0) and event.get("log") == position.log:

@@ -111,8 +111,8 @@ class _Walk:
             message = f"the checkpoint in the store names event {stream}-{seq}, which is not in the log"
             cut = self._because(self._lost(stream), message)
         # Only now, because other streams may have written between the line of a checkpoint and its making.
-        for id in self._after:
-            self._vouched(id, "a checkpoint in the store", cut)
+        for tip in self._after:
+            self._vouched(tip, "a checkpoint in the store", cut)
         if self._wrote and self._log not in self._stored:
             self._found.problem("the log records writes, but the store has no checkpoint of it: is it an old store?")
         streams = sum(stream.seq > 0 for stream in self._streams.values())
@@ -264,17 +264,17 @@ class _Walk:
         if position.offset < event["at"]:
             message = f"{event['at'] - position.offset} bytes before this line are missing"
             cause = self._because(self._harm, message)
-        for id in event["after"]:
-            self._vouched(id, f"stream {event['stream']}, which begins here,", cause)
+        for tip in event["after"]:
+            self._vouched(tip, f"stream {event['stream']}, which begins here,", cause)
 
-    def _vouched(self, id: str, witness: str, cause: Finding | None) -> None:
-        name, _, seq = id.partition("-")
+    def _vouched(self, tip: str, witness: str, cause: Finding | None) -> None:
+        name, _, seq = tip.partition("-")
         stream = self._streams.get(name)
         if stream is None and self._first > 1 and self._gone is None:
             return
         if stream is None or stream.has_lost(int(seq)):
             why = self._lost(name) or cause
-            found = self._because(why, f"{witness} has seen event {id}, which is not before it")
+            found = self._because(why, f"{witness} has seen event {tip}, which is not before it")
             if why is None:
                 self._explained(found)
 

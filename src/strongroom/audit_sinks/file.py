@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _weakrefset import WeakSet
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from weakref import WeakSet
 
 from strongroom.audit_sinks import reading, segments
 from strongroom.audit_sinks.rotation import Open, Place, close
@@ -128,14 +128,14 @@ class FileSink:
                 return Position(log, segment, os.lseek(self._fd, 0, os.SEEK_CUR) - self._last)
             return Position(log, segment, os.fstat(self._fd).st_size)
 
-    def holds(self, position: Position, id: str, mac: str) -> bool:
+    def holds(self, position: Position, event_id: str, mac: str) -> bool:
         """Return whether the event with this id and MAC lies there; True where that cannot be told without a search."""
         if self._open is None or (position.log, position.segment) != (self._open.header.log, self._open.header.segment):
             return True
         with self._errors("read"):
             text = os.pread(self._fd, MAX_LINE_BYTES, position.offset)
         line = text.partition(b"\n")[0]
-        return line.startswith(b'{"id":"%b"' % id.encode()) and b',"mac":"%b"}' % mac.encode() in line
+        return line.startswith(b'{"id":"%b"' % event_id.encode()) and b',"mac":"%b"}' % mac.encode() in line
 
     def sync(self) -> None:
         """Let everything that is in the segment now survive power loss: lines of other processes too."""

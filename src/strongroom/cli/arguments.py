@@ -25,12 +25,12 @@ class Option:
     __slots__ = ("attribute", "choices", "flag", "help", "many", "metavar", "number", "short")
 
     def __init__(
-        self, flag: str, help: str, metavar: str = "", *, short: str = "", many: bool = False, number: bool = False,
+        self, flag: str, meaning: str, metavar: str = "", *, short: str = "", many: bool = False, number: bool = False,
         choices: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.flag = flag
         self.attribute = flag.lstrip("-").replace("-", "_")
-        self.help = help
+        self.help = meaning
         self.metavar = metavar
         self.short = short
         self.many = many

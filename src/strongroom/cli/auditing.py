@@ -117,10 +117,10 @@ def _verify_with(args: Arguments, out: Output) -> AuditReport:
         out.warn(f"the store cannot be read ({error}), so a log whose end was cut off is not noticed")
         return verify(opening.sink_of(config), keys, {})
     with store.view() as view:
-        id = Header.decode(view.get(HEADER) or b"").store
+        store_id = Header.decode(view.get(HEADER) or b"").store
         checkpoints = {path.removeprefix(AUDIT): stored for path, stored in entries(view, AUDIT)}
     store.close()
-    return verify(opening.sink_of(config), keys, checkpoints, store=id)
+    return verify(opening.sink_of(config), keys, checkpoints, store=store_id)
 
 
 def _place(segment: int, line: int) -> str:

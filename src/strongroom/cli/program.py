@@ -46,21 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str], args: Arguments, out: Output) -> int:
     name, rest = _command(parse((*GLOBAL, VERSION), words, args, stop=True), args)
     if args.version or name not in COMMANDS:
-        from strongroom.cli import help
+        from strongroom.cli import help_pages
 
         if name not in (*GROUPS, ""):
-            raise InvalidInputError(help.unknown(name))
+            raise InvalidInputError(help_pages.unknown(name))
         if not (args.version or args.help):
-            out.say(help.overview(name))
+            out.say(help_pages.overview(name))
             return InvalidInputError.exit_code
-        out.data(help.version() if args.version else help.overview(name))
+        out.data(help_pages.version() if args.version else help_pages.overview(name))
         return 0
     command: Command = import_module(f"strongroom.cli.{COMMANDS[name].module}").COMMANDS[name]
     _read(command, rest, args)
     if args.help:
-        from strongroom.cli import help
+        from strongroom.cli import help_pages
 
-        out.data(help.page(name, command))
+        out.data(help_pages.page(name, command))
         return 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -78,8 +78,8 @@ class Change:
         revision, number, total, uses = self._manifest
         if in_manifest(path):
             old = self.get(path)
-            hash = self.unlocked.manifests.hash
-            total += (hash(path, value) if value is not None else 0) - (hash(path, old) if old is not None else 0)
+            digest = self.unlocked.manifests.hash
+            total += (digest(path, value) if value is not None else 0) - (digest(path, old) if old is not None else 0)
             number += (value is not None) - (old is not None)
         # A record is at most two encryptions: metadata and data.
         self._manifest = Manifest(revision, number, total % MODULUS, uses + 2)

@@ -23,7 +23,7 @@ FORMATS = {"dotenv": "dotenv", "json": "json_document", "yaml": "yaml_document",
 
 
 @leaves_no_values
-def parse(text: bytes, format: str) -> dict[str, Value]:
+def parse(text: bytes, file_format: str) -> dict[str, Value]:
     """Return the secrets that a file holds: a text, or a mapping of fields to JSON values, for each name.
 
     `text` is UTF-8, with or without a byte order mark. Either the whole file is good or nothing is returned.
@@ -31,19 +31,19 @@ def parse(text: bytes, format: str) -> dict[str, Value]:
     Raises `InvalidValueError` (with the line where the parser knows it, never with a value), `InvalidNameError`,
     `InvalidInputError` for an unknown format, and `MissingExtraError`.
     """
-    secrets: dict[str, Value] = _module(format).parse(decode(text))
+    secrets: dict[str, Value] = _module(file_format).parse(decode(text))
     return secrets
 
 
 @leaves_no_values
-def render(secrets: Mapping[str, Value], format: str) -> str:
+def render(secrets: Mapping[str, Value], file_format: str) -> str:
     """Return a file that `parse` reads back as the same secrets (`env`: that a POSIX shell does).
 
     Bytes are refused in every format, as none has a spelling for them that other tools would read. Raises
     `InvalidValueError` naming the secret that the format cannot hold, `InvalidNameError`, and what `parse` raises for
     the format.
     """
-    rendered: str = _module(format).render(secrets)
+    rendered: str = _module(file_format).render(secrets)
     return rendered
 
 
@@ -62,11 +62,11 @@ def guess(path: str | os.PathLike[str]) -> str:
     raise InvalidInputError(f"the name {name!r} does not show a format; {_choices()}")
 
 
-def _module(format: str) -> Any:
-    if format not in FORMATS:
-        raise InvalidInputError(f"there is no format {format!r}; {_choices()}")
-    return importlib.import_module(f"strongroom.exchange.{FORMATS[format]}")
+def _module(file_format: str) -> Any:
+    if file_format not in FORMATS:
+        raise InvalidInputError(f"there is no format {file_format!r}; {_choices()}")
+    return importlib.import_module(f"strongroom.exchange.{FORMATS[file_format]}")
 
 
 def _choices() -> str:
-    return "say which with " + ", ".join(f"--format {format}" for format in FORMATS)
+    return "say which with " + ", ".join(f"--format {file_format}" for file_format in FORMATS)

@@ -28,32 +28,32 @@ def accept(document: Mapping[str, Any]) -> dict[str, Value]:
     return dict(document)
 
 
-def texts(secrets: Mapping[str, Value], format: str) -> dict[str, str]:
-    """Return the secrets if all are plain texts; raises `InvalidValueError` naming one that `format` cannot hold."""
+def texts(secrets: Mapping[str, Value], file_format: str) -> dict[str, str]:
+    """Return the secrets if all are plain texts; `InvalidValueError` names one that the format cannot hold."""
     plain = {}
-    for name, value in writable(secrets, format).items():
+    for name, value in writable(secrets, file_format).items():
         if not isinstance(value, str):
-            raise InvalidValueError(f"{name} has fields, which {format} cannot hold; use json or yaml")
+            raise InvalidValueError(f"{name} has fields, which {file_format} cannot hold; use json or yaml")
         if "\x00" in value:
-            raise InvalidValueError(f"{name} holds a NUL character, which {format} cannot hold; use json or yaml")
+            raise InvalidValueError(f"{name} holds a NUL character, which {file_format} cannot hold; use json or yaml")
         plain[name] = value
     return plain
 
 
-def writable(secrets: Mapping[str, Value], format: str) -> dict[str, str | dict[str, Any]]:
+def writable(secrets: Mapping[str, Value], file_format: str) -> dict[str, str | dict[str, Any]]:
     """Return the secrets if all are texts or fields of JSON values; raises `InvalidValueError` naming another."""
     good = {}
     for name, value in secrets.items():
         check_name(name)
         if not isinstance(value, (str, dict)):
             kind = type(value).__name__
-            raise InvalidValueError(f"{name} holds {kind}, which {format} cannot hold; read it with get_secret")
-        _check_value(name, value, format)
+            raise InvalidValueError(f"{name} holds {kind}, which {file_format} cannot hold; read it with get_secret")
+        _check_value(name, value, file_format)
         good[name] = value
     return good
 
 
-def _check_value(name: str, value: str | dict[str, Any], format: str) -> None:
+def _check_value(name: str, value: str | dict[str, Any], file_format: str) -> None:
     if isinstance(value, dict) and not all(isinstance(field, str) and field for field in value or [""]):
         raise InvalidValueError(f"{name} has no fields, or one whose name is empty or not a text")
     try:
@@ -63,4 +63,6 @@ def _check_value(name: str, value: str | dict[str, Any], format: str) -> None:
         good = False
     # Raised outside the handler: the encoder's exception holds the value.
     if not good:
-        raise InvalidValueError(f"{name} holds what {format} cannot: an unpaired surrogate, or what is no JSON value")
+        raise InvalidValueError(
+            f"{name} holds what {file_format} cannot: an unpaired surrogate, or what is no JSON value"
+        )

@@ -29,7 +29,7 @@ except ImportError:
 
 
 def lifespan(
-    open: Callable[[], OpenedStore] = strongroom.open,
+    open_store: Callable[[], OpenedStore] = strongroom.open,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return a lifespan that opens the store when the application starts, and closes it when it ends.
 
@@ -38,7 +38,7 @@ def lifespan(
 
     @asynccontextmanager
     async def run(app: Any) -> AsyncIterator[None]:
-        with open() as secrets:
+        with open_store() as secrets:
             app.state.secrets = secrets
             yield
 

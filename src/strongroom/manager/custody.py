@@ -114,7 +114,7 @@ class Custody:
 
         return self._change(step)
 
-    def remove_recipient(self, id: int, stay: Sequence[str | KeyProvider] = ()) -> list[str]:
+    def remove_recipient(self, recipient_id: int, stay: Sequence[str | KeyProvider] = ()) -> list[str]:
         """Shut a recipient out: new root, data, manifest and audit keys; then re-encrypt with `finish_rekey`.
 
         The new root key must be wrapped for everyone who stays, so that takes the key of each: the one in use and
@@ -124,16 +124,16 @@ class Custody:
         one who stays was not given).
         """
 
-        arguments.check_recipient(id)
+        arguments.check_recipient(recipient_id)
         providers = [self._access.engine.provider, *map(self._provider, stay)]
 
         def step(change: Change) -> list[str]:
             header, mine = change.unlocked.header, change.unlocked.recipient
-            if id not in [recipient.id for recipient in header.recipients]:
-                raise NotFoundError(f"there is no recipient {id}; `strongroom rekey list` shows them")
-            if id == mine.id:
+            if recipient_id not in [recipient.id for recipient in header.recipients]:
+                raise NotFoundError(f"there is no recipient {recipient_id}; `strongroom rekey list` shows them")
+            if recipient_id == mine.id:
                 raise InvalidInputError(
-                    f"recipient {id} is the key in use; open the store with another one to remove it"
+                    f"recipient {recipient_id} is the key in use; open the store with another one to remove it"
                 )
             root = urandom(32)
             next_header = header._replace(root=header.root + 1)
@@ -145,7 +145,7 @@ class Custody:
                     _provider_of(header, recipient, providers),
                 )
                 for recipient in header.recipients
-                if recipient.id != id
+                if recipient.id != recipient_id
             ]
             keyset = change.unlocked.keyset
             algorithm = keyset.primary.algorithm
@@ -203,10 +203,10 @@ def _reencrypt(change: Change, paths: Sequence[str]) -> None:
             change.put(path, kind.reencrypt(change.records, path, stored))
 
 
-def _wrapped(header: Header, id: int, root: bytes, provider: KeyProvider) -> Recipient:
+def _wrapped(header: Header, recipient_id: int, root: bytes, provider: KeyProvider) -> Recipient:
     """Wrap the root key, and open the wrap once: it may soon be the only one."""
-    wrapped = header.wrap_root(root, id, provider)
-    new = Recipient(id, provider.url, now(), wrapped)
+    wrapped = header.wrap_root(root, recipient_id, provider)
+    new = Recipient(recipient_id, provider.url, now(), wrapped)
     if header.with_recipients([new]).unwrap_root(provider)[0] != root:
         raise TamperedError(f"the key provider {provider.url} does not return the key that it was given")
     return new

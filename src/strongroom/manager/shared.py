@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from strongroom.system.lazily import importing
@@ -40,7 +40,7 @@ class Shared:
         self.rotation_hook = rotation_hook
         """The URL of a program or webhook that is told too."""
         self._lives: dict[tuple[Caller, int], Live] = {}
-        self._lock = allocate_lock()
+        self._lock = Lock()
 
     def live(self, access: Access) -> Live:
         """Return the live handles of a caller: one set, with one thread, whatever request it is."""

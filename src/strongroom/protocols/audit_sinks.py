@@ -72,8 +72,8 @@ class PlacedLog(Protocol):
 class SearchableLog(Protocol):
     """Optional: a look at one line. Without it, an end of the log that was cut is found by `audit verify` only."""
 
-    def holds(self, position: Position, id: str, mac: str) -> bool:
-        """Return whether the event with this id and MAC lies there; True where that cannot be told without a search."""
+    def holds(self, position: Position, event_id: str, mac: str) -> bool:
+        """Return whether that event with this MAC lies there; True where only a search could tell."""
         ...
 
 

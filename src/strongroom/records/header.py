@@ -43,8 +43,8 @@ class Recipient(Frozen):
 
     __slots__ = ("id", "label", "added", "wrapped")  # noqa: RUF023
 
-    def __init__(self, id: int, label: str, added: float, wrapped: bytes) -> None:
-        self.id = id
+    def __init__(self, number: int, label: str, added: float, wrapped: bytes) -> None:
+        self.id = number
         self.label = label
         """The URL of the key provider as it was given; says where the key was, never what it is."""
         self.added = added
@@ -211,12 +211,12 @@ def _parse(body: bytes) -> Header:
     return Header(store, created, root, recipients)
 
 
-def _recipient(id: int, label: str, added: float, wrapped: str) -> Recipient:
-    if type(id) is not int or not 1 <= id < 2**32 or type(label) is not str or not _is_time(added):
+def _recipient(number: int, label: str, added: float, wrapped: str) -> Recipient:
+    if type(number) is not int or not 1 <= number < 2**32 or type(label) is not str or not _is_time(added):
         raise ValueError
     # It is shown on terminals, and nobody has authenticated it yet.
     shown = "".join(character if character.isprintable() else "?" for character in label)
-    return Recipient(id, shown, added, a2b_base64(wrapped, strict_mode=True))
+    return Recipient(number, shown, added, a2b_base64(wrapped, strict_mode=True))
 
 
 def _is_time(given: object) -> bool:

@@ -29,8 +29,8 @@ class Key(Frozen):
 
     __slots__ = ("id", "purpose", "algorithm", "state", "created", "secret")  # noqa: RUF023
 
-    def __init__(self, id: int, purpose: str, algorithm: str, state: str, created: float, secret: bytes) -> None:
-        self.id = id
+    def __init__(self, number: int, purpose: str, algorithm: str, state: str, created: float, secret: bytes) -> None:
+        self.id = number
         self.purpose = purpose
         """`record`, `manifest` or `audit`."""
         self.algorithm = algorithm
@@ -56,14 +56,14 @@ class Keyset:
     def __repr__(self) -> str:
         return f"Keyset({list(self.keys.values())})"
 
-    def cipher(self, id: int) -> Cipher:
-        """Return the cipher of the record key `id`; raises `UnknownKeyIdError`."""
+    def cipher(self, number: int) -> Cipher:
+        """Return the cipher of the record key `number`; raises `UnknownKeyIdError`."""
         try:
-            return self._ciphers[id]
+            return self._ciphers[number]
         except KeyError:
-            key = self.keys.get(id)
+            key = self.keys.get(number)
             state = f"is {key.state}" if key else "is not in the keyset"
-            raise UnknownKeyIdError(f"data key {id} {state}") from None
+            raise UnknownKeyIdError(f"data key {number} {state}") from None
 
     def newest(self, purpose: str) -> Key:
         """Return the primary key of a purpose."""
@@ -129,8 +129,8 @@ def _with_new(keys: dict[int, Key], purpose: str, algorithm: str, now: float) ->
         key.id: key._replace(state="enabled") if (key.purpose, key.state) == (purpose, "primary") else key
         for key in keys.values()
     }
-    id = max(keys, default=0) + 1
-    return changed | {id: Key(id, purpose, algorithm, "primary", round(now, 3), urandom(32))}
+    number = max(keys, default=0) + 1
+    return changed | {number: Key(number, purpose, algorithm, "primary", round(now, 3), urandom(32))}
 
 
 def _wrapping(root: bytes) -> AesGcm:

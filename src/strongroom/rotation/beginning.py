@@ -37,10 +37,11 @@ class Beginning:
         drifted = is_drifted(self._entry, source, live, self._new_value, self._clock, force=force)
         owner = claim(self._clock.now() + source.timeout + LEASE)
         try:
-            id = self._reserved(owner, cas)
+            rotation_id = self._reserved(owner, cas)
             new = State(
-                self._entry.name, step=PENDING, id=id, by_url=by_url, before=live.version.version,
-                data=self._pending(id), started=self._clock.now(), owner=owner, drifted=drifted, back=self.back,
+                self._entry.name, step=PENDING, id=rotation_id, by_url=by_url, before=live.version.version,
+                data=self._pending(rotation_id), started=self._clock.now(), owner=owner, drifted=drifted,
+                back=self.back,
                 keeps_previous=source.keeps_previous,
             )  # fmt: skip
             begun: State = self._entry.change(PENDING, lambda change: steps.begin(change, new, cas))
@@ -65,13 +66,13 @@ class Beginning:
         def step(change: Change) -> str:
             return steps.reserve(change, self._entry.name, owner, version, cas, self._clock.now(), creates=creates)
 
-        id: str = self._entry.change("claimed", step)
-        return id
+        rotation_id: str = self._entry.change("claimed", step)
+        return rotation_id
 
-    def _pending(self, id: str) -> bytes:
+    def _pending(self, rotation_id: str) -> bytes:
         name = self._entry.name
         try:
-            self._source.about(id)
+            self._source.about(rotation_id)
             if self.back is not None:
                 return self._live.state.data
             if self._new_value is None:

@@ -61,16 +61,16 @@ def located(host: str, instance: str) -> str:
     return f" on {where}" if where else ""
 
 
-def consumer_key(name: str, id: str) -> str:
+def consumer_key(name: str, consumer_id: str) -> str:
     """Return the key of a report: nothing of it but the number of secrets can be told without the store."""
-    return f"{sha256(name.encode()).hex()[:32]}-{id}"
+    return f"{sha256(name.encode()).hex()[:32]}-{consumer_id}"
 
 
 def seal_consumer(records: Records, consumer: Consumer) -> bytes:
     """Return the report."""
-    name, id, service, process, version, since, time, instance = consumer
+    name, consumer_id, service, process, version, since, time, instance = consumer
     fields = [name, service, list(process), version, since, time, *([instance] if instance else [])]
-    return records.seal_entry(CONSUMER + consumer_key(name, id), json.dumps(fields).encode())
+    return records.seal_entry(CONSUMER + consumer_key(name, consumer_id), json.dumps(fields).encode())
 
 
 def open_consumer(records: Records, key: str, report: bytes) -> Consumer:

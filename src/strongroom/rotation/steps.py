@@ -43,12 +43,12 @@ def reserve(
     state = load(change, change.records, name) or State(name)
     _check_free(state)
     _refuse_working(state, now)
-    id = new_id()
+    rotation_id = new_id()
     if creates:
-        state = state._replace(next_id=state.next_id or id)
-        id = state.next_id
+        state = state._replace(next_id=state.next_id or rotation_id)
+        rotation_id = state.next_id
     store(change, state._replace(owner=owner))
-    return id
+    return rotation_id
 
 
 def new_id() -> str:

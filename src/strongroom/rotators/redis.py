@@ -125,7 +125,7 @@ class RedisRotator:
             old = {redis_sha256(self._login(previous).password)} if previous else set().union(*found)
             try:
                 for connection, passwords in zip(connections, found, strict=True):
-                    connection.remove(login.user, [hash for hash in passwords if hash in old - {new}])
+                    connection.remove(login.user, [hashed for hashed in passwords if hashed in old - {new}])
             except SourceRefusedError as error:
                 raise (RotationError(str(error)) if any(one.changed for one in connections) else error) from None
 

@@ -102,11 +102,11 @@ class Connection:
             )
         return User([str(password) for password in pairs["passwords"]], list(pairs["flags"]))
 
-    def add(self, user: str, hash: str) -> None:
+    def add(self, user: str, hashed: str) -> None:
         """Let a user have a password too, and keep that."""
-        if hash not in self.look_up(user).passwords:
-            self.ask("ACL", "SETUSER", user, f"#{hash}", changes=True)
-            self.added = hash
+        if hashed not in self.look_up(user).passwords:
+            self.ask("ACL", "SETUSER", user, f"#{hashed}", changes=True)
+            self.added = hashed
         self.write_down()
         self._is_saved = True
 
@@ -121,7 +121,7 @@ class Connection:
     def remove(self, user: str, hashes: list[str]) -> None:
         """Let a user have these passwords no more, and keep that."""
         if hashes:
-            self.ask("ACL", "SETUSER", user, *(f"!{hash}" for hash in hashes), changes=True)
+            self.ask("ACL", "SETUSER", user, *(f"!{hashed}" for hashed in hashes), changes=True)
         self.write_down()
 
     def write_down(self) -> None:

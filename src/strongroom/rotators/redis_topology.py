@@ -20,7 +20,7 @@ Open = Callable[[Server], Connection]
 class Topology(Protocol):
     """Where the servers of a rotator are named."""
 
-    def servers(self, open: Open) -> list[Server]:
+    def servers(self, connect: Open) -> list[Server]:
         """Return all servers; raises `RotationError` when they cannot be found out."""
         ...
 
@@ -30,7 +30,7 @@ class Listed(NamedTuple):
 
     named: tuple[Server, ...]
 
-    def servers(self, open: Open) -> list[Server]:
+    def servers(self, connect: Open) -> list[Server]:
         """Return them."""
         return list(self.named)
 
@@ -41,13 +41,13 @@ class Watched(NamedTuple):
     sentinels: tuple[Server, ...]
     primary: str
 
-    def servers(self, open: Open) -> list[Server]:
+    def servers(self, connect: Open) -> list[Server]:
         """Return what all Sentinels that answer know: they may have noticed a change at different times."""
         found: dict[tuple[str, int], None] = {}
         answers, failure = 0, None
         for sentinel in self.sentinels:
             try:
-                found |= dict.fromkeys(self._known(open(sentinel)))
+                found |= dict.fromkeys(self._known(connect(sentinel)))
                 answers += 1
             except RotationError as error:
                 failure = error
@@ -74,12 +74,12 @@ class Cluster(NamedTuple):
 
     seeds: tuple[Server, ...]
 
-    def servers(self, open: Open) -> list[Server]:
+    def servers(self, connect: Open) -> list[Server]:
         """Return the nodes that the first seed which answers knows."""
         failure = None
         for seed in self.seeds:
             try:
-                return list(_nodes(open(seed), seed))
+                return list(_nodes(connect(seed), seed))
             except RotationError as error:
                 failure = failure or error
         assert failure is not None
@@ -89,20 +89,20 @@ class Cluster(NamedTuple):
 def _nodes(connection: Connection, seed: Server) -> Iterable[Server]:
     """Read lines such as `ID 10.0.0.1:6379@16379,db1.example master - 0 …`."""
     for line in str(connection.ask("CLUSTER", "NODES")).splitlines():
-        id, where, flags, *_ = line.split(" ")
+        node, where, flags, *_ = line.split(" ")
         marks = set(flags.split(","))
         address, _, names = where.partition(",")
         host, _, port = address.rpartition("@")[0].rpartition(":")
         if marks & {"noaddr", "handshake"}:
             raise SourceRefusedError(
-                f"{connection.name} does not know where the node {id} of its cluster is ({flags}): wait until it has "
+                f"{connection.name} does not know where the node {node} of its cluster is ({flags}): wait until it has "
                 "joined, or `CLUSTER FORGET` it on each node"
             )
         # With TLS a certificate is for a name rather than an address.
         name = names.partition(",")[0]
         if name and seed.how.tls(name) is not None:
             host = name
-        yield Server(host or seed.host, int(port), seed.how, if_gone=f"`CLUSTER FORGET {id}` on each node")
+        yield Server(host or seed.host, int(port), seed.how, if_gone=f"`CLUSTER FORGET {node}` on each node")
 
 
 def _pairs(row: list[str]) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock, get_ident
-from _weakrefset import WeakSet
 from collections.abc import Callable, Iterable
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from strongroom.stores.forkable import Forkable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _living: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
 # Two threads that fork at once would each wait for the stores that the other has brought to rest.
-_one_fork = allocate_lock()
+_one_fork = Lock()
 _forking = 0
 """The thread that holds it."""
 LONGEST = 120.0
@@ -50,7 +50,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     global _one_fork, _forking
-    _one_fork, _forking = allocate_lock(), 0
+    _one_fork, _forking = Lock(), 0
     _resting.clear()
     _tell([store.after_fork_in_child for store in _living])
 

@@ -11,9 +11,9 @@ descriptor of a file drops the POSIX locks that SQLite holds on it.
 
 from __future__ import annotations
 
-from _thread import RLock, allocate_lock, get_ident
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from threading import Lock, RLock, get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class SqliteStore:
             create_database(self._database)
         self._database.pin()
         self._reading = RLock()  # reentrant: a signal handler may read while its thread does
-        self._writing = allocate_lock()
+        self._writing = Lock()
         self._pool: Pool | None = None
         self._generation = Generation(self._database)
         self._reads = 0
@@ -235,7 +235,7 @@ class SqliteStore:
 
     def after_fork_in_child(self) -> None:
         """Start with new locks, and with new connections unless some were inherited."""
-        self._reading, self._writing, self._at_rest = RLock(), allocate_lock(), False
+        self._reading, self._writing, self._at_rest = RLock(), Lock(), False
         inherited: list[sqlite3.Connection] = []
         inherited += [] if self._pool is None else self._pool.after_fork_in_child()
         if self._reader is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-# `sqlite3` itself would bring `datetime`, to adapt dates: a thirtieth of the start of a command.
-import _sqlite3 as sqlite3
 import os
 from contextlib import closing, suppress
 
 from strongroom.errors import StoreError, StoreExistsError
 from strongroom.stores.placing import make_new, os_error
+from strongroom.stores.sqlite_binding import sqlite3
 from strongroom.stores.sqlite_database import Database, OtherFileError
 from strongroom.stores.sqlite_inheritance import abandon, check_usable
 from strongroom.stores.sqlite_results import SQLITE_ERRORS, sqlite_error

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from _weakref import ref
+from weakref import ref
 
 from strongroom.errors import RollbackError, StoreError
 from strongroom.stores.placing import not_found, os_error, os_errors

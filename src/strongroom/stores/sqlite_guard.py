@@ -16,9 +16,9 @@ import fcntl
 import os
 import struct
 import time
-from _thread import allocate_lock
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 
 from strongroom.errors import StoreBusyError
 from strongroom.stores.placing import copy_owner_and_mode
@@ -32,7 +32,7 @@ _LONGEST = 60.0
 _PAUSE = 0.005
 
 # Two threads share one open file, and the first to let go would let go for both.
-_one_opening = allocate_lock()
+_one_opening = Lock()
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _make_side_files(database: Database, found: os.stat_result) -> None:
 
 def _in_child() -> None:
     global _one_opening
-    _one_opening = allocate_lock()
+    _one_opening = Lock()
 
 
 os.register_at_fork(after_in_child=_in_child)

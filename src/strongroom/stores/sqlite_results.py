@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import _sqlite3 as sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StrongroomError, TamperedError
 from strongroom.model import MAX_PATH_BYTES
+from strongroom.stores.sqlite_binding import sqlite3
 
 if TYPE_CHECKING:
     from strongroom.stores.sqlite_database import Database

@@ -6,9 +6,8 @@ that do nothing; an index, a collation or a constraint could answer for the tabl
 
 from __future__ import annotations
 
-import _sqlite3 as sqlite3
-
 from strongroom.errors import NewerFormatError, StoreError, TamperedError
+from strongroom.stores.sqlite_binding import sqlite3
 
 APPLICATION_ID = 0x53545247
 """`STRG` in the header of the database file; `file` and SQLite show it."""

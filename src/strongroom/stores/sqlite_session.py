@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError, StrongroomError, TamperedError

@@ -57,13 +57,13 @@ def needs(rotator: Rotator, *members: str) -> None:
             pytest.skip(f"the rotator has no {member}")
 
 
-def begin(rotator: Rotator, id: str | None = None) -> str:
+def begin(rotator: Rotator, rotation_id: str | None = None) -> str:
     """Tell a rotator that a rotation begins, where it wants to know, and return its id."""
-    id = os.urandom(8).hex() if id is None else id
+    rotation_id = os.urandom(8).hex() if rotation_id is None else rotation_id
     tell = getattr(rotator, "about", None)
     if tell is not None:
-        tell(NAME, id)
-    return id
+        tell(NAME, rotation_id)
+    return rotation_id
 
 
 def created(rotator: Rotator, current: Fields) -> Fields:

@@ -51,8 +51,8 @@ class RotatorMembers(RotatorCase):
     def test_to_be_told_of_a_rotation_touches_nothing(self, rotator: Rotator, current: Fields) -> None:
         """Again and again, and with no id for a look."""
         needs(rotator, "about")
-        for id in ("", "0123456789abcdef", "0123456789abcdef", "fedcba9876543210"):
-            begin(rotator, id)
+        for rotation_id in ("", "0123456789abcdef", "0123456789abcdef", "fedcba9876543210"):
+            begin(rotator, rotation_id)
         assert self.accepts(current)
         look(rotator, current)
 
@@ -60,10 +60,10 @@ class RotatorMembers(RotatorCase):
         """Asked twice with one id, it returns what it made; its answer may have been lost."""
         needs(rotator, "about")
         before = self.keys_made()
-        id = begin(rotator)
+        rotation_id = begin(rotator)
         pending = rotator.create(current)
         assert self.keys_made() == before + 1
-        begin(rotator, id)
+        begin(rotator, rotation_id)
         assert rotator.create(current) == pending
         assert self.keys_made() == before + 1
         assert created(rotator, current) != pending
