@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import strongroom
-from strongroom.errors import ConflictError, InvalidInputError
+from strongroom.errors import ConflictError, InvalidInputError, NotFoundError
 from strongroom.rotation import readers
 from strongroom.rotation.consumers import Consumer, consumer_key, seal_consumer
 from strongroom.rotation.owner import here
@@ -195,3 +195,24 @@ def test_who_accepts_the_previous_value_does_so_for_the_longest_grace_time(secre
     for passed, accepted in ((HOUR, 2), (23 * HOUR, 2), (25 * HOUR, 1)):
         monkeypatch.setattr(previous, "now", lambda passed=passed: after + passed)
         assert len(handle.accepted()) == accepted
+
+
+def test_a_schedule_changes_without_a_word_to_the_source(secrets, source):
+    asked = []
+    rotation = Rotation(secrets._access, lambda url, read: asked.append(url) or source, 10)
+    rotation.attach("A", "vendor://host/?token=x", every=86400, grace=5)
+    assert asked
+    asked.clear()
+    rotation.reschedule("A", every=7 * 86400)
+    rotation.reschedule("A", graces={"reports": 60})
+    status = rotation.status("A")[0]
+    assert (status.every, status.grace, status.graces) == (7 * 86400, 5, {"reports": 60})
+    assert asked == []
+    with pytest.raises(InvalidInputError, match="every and grace are numbers of seconds"):
+        rotation.reschedule("A", every=-1)
+    secrets.set_secret("B", "x")
+    with pytest.raises(NotFoundError, match="'B' has no rotator"):
+        rotation.reschedule("B", every=60)
+    asked.clear()
+    rotation.check("A")
+    assert asked == ["vendor://host/?token=x"], "the attached URL is the whole one, not what is shown of it"

@@ -9,7 +9,6 @@ from strongroom.cli import session, times
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
 from strongroom.errors import InvalidInputError
-from strongroom.rotation.rotation import SCHEDULE
 from strongroom.urls import shown_rotator
 
 
@@ -37,15 +36,12 @@ def reschedule(args: Arguments, out: Output) -> None:
     """Change when an attached rotator is due, and how long a previous value stays valid; rotate nothing."""
     given = _schedule(args)
     with session.manager(args) as secrets:
-        status = secrets.rotation.status(args.name)[0]
-        if status.rotator is None:
+        if secrets.rotation.status(args.name)[0].rotator is None:
             raise InvalidInputError(
                 f"{args.name!r} has no rotator that could be due, and nothing was changed: attach one with "
                 f"`strongroom rotate {args.name} --attach URL`, with --every and --grace"
             )
-        before = {field: getattr(status, field) for field in SCHEDULE}
-        # By force, as nothing is asked of the source: it is the rotator that is attached already.
-        secrets.rotation.attach(args.name, status.rotator, force=True, **(before | given))
+        secrets.rotation.reschedule(args.name, **given)
         now = secrets.rotation.status(args.name)[0]
     due = "no period" if now.every is None else f"due every {times.short(now.every)}, next {times.iso(now.due)}"
     grace = "" if now.grace is None else f", grace time {times.short(now.grace)}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from strongroom.engine.change import Change
-from strongroom.errors import ConflictError, InvalidInputError, RotationError, StrongroomError
+from strongroom.errors import ConflictError, InvalidInputError, NotFoundError, RotationError, StrongroomError
 from strongroom.model import ROTATION
 from strongroom.records.context import entries
 from strongroom.records.data import decode_data
@@ -52,6 +52,28 @@ def attach(entry: Entry, rotators: Rotators, clock: Clock, wanted: Attachment, *
 
     entry.change("attached", step)
     return said
+
+
+def reschedule(
+    entry: Entry, every: float | None, grace: float | None, graces: Mapping[str, float] | None
+) -> None:  # fmt: skip
+    """Change the spans that are given. See `Rotation.reschedule`."""
+    name = entry.name
+    _check_spans(every, grace, {} if graces is None else graces)
+
+    def step(change: Change) -> None:
+        state = load(change, change.records, name)
+        if state is None or state.url is None:
+            steps.current(change, name)
+            raise NotFoundError(f"{name!r} has no rotator that could be due: attach one first", name=name)
+        asked = state._replace(
+            every=state.every if every is None else every,
+            grace=state.grace if grace is None else grace,
+            graces=state.graces if graces is None else dict(graces) or None,
+        )
+        steps.store(change, asked)
+
+    entry.change("attached", step)
 
 
 def detach(entry: Entry, clock: Clock, *, force: bool) -> None:

@@ -76,6 +76,16 @@ class Rotation:
         wanted = attaching.Attachment(url, every, grace, {} if graces is None else graces)
         return attaching.attach(self._entry(name), self._rotators, self._clock, wanted, force=force)
 
+    def reschedule(
+        self, name: str, *, every: float | None = None, grace: float | None = None,
+        graces: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """Change what is given of an attached rotator's `every`, `grace` and `graces`; its source is not asked.
+
+        Raises `NotFoundError` when the secret has no rotator, `InvalidInputError` for spans that cannot be.
+        """
+        attaching.reschedule(self._entry(name), every, grace, graces)
+
     def detach(self, name: str, *, force: bool = False) -> None:
         """Let no rotator rotate this secret; raises `ConflictError` while a rotation is under way.
 
