@@ -202,6 +202,32 @@ def test_each_cipher_is_called_by_one_module():
     assert {module: len(names) for module, names in callers.items()} == dict.fromkeys(callers, 1)
 
 
+FOREIGN = {"os._exit", "sys._getframe", "self._lock._is_owned"}
+"""Names with an underscore that belong to the standard library."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_underscore_crosses_a_file(name):
+    tree = ast.parse(SOURCES[name].read_text())
+    known = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            known.add(node.attr)
+        elif isinstance(node, ast.Name):
+            known.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            known.add(node.value)  # slots
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_private(node.attr)]
+    assert {ast.unparse(node) for node in used if node.attr not in known} <= FOREIGN
+
+
+def is_private(name: str) -> bool:
+    # Those of a NamedTuple have the underscore lest they be taken for fields.
+    return (
+        name.startswith("_") and not name.startswith("__") and name not in ("_replace", "_asdict", "_fields", "_make")
+    )
+
+
 def test_only_one_module_prints():
     printing = {
         name for name, path in SOURCES.items()

@@ -95,6 +95,9 @@ METHODS = {
         "(self, secrets: 'Mapping[str, Value | Data]', *, overwrite: 'bool' = True) -> 'dict[str, VersionInfo]'"
     ),
     "secret": "(self, name: 'str') -> 'LiveSecret'",
+    "has_rotation": "(self, name: 'str') -> 'bool'",
+    "has_history": "(self, name: 'str') -> 'bool'",
+    "commit_mark": "(self) -> 'object'",
     "rotate_secret": (
         "(self, name: 'str', new_value: 'Value | Data | None' = None, cas: 'int | None' = None) -> 'VersionInfo'"
     ),

@@ -56,7 +56,7 @@ def _rotate_here(secrets: SecretsManager, args: Arguments, out: Output) -> None:
             raise InvalidInputError(
                 f"--{option} means nothing for {args.name!r}, which has no rotator; nothing was changed"
             )
-    if secrets._is_there(args.name) and not _says_which_value(args):
+    if secrets.has_history(args.name) and not _says_which_value(args):
         _ask(args, out)
     made: VersionInfo = secrets.rotate_secret(args.name, _new_value(args, out), args.cas)
     tell(out, args.name, made)

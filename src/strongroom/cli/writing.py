@@ -36,7 +36,7 @@ def set_secret(args: Arguments, out: Output) -> None:
 def _untold(secrets: SecretsManager, name: str, made: VersionInfo) -> str | None:
     """Return a warning for a secret whose source does not know this version."""
     # Other secrets do not load what rotates.
-    status = secrets.rotation.status(name)[0] if secrets._has_rotation(name) else None
+    status = secrets.rotation.status(name)[0] if secrets.has_rotation(name) else None
     if status is None or status.rotator is None or status.known == made.version:
         return None
     return (

@@ -6,7 +6,6 @@ from time import monotonic
 from typing import Any
 
 from strongroom.errors import SecretNotFoundError
-from strongroom.live.watcher import state_of
 from strongroom.manager.manager import SecretsManager
 from strongroom.system.frames import methods_leave_no_values
 
@@ -49,4 +48,4 @@ class Watch:
             return None
 
     def _state(self) -> object:
-        return state_of(self._secrets._access.engine.store)
+        return self._secrets.commit_mark()

@@ -313,13 +313,20 @@ class SecretsManager:
 
     # Writing
 
-    def _has_rotation(self, name: str) -> bool:
+    def has_rotation(self, name: str) -> bool:
         """True when a secret has a rotator, or is being rotated."""
         return self._access.engine.store.get(ROTATION + check_name(name)) is not None
 
-    def _is_there(self, name: str) -> bool:
-        """True for a name that has versions, deleted or not."""
+    def has_history(self, name: str) -> bool:
+        """True for a name that has versions, deleted or not; this is no access, so it is not logged."""
         return self._access.engine.store.get(SECRET + check_name(name)) is not None
+
+    def commit_mark(self) -> object:
+        """Return what is equal for as long as nobody commits to the store, and no other file takes its place."""
+        with importing:
+            from strongroom.live.watcher import state_of
+
+        return state_of(self._access.engine.store)
 
     @property
     def _writing(self) -> Writing:
@@ -353,7 +360,7 @@ class SecretsManager:
         Raises `InvalidNameError`, `InvalidValueError`, `ConflictError`.
         """
         plain = expires_in is None and custom is None and max_versions is None
-        rotated = plain and self._access.allows("update", name) and self._has_rotation(name)
+        rotated = plain and self._access.allows("update", name) and self.has_rotation(name)
         if rotated and self.rotation.would_end(name, value):
             return self.rotation.rotate(name, new_value=value, cas=cas)
         return self._writing.set(name, value, cas, expires_in, custom, max_versions)
@@ -377,7 +384,7 @@ class SecretsManager:
         check_name(name)
         arguments.check_cas(cas)
         self._access.authorize("ROTATE", "update", name)
-        if self._has_rotation(name) and self.rotation.has_rotator(name):
+        if self.has_rotation(name) and self.rotation.has_rotator(name):
             return self.rotation.rotate(name, new_value=new_value, cas=cas)
         return self._writing.rotate(name, new_value, cas)
 
@@ -392,7 +399,7 @@ class SecretsManager:
         arguments.check_version(version)
         arguments.check_cas(cas)
         self._access.authorize("ROLLBACK", "update", name)
-        if self._has_rotation(name) and self.rotation.has_rotator(name):
+        if self.has_rotation(name) and self.rotation.has_rotator(name):
             return self.rotation.roll_back(name, version, cas=cas)
         return self._writing.roll_back(name, version, cas)
 
