@@ -12,8 +12,8 @@ from pathlib import Path
 
 from strongroom import errors
 from strongroom.cli.arguments import GLOBAL, VERSION, Command, Option
-from strongroom.cli.commands import ALIASES, COMMANDS
 from strongroom.cli.help_pages import ENVIRONMENT, EXIT_CODES
+from strongroom.cli.overview import ALIASES, COMMANDS
 
 PAGE = Path(__file__).with_name("command-line.md")
 MARK = "<!-- What follows is written by docs/command_line.py -->\n"
@@ -31,7 +31,7 @@ def render() -> str:
         "## Commands",
     ]
     for name, entry in COMMANDS.items():
-        command: Command = import_module(f"strongroom.cli.{entry.module}").COMMANDS[name]
+        command: Command = import_module(f"strongroom.cli.commands.{entry.module}").COMMANDS[name]
         parts += _command(name, entry.summary, command)
     return "\n" + "\n\n".join(parts) + "\n"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli import exporting
+from strongroom.cli.commands import exporting
 from strongroom.delivery import rendering
 from strongroom.delivery.rendering import render
 from strongroom.errors import InvalidInputError, StrongroomError

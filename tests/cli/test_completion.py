@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli import completion_words, rotating, values
-from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
+from strongroom.cli import completion_words, values
+from strongroom.cli.commands import rotating
+from strongroom.cli.overview import ALIASES, COMMANDS, GROUPS
 
 from .conftest import Cli
 

@@ -10,15 +10,15 @@ import pytest
 from strongroom import errors
 from strongroom.cli import help_pages
 from strongroom.cli.arguments import GLOBAL, Arguments, Command, Option, bind, parse
-from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
+from strongroom.cli.commands.running import NOT_EXECUTABLE, NOT_FOUND
+from strongroom.cli.overview import ALIASES, COMMANDS, GROUPS
 from strongroom.cli.program import CRASHED, INTERRUPTED, PIPE_CLOSED
-from strongroom.cli.running import NOT_EXECUTABLE, NOT_FOUND
 
 from .test_main import tree
 
 
 def command(name: str) -> Command:
-    found: Command = import_module(f"strongroom.cli.{COMMANDS[name].module}").COMMANDS[name]
+    found: Command = import_module(f"strongroom.cli.commands.{COMMANDS[name].module}").COMMANDS[name]
     return found
 
 
@@ -74,7 +74,7 @@ def test_the_exit_codes_of_a_page_are_in_the_table(name: str) -> None:
 
 def test_the_table_and_the_modules_name_the_same_commands() -> None:
     modules = {entry.module for entry in COMMANDS.values()}
-    defined = {name for module in modules for name in import_module(f"strongroom.cli.{module}").COMMANDS}
+    defined = {name for module in modules for name in import_module(f"strongroom.cli.commands.{module}").COMMANDS}
     assert defined == set(COMMANDS)
 
 

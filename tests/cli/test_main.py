@@ -11,8 +11,8 @@ import pytest
 
 import strongroom
 from strongroom import errors
-from strongroom.cli import reading
 from strongroom.cli.arguments import Command
+from strongroom.cli.commands import reading
 
 from .conftest import VALUE, Cli
 

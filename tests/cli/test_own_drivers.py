@@ -10,7 +10,7 @@ import pytest
 from tests.own_drivers import PASSWORD, address
 
 from strongroom import generate_master_key
-from strongroom.cli.commands import COMMANDS
+from strongroom.cli.overview import COMMANDS
 from strongroom.key_providers.file import create
 
 from .conftest import Cli

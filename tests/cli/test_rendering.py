@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.cli import rendering
+from strongroom.cli.commands import rendering
 
 from .conftest import VALUE, Cli
 

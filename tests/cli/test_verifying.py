@@ -15,7 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from strongroom import SecretsManager, drivers
-from strongroom.cli import doctor, scratch, selftest, surroundings
+from strongroom.cli import scratch, surroundings
+from strongroom.cli.commands import doctor, selftest
 from strongroom.engine.integrity import EncryptionReport
 from strongroom.errors import StoreError
 from strongroom.info import VersionInfo
@@ -293,8 +294,8 @@ def test_the_selftest_uses_the_configured_kind_of_key(cli: Cli, key: str) -> Non
         ("scratch.Scratch.other_key", lambda self: self.key, [6, 7]),
         ("scratch.Scratch.command", lambda *_: CompletedProcess([], 7, b""), [2, 3, 6, 7]),
         ("scratch._READER", scratch._READER.replace("selftest-reader", "another"), [7]),
-        ("selftest.seen_by", lambda *_: False, [2, 5, 7]),
-        ("selftest.Trial._forge", lambda self: None, [6, 7]),
+        ("commands.selftest.seen_by", lambda *_: False, [2, 5, 7]),
+        ("commands.selftest.Trial._forge", lambda self: None, [6, 7]),
     ],
 )
 def test_the_selftest_fails_when_a_claim_does_not_hold(

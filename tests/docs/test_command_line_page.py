@@ -9,8 +9,8 @@ import pytest
 
 from strongroom import errors
 from strongroom.cli.arguments import GLOBAL, VERSION
-from strongroom.cli.commands import COMMANDS, GROUPS
 from strongroom.cli.help_pages import EXIT_CODES
+from strongroom.cli.overview import COMMANDS, GROUPS
 
 from .pages import ALL, ROOT, blocks, rows, text
 
@@ -43,7 +43,7 @@ def test_the_page_has_every_command_and_no_other():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_page_has_every_option_of_a_command_and_no_other(name):
-    command = import_module(f"strongroom.cli.{COMMANDS[name].module}").COMMANDS[name]
+    command = import_module(f"strongroom.cli.commands.{COMMANDS[name].module}").COMMANDS[name]
     assert flags(sections()[name]) == {option.flag for option in command.options if option.flag.startswith("--")}
 
 
@@ -74,7 +74,7 @@ def commands_in(page: str) -> set[str]:
     code = [line.split(" #")[0] for block in blocks(page) if block.language == "sh" for line in block.code.splitlines()]
     code += re.findall(r"`(strongroom [^`]+)`", text(page))
     found = set()
-    for words in re.findall(r"\bstrongroom ((?:-[-a-z]+ (?:[a-z]+:\S* )?)*[a-z]+(?: [a-z]+)?)", "\n".join(code)):
+    for words in re.findall(r"\bstrongroom ((?:-[-a-z]+ (?:[a-z_]+:\S* )?)*[a-z]+(?: [a-z]+)?)", "\n".join(code)):
         first, *rest = [word for word in words.split() if not word.startswith("-") and ":" not in word]
         found.add(f"{first} {rest[0]}" if first in GROUPS and rest else first)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from strongroom.cli import completion_words as words
 from strongroom.cli.arguments import GLOBAL, VERSION, Option
-from strongroom.cli.commands import GROUPS
+from strongroom.cli.overview import GROUPS
 
 
 def fish() -> str:

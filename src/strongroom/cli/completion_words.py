@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
-from strongroom.cli import commands
+from strongroom.cli import overview as commands
 from strongroom.cli.arguments import GLOBAL, Command, Option
-from strongroom.cli.commands import ALIASES, GROUPS
+from strongroom.cli.overview import ALIASES, GROUPS
 
 SHELLS = ("bash", "zsh", "fish")
 FILES = ("SOURCE", "PATHS", "DIR", "COMMAND")
@@ -21,7 +21,7 @@ def lines() -> dict[str, str]:
 
 def command_of(name: str) -> Command:
     """Return what is known of a command."""
-    command: Command = import_module(f"strongroom.cli.{commands.COMMANDS[name].module}").COMMANDS[name]
+    command: Command = import_module(f"strongroom.cli.commands.{commands.COMMANDS[name].module}").COMMANDS[name]
     return command
 
 
@@ -55,7 +55,7 @@ def operand_words(name: str) -> list[str]:
     if name == "completion":
         return [*SHELLS]
     if name == "rotate":
-        from strongroom.cli.rotating import ACTIONS
+        from strongroom.cli.commands.rotating import ACTIONS
 
         return [*ACTIONS]
     return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from strongroom.cli.arguments import GLOBAL, VERSION, Command, Option
-from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
+from strongroom.cli.overview import ALIASES, COMMANDS, GROUPS
 
 EXIT_CODES = {
     0: "all is well",

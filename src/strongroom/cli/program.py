@@ -9,8 +9,8 @@ from importlib import import_module
 
 from strongroom.cli import process
 from strongroom.cli.arguments import GLOBAL, VERSION, Arguments, Command, bind, parse
-from strongroom.cli.commands import ALIASES, COMMANDS, GROUPS
 from strongroom.cli.output import Output
+from strongroom.cli.overview import ALIASES, COMMANDS, GROUPS
 from strongroom.errors import InvalidInputError, StrongroomError
 from strongroom.opening import StrongroomWarning
 
@@ -55,7 +55,7 @@ def _run(words: list[str], args: Arguments, out: Output) -> int:
             return InvalidInputError.exit_code
         out.data(help_pages.version() if args.version else help_pages.overview(name))
         return 0
-    command: Command = import_module(f"strongroom.cli.{COMMANDS[name].module}").COMMANDS[name]
+    command: Command = import_module(f"strongroom.cli.commands.{COMMANDS[name].module}").COMMANDS[name]
     _read(command, rest, args)
     if args.help:
         from strongroom.cli import help_pages

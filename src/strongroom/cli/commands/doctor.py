@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterator
 
 from strongroom.audit.query import moment
-from strongroom.cli import judging, rotation_findings, session, surroundings, times
+from strongroom.cli import judging, session, surroundings, times
 from strongroom.cli.arguments import Arguments, Command
 from strongroom.cli.judging import FAIL, OK, WARN, Finding
 from strongroom.cli.output import Output, counted
+from strongroom.cli.rotation import findings as rotation_findings
 from strongroom.errors import StrongroomError
 from strongroom.manager.manager import SecretsManager
 from strongroom.opening import StrongroomWarning

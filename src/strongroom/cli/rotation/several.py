@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments
+from strongroom.cli.commands.writing import about, tell
 from strongroom.cli.output import Output
-from strongroom.cli.rotation_words import HOW_TO_ATTACH, tell_what_is_left, told_when_stopped, wait_of
-from strongroom.cli.writing import about, tell
+from strongroom.cli.rotation.words import HOW_TO_ATTACH, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.errors import ConflictError, StrongroomError
 from strongroom.manager.manager import SecretsManager
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from strongroom.cli import session
 from strongroom.cli.arguments import Arguments
+from strongroom.cli.commands.writing import tell
 from strongroom.cli.output import Output
-from strongroom.cli.rotating_several import for_each, settle
-from strongroom.cli.rotation_words import tell_sessions, tell_what_is_left, told_when_stopped, wait_of
-from strongroom.cli.writing import tell
+from strongroom.cli.rotation.several import for_each, settle
+from strongroom.cli.rotation.words import tell_sessions, tell_what_is_left, told_when_stopped, wait_of
 from strongroom.errors import ConflictError
 
 

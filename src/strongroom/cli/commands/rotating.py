@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from strongroom.cli import attaching, pairing, resuming, values
+from strongroom.cli import values
 from strongroom.cli.arguments import Arguments, Command, Option
+from strongroom.cli.commands.writing import CAS, NO_VALUE
 from strongroom.cli.output import Output
-from strongroom.cli.rotating_calls import form_of
-from strongroom.cli.rotating_one import rotate_one
-from strongroom.cli.rotating_several import rotate_several
-from strongroom.cli.rotation_status import show_status
-from strongroom.cli.writing import CAS, NO_VALUE
+from strongroom.cli.rotation import attaching, pairing, resuming
+from strongroom.cli.rotation.calls import form_of
+from strongroom.cli.rotation.one import rotate_one
+from strongroom.cli.rotation.several import rotate_several
+from strongroom.cli.rotation.status import show_status
 from strongroom.errors import InvalidInputError
 from strongroom.model import check_name
 

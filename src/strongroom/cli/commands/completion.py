@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from strongroom.cli import completion_words as words
 from strongroom.cli.arguments import GLOBAL, VERSION, Arguments, Command
-from strongroom.cli.commands import GROUPS
 from strongroom.cli.completion_fish import fish
 from strongroom.cli.output import Output
+from strongroom.cli.overview import GROUPS
 from strongroom.errors import InvalidInputError
 
 

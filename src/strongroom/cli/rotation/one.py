@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from strongroom.cli import session, values
 from strongroom.cli.arguments import Arguments
+from strongroom.cli.commands.writing import tell
 from strongroom.cli.output import Output
-from strongroom.cli.rotation_words import (
+from strongroom.cli.rotation.words import (
     tell_sessions,
     tell_what_is_left,
     tell_who_holds_it,
@@ -15,7 +16,6 @@ from strongroom.cli.rotation_words import (
     wait_of,
 )
 from strongroom.cli.standard_input import refuse_unread
-from strongroom.cli.writing import tell
 from strongroom.errors import InvalidInputError
 from strongroom.manager.manager import SecretsManager
 

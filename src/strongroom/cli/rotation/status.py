@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from strongroom.cli import session, times
 from strongroom.cli.arguments import Arguments
 from strongroom.cli.output import Output
-from strongroom.cli.rotation_words import HOW_TO_ATTACH, holders_of, next_step
+from strongroom.cli.rotation.words import HOW_TO_ATTACH, holders_of, next_step
 
 if TYPE_CHECKING:
     from strongroom.rotation.consumers import Consumer

@@ -1,0 +1,1 @@
+"""What `rotate` does, by what is asked for."""
