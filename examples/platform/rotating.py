@@ -52,7 +52,8 @@ def laggards(platform: Platform) -> list[str]:
 
 def role(platform: Platform, version: int) -> str:
     """Return the role that a version is of."""
-    found: str = platform.secrets.get_secret(NAME, version=version, field="username")
+    found = platform.secrets.get_field(NAME, "username", version=version)
+    assert found is not None
     return found
 
 

@@ -37,7 +37,13 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture(params=[(kind, algorithm) for kind in KINDS for algorithm in ALGORITHMS], ids="-".join)
 def secrets(request, home, master_key):
     kind, algorithm = request.param
-    policy = [{"actor": "alice", "name": "*", "capabilities": ["create", "read", "update", "delete", "list"]}]
+    policy = [
+        {
+            "actor": "alice",
+            "name": "*",
+            "capabilities": ["create", "read", "update", "delete", "list", "audit", "manage"],
+        }
+    ]
     with strongroom.init(
         f"{kind}:{home}/store", audit=f"file:{home}/audit.log", algorithm=algorithm, actor="alice", policy=policy
     ) as manager:

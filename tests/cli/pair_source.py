@@ -14,7 +14,8 @@ from strongroom.rotators.values import Policy
 class PairSource:
     grace = 3600.0
 
-    def __init__(self, path: Path, accounts: Accounts) -> None:
+    def __init__(self, path: Path, accounts: Accounts, *, terminates: bool = False) -> None:
+        self.terminates = terminates
         self.path = path
         self.users = accounts
         self.keeps_previous = accounts.other is not None
@@ -49,6 +50,12 @@ class PairSource:
         if user is not None and user != self.users.user(current):
             self._accept(**{user: None})
 
+    def sessions(self, current, age):
+        return []
+
+    def end_sessions(self, current, age):
+        return 0
+
     def second_account(self, current, other):
         if self.users.other is not None:
             raise RotationError("two accounts take turns already")
@@ -64,4 +71,5 @@ class PairSource:
 def connect(rest: str, read: object) -> PairSource:
     path, _, query = rest.partition("?")
     given = {name: values[0] for name, values in parse_qs(query).items()}
-    return PairSource(Path(path), Accounts(given["role"], given.get("other")))
+    accounts = Accounts(given["role"], given.get("other"))
+    return PairSource(Path(path), accounts, terminates=given.get("terminate") == "1")

@@ -76,7 +76,7 @@ def test_apply_makes_the_account_and_the_next_rotation_gives_it_its_turn(store: 
     assert result.code == 0, result.err
     assert value(store) == before
     status = row(store)
-    assert status["rotator"] == f"pair:{pair}?role=app_a&other=app_b"
+    assert status["rotator"] == "pair:…", "what a rotator of somebody else takes may be a password"
     assert (status["every"], status["grace"], status["version"], status["advice"]) == (30 * 86400, 7200, 1, None)
     assert store("rotate", "DB", "--wait", "0s").code == 0
     after = value(store)

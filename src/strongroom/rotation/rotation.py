@@ -197,6 +197,10 @@ class Rotation:
         live = entry.read_live()
         return sessions(entry, self._source_of(live.state, rotator), live, self._clock)
 
+    def ends_sessions(self, name: str) -> bool:
+        """True when the attached rotator ends these sessions once the previous value is retired."""
+        return self._source_of(self._entry(name).read_live().state, None).terminates
+
     def status(self, name: str | None = None, *, holders: bool = False) -> list[RotationStatus]:
         """Return what is known of one secret, or of all that have a rotator or a rotation.
 

@@ -82,10 +82,10 @@ def tell_sessions(secrets: SecretsManager, name: str, out: Output) -> None:
         return
     try:
         found = secrets.rotation.sessions(name)
+        ends = "" if secrets.rotation.ends_sessions(name) else "; terminate=1 in the rotator's URL ends them"
     except StrongroomError as error:
         out.say(f"{name}: whether sessions are still open is not known: {error}")
         return
-    ends = "" if "terminate=1" in status.rotator else "; terminate=1 in the rotator's URL ends them"
     for account, number, oldest in found:
         are = "is" if number == 1 else "are"
         out.say(
