@@ -105,8 +105,11 @@ def kind_of(path: str) -> Kind | None:
 
 def in_manifest(path: str) -> bool:
     """True when the manifest counts the entry at `path`; what is of no kind counts, so that it is found."""
-    kind = kind_of(path)
-    return kind is None or kind.in_manifest
+    # Each write of an entry asks this.
+    for kind in KINDS:
+        if not kind.in_manifest and kind.is_at(path):
+            return False
+    return True
 
 
 def is_under_old_key(path: str, stored: bytes, primary: int) -> bool:
