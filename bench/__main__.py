@@ -18,6 +18,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch:
         found = [
             sections.read(chosen, scratch),
+            sections.read_same(chosen, scratch),
             sections.read_first(chosen, scratch),
             hot.hot_reads(chosen, scratch),
             sections.write(chosen, scratch),

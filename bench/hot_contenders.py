@@ -87,7 +87,7 @@ def _open(place: str) -> strongroom.SecretsManager:
 HOT = (
     Hot(FLOOR, "floor", "**plain text**, no record, **stale** after a change", _dictionary, "table[name]"),
     Hot("live", "**live handle, `.value`**", "each version on record, further reads counted, never stale", _live,
-        "handle.value", ((FLOOR, 6.0), ("aws", 0.05))),
+        "handle.value", ((FLOOR, 5.0), ("aws", 0.05))),
     Hot("get", "**`get_secret`**", "each read on record, never stale", _get_secret, "get_secret(name)"),
     Hot("aws", AWS, "**plain text** in memory, no record here, **stale** for up to an hour", _aws,
         "cache.get_secret_string(name)"),

@@ -17,6 +17,19 @@ def reading(contender: Contender, place: str) -> Step:
     return contender.reader(place)
 
 
+def reading_the_same(contender: Contender, place: str) -> Step:
+    """Return what reads the secret that it was asked for first, whatever it is asked for."""
+    read = contender.reader(place)
+    first: list[str] = []
+
+    def step(name: str) -> object:
+        if not first:
+            first.append(name)
+        return read(first[0])
+
+    return step
+
+
 def writing(contender: Contender, place: str) -> Step:
     """Return what gives one secret a value of 32 characters that it did not have before."""
     write = contender.writer(place)
@@ -24,7 +37,7 @@ def writing(contender: Contender, place: str) -> Step:
     return lambda name: write(name, next(values))
 
 
-STEPS = {"read": reading, "write": writing}
+STEPS = {"read": reading, "read-same": reading_the_same, "write": writing}
 
 
 def touch(step: Step, names: Iterable[str], seconds: float) -> None:
