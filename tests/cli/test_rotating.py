@@ -277,3 +277,14 @@ def test_a_rotation_whose_source_is_gone_has_a_way_out(store: Cli, program: Path
     assert store(*how).code == 0
     assert len(store("get", "A").out) == 17
     assert store("rotate", "status", "--json").out.count("idle") == (how[1] == "abort")
+
+
+def test_a_rotation_that_waits_for_consumers_can_be_checked(store: Cli) -> None:
+    store("set", "A", "--generate")
+    store("rotate", "A", "--attach", "generate:", "--grace", "1h")
+    store("rotate", "A", "--wait", "0s")
+    result = store("rotate", "check", "A")
+    assert (result.code, "version 2 is accepted" in result.err) == (0, True)
+    refused = store("rotate", "setup-two", "A", "--other", "b")
+    assert "`strongroom rotate retire A --force` at once" in refused.err
+    assert "abort" not in refused.err

@@ -17,7 +17,7 @@ def iso(moment: float | None) -> str | None:
 def short(seconds: float) -> str:
     """Return a span as people say it: `40s`, `12m`, `5h`, `3d`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
+        if seconds >= 2 * size or seconds == size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
 

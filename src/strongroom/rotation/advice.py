@@ -26,11 +26,13 @@ def failed(state: State, error: RotationError, left: str) -> RotationError:
 
 def unfinished(state: State) -> ConflictError:
     """Return the error of what cannot be done while a rotation is under way."""
-    return ConflictError(
-        f"a rotation of {state.name!r} is not finished ({state.step}): `strongroom rotate resume {state.name}` "
-        f"finishes it, `strongroom rotate abort {state.name}` undoes it",
-        name=state.name,
-    )
+    name = state.name
+    ways = f"`strongroom rotate resume {name}` finishes it"
+    if state.is_staged:
+        ways += f", `strongroom rotate abort {name}` undoes it"
+    else:
+        ways += f" when nobody holds the previous value, `strongroom rotate retire {name} --force` at once"
+    return ConflictError(f"a rotation of {name!r} is not finished ({state.step}): {ways}", name=name)
 
 
 def advice_on(state: State, info: SecretInfo, now: float) -> str | None:

@@ -31,7 +31,7 @@ def check(args: Arguments, out: Output) -> None:
     """Ask the source, and say what a rotation would do; change nothing."""
     with session.manager(args) as secrets:
         before = secrets.rotation.status(args.name)[0]
-        if before.step != "idle":
+        if before.step not in ("idle", "promoted"):
             raise ConflictError(
                 f"{args.name!r} is being rotated ({before.step}): {before.advice or 'wait for that to end'}",
                 name=args.name,
