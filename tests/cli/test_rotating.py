@@ -288,3 +288,14 @@ def test_a_rotation_that_waits_for_consumers_can_be_checked(store: Cli) -> None:
     refused = store("rotate", "setup-two", "A", "--other", "b")
     assert "`strongroom rotate retire A --force` at once" in refused.err
     assert "abort" not in refused.err
+
+
+@pytest.mark.parametrize("name", ["status", "check", "resume", "abort", "retire", "setup-two", "now"])
+def test_a_secret_with_the_name_of_an_action_is_rotated_too(store: Cli, name: str) -> None:
+    store("set", name, "--generate")
+    before = store("get", name).out
+    assert store("rotate", "now", name, "--generate").code == 0
+    assert store("get", name).out != before
+    assert store("rotate", "now", name, "--attach", "generate:", "--every", "30d").code == 0
+    assert store("rotate", "now", name, "--wait", "0s").code == 0
+    assert store("rotate", "now", name, "--detach", "--force").code == 0

@@ -19,9 +19,12 @@ from strongroom.model import check_name
 
 def rotate(args: Arguments, out: Output) -> int | None:
     """Rotate one secret, several, or look after a rotation."""
+    is_name = args.what == "now" and args.name is not None
+    if is_name:
+        args.what, args.name = args.name, None
     if args.name is not None and args.what not in ACTIONS:
         raise InvalidInputError(f"rotate takes one NAME, and {NO_VALUE}")
-    form = form_of(args)
+    form = form_of(args, is_name=is_name)
     if form in ACTIONS:
         return ACTIONS[form](args, out)
     if form in ("--due", "--all"):
@@ -94,7 +97,7 @@ Killed at any moment, a rotation goes on with `rotate resume`.
 current value back; `rotate retire NAME` retires the previous value now; `rotate check NAME` asks the source whether it
 accepts the current value and whether all that a rotation needs is there, as --attach and each rotation do first;
 `rotate setup-two NAME --other ACCOUNT` prints the statements that make a second account, so that two can take turns,
-and --apply runs them. Secrets with the names of these six words are rotated by the library or by --due.
+and --apply runs them. `rotate now NAME` is `rotate NAME` in full, for a secret with the name of one of these words.
 
 --every and --grace without --attach change when a rotator is due that is attached already, and rotate nothing.""",
         about="""\
@@ -109,6 +112,7 @@ Rotators:
 ADMIN's password is the secret NAME. The page docs/rotation.md has the options of each.""",
         examples="""\
 strongroom rotate DB_PASSWORD                    by its rotator, now
+strongroom rotate now status                     the same for a secret with the name of an action
 strongroom rotate SESSION_KEY --generate         a generated value
 strongroom rotate SESSION_KEY --length 64        a longer one
 strongroom rotate POSTGRES_PASSWORD --prompt     ask for the new value

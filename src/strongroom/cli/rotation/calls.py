@@ -39,13 +39,16 @@ _MEANINGS = {
 }
 
 
-def form_of(args: Arguments) -> str:
-    """Return the way in which `rotate` is called, a key of `FORMS`; raises `InvalidInputError` for one that is none."""
+def form_of(args: Arguments, *, is_name: bool = False) -> str:
+    """Return the way in which `rotate` is called, a key of `FORMS`; raises `InvalidInputError` for one that is none.
+
+    The first word is an action where it is the word of one, unless it `is_name`.
+    """
     given = {name for options in FORMS.values() for name in options if getattr(args, name) not in (None, False, [])}
     chosen = [name for name in _CHOOSE if name in given]
     if len(chosen) > 1:
         raise InvalidInputError(f"{_flag(chosen[0])} and {_flag(chosen[1])} exclude each other; give one")
-    form = _form(args, chosen[0] if chosen else "", given)
+    form = _form(args, chosen[0] if chosen else "", given, is_name)
     if strange := sorted(given - FORMS[form]):
         name = strange[0]
         meaning = _MEANINGS.get(name, "is another way to call rotate")
@@ -53,8 +56,8 @@ def form_of(args: Arguments) -> str:
     return form
 
 
-def _form(args: Arguments, chosen: str, given: set[str]) -> str:
-    if args.what in ("status", "check", "resume", "abort", "retire", "setup-two"):
+def _form(args: Arguments, chosen: str, given: set[str], is_name: bool) -> str:
+    if not is_name and args.what in ("status", "check", "resume", "abort", "retire", "setup-two"):
         if args.name is None and args.what not in ("status", "resume"):
             raise InvalidInputError(f"NAME is missing: `strongroom rotate {args.what} NAME`")
         return str(args.what)
