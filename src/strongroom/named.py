@@ -39,7 +39,7 @@ def connect(kind: str, url: str, unknown: str, *more: Any, **options: Any) -> An
     except Exception as error:
         raise ConfigError(f"the {kind} {module}:{name} cannot be made: {_described(error)}") from None
     if problem := _wrong_shape(kind, made):
-        raise ConfigError(f"{module}:{name} is no {kind}: {problem}; strongroom.protocols says what one must have")
+        raise ConfigError(f"{module}:{name} is no {kind}: {problem}; strongroom.protocols documents what one must have")
     return made
 
 

@@ -238,7 +238,7 @@ def test_without_memory_to_write_to_it_refuses(
     monkeypatch.setattr(memory_file, "file_system_of", lambda _: "ext4")
     result = store("edit", "A")
     assert result.code == 1
-    assert "shall not touch a disk" in result.err
+    assert "must not touch a disk" in result.err
 
 
 def test_the_runtime_directory_is_taken_when_it_is_in_memory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

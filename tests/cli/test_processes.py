@@ -205,7 +205,7 @@ def test_ctrl_d_at_a_prompt_changes_nothing(
 def test_what_waits_for_the_terminal_says_so(store: Cli, words: list[str], typed: bytes) -> None:
     if words[0] == "rotate":
         store("set", "A", stdin=VALUE)
-    code, screen = terminal_session([*STRONGROOM, *words], [(b"Ctrl-D on a line of its own ends it\r\n", typed)])
+    code, screen = terminal_session([*STRONGROOM, *words], [(b"Ctrl-D on a separate line ends it\r\n", typed)])
     assert code == 0, screen
     assert store("get", "A").out == "x\n"
 

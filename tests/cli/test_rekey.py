@@ -39,7 +39,7 @@ def test_rekey_master_without_a_usable_key_changes_nothing(filled: Cli, to: tupl
 
 
 def test_rekey_data_encrypts_everything_anew(filled: Cli) -> None:
-    assert filled("rekey", "data", "--algorithm", "fernet").err == "encrypted anew: 2 records\n"
+    assert filled("rekey", "data", "--algorithm", "fernet").err == "encrypted again: 2 records\n"
     assert json.loads(filled("rekey", "data", "--finish", "--json").out) == {"reencrypted": 0}
     assert filled("get", "A").out == f"{VALUE}\n"
     keys = json.loads(filled("rekey", "list", "--json").out)["keys"]

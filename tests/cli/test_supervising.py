@@ -159,7 +159,7 @@ def test_a_secret_that_is_gone_leaves_the_program_running(watch: Watch, store: C
     wait_for(lambda: values() == ["first"])
     store("rm", "A")
     assert process.stderr is not None
-    assert b"goes on with the secrets that it has" in process.stderr.readline()
+    assert b"keeps running with the secrets that it has" in process.stderr.readline()
     assert alive(lines("started")[0][0])
     store("set", "A", stdin="again")
     wait_for(lambda: values() == ["first", "again"])

@@ -150,7 +150,7 @@ def test_doctor_warns_of_what_is_only_unwise(store: Cli, project: Path, monkeypa
     project.chmod(0o755)
     assert result.code == 0
     warnings = "\n".join(line for line in result.out.splitlines() if line.startswith("warn"))
-    for words in ("could be committed to git", "a group can replace", "can be read by others", "lies beside the store"):
+    for words in ("could be committed to git", "a group can replace", "can be read by others", "is beside the store"):
         assert words in warnings
 
 
@@ -233,7 +233,7 @@ def test_doctor_takes_a_key_that_git_ignores_and_one_that_lies_elsewhere(store: 
     (project / "master.key").rename(project / "keys" / "master.key")
     result = store("doctor", "--key", "file:keys/master.key")
     assert "keys/master.key is in .gitignore" in result.out
-    assert "lies beside the store" not in result.out
+    assert "is beside the store" not in result.out
 
 
 def test_doctor_looks_at_no_file_where_store_and_key_are_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_doctor_looks_at_the_free_space(project: Path, monkeypatch: pytest.Monke
 def test_doctor_warns_of_a_network_file_system(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surroundings, "file_system_of", lambda _: "nfs4")
     states = {finding.what: finding.state for finding in surroundings.check_machine(Config(store="sqlite:a.db"))}
-    assert states["the store lies on a network file system (nfs4)"] == "warn"
+    assert states["the store is on a network file system (nfs4)"] == "warn"
 
 
 def test_doctor_warns_of_core_dumps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_what_cannot_be_written_leaves_the_set_before(directory):
 
 
 def test_one_secret_below_another_is_refused(directory):
-    with pytest.raises(InvalidInputError, match="lies below"):
+    with pytest.raises(InvalidInputError, match="is below"):
         render(directory, {"a": b"1", "a/b": b"2"})
 
 

@@ -255,7 +255,7 @@ def test_rotate_needs_a_live_secret_and_plain_text(manager):
     with pytest.raises(ConflictError):
         manager.rotate_secret("A", "y", cas=2)
     manager.delete_secret("A")
-    with pytest.raises(SecretNotFoundError, match="'A' is deleted; set it anew"):
+    with pytest.raises(SecretNotFoundError, match="'A' is deleted; set it again"):
         manager.rotate_secret("A")
     for name, value in (("fields", {"a": 1}), ("bytes", b"x")):
         manager.set_secret(name, value)

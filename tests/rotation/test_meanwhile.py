@@ -78,14 +78,14 @@ def test_a_secret_that_was_written_while_its_new_value_was_made_is_not_rotated(r
 
 def test_a_secret_that_was_deleted_while_its_new_value_was_made_is_not_rotated(rotation, source, secrets):
     during(source, "create", lambda: secrets.delete_secret("A"))
-    with pytest.raises(SecretNotFoundError, match="'A' is deleted; set it anew, then rotate it"):
+    with pytest.raises(SecretNotFoundError, match="'A' is deleted; set it again, then rotate it"):
         rotation.rotate("A", source)
     assert source.calls == ["create"]
 
 
 def test_a_secret_that_is_deleted_in_the_middle_is_not_promoted_and_the_source_is_put_back(rotation, source, secrets):
     during(source, "test", lambda: secrets.delete_secret("A"))
-    with pytest.raises(SecretNotFoundError, match="set it anew"):
+    with pytest.raises(SecretNotFoundError, match="set it again"):
         rotation.rotate("A", source)
     assert source.accepted() == ["first"]
     secrets.undelete_secret("A")

@@ -165,7 +165,7 @@ class _Walk:
         elif log != self._log:
             self._found.note(f"the store knows another log, {log}, of {checkpoint.place}")
         elif segment < self._first:
-            self._found.note("the last checkpoint lies in a segment that is not here")
+            self._found.note("the last checkpoint is in a segment that is not here")
         else:
             self._expected[checkpoint.stream, checkpoint.seq] = checkpoint
             self._after += checkpoint.after

@@ -54,7 +54,7 @@ def check_directory(path: str, found: os.stat_result, owners: Collection[int]) -
     if found.st_mode & stat.S_IWGRP and found.st_gid in (os.getegid(), *os.getgroups()):
         return
     raise UnsafeFileError(
-        path, f"the directory belongs to another user (uid {found.st_uid}), who could replace what lies in it; "
+        path, f"the directory belongs to another user (uid {found.st_uid}), who could replace what is in it; "
         "name another, or share one through a group",
     )  # fmt: skip
 

@@ -47,7 +47,7 @@ def memory_directory() -> str:
             return directory
     raise StrongroomError(
         "there is no place in memory for the plaintext (neither $XDG_RUNTIME_DIR nor /dev/shm is a tmpfs that can be "
-        "written), and it shall not touch a disk. Mount a tmpfs on /dev/shm, or use `strongroom set`"
+        "written), and it must not touch a disk. Mount a tmpfs on /dev/shm, or use `strongroom set`"
     )
 
 

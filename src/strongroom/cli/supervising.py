@@ -60,7 +60,7 @@ class Supervisor:
         self._pid = 0
         self._code = 0
         self._ended_by = 0
-        """The signal that shall end the program and this process."""
+        """The signal that must end the program and this process."""
         self._restarting = False
         self._kill_at = self._start_at = self._look_at = self._fresh_until = 0.0
         self._failures = 0
@@ -149,7 +149,7 @@ class Supervisor:
             self._look_at = now + RETRY
             if str(error) != self._said:
                 self._said = str(error)
-                self._out.warn(f"the program goes on with the secrets that it has: {self._said}")
+                self._out.warn(f"the program keeps running with the secrets that it has: {self._said}")
 
     def _changed(self, variables: Variables) -> None:
         if variables == self._variables:

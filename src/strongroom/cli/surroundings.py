@@ -32,7 +32,7 @@ def check_files(config: Config) -> Iterator[Finding]:
         yield _check_git(key)
         if store is not None and os.path.dirname(os.path.abspath(key)) == os.path.dirname(os.path.abspath(store)):
             yield Finding(
-                WARN, f"the master key {key} lies beside the store: who copies the directory has both",
+                WARN, f"the master key {key} is beside the store: who copies the directory has both",
                 "fine on a developer's machine; in production keep it elsewhere and name it with --key",
             )  # fmt: skip
 
@@ -120,7 +120,7 @@ def _check_file_system(url: str, directory: str) -> Finding:
     kind = file_system_of(directory) or "unknown"
     if kind in NETWORK and drivers.traits(url).needs_local_disk:
         return Finding(
-            WARN, f"the store lies on a network file system ({kind})",
+            WARN, f"the store is on a network file system ({kind})",
             "SQLite's locks are not safe there: move the store to a local disk",
         )  # fmt: skip
-    return Finding(OK, f"the store lies on a file system of the kind {kind}")
+    return Finding(OK, f"the store is on a file system of the kind {kind}")

@@ -88,7 +88,7 @@ def read_stdin(out: Output) -> bytes:
     if sys.stdin is None:
         raise InvalidInputError("standard input is closed, so there is no value; pipe it in")
     if sys.stdin.isatty():
-        out.say("reading from the terminal, which shows what is typed; Ctrl-D on a line of its own ends it")
+        out.say("reading from the terminal, which shows what is typed; Ctrl-D on a separate line ends it")
     return _checked(sys.stdin.buffer.read(MAX_VALUE_BYTES + 2))
 
 

@@ -59,7 +59,7 @@ def render(
     for path in files:
         parts = path.split("/")
         if any("/".join(parts[:end]) in files for end in range(1, len(parts))):
-            raise InvalidInputError(f"{path!r} lies below another secret, which cannot be file and directory at once")
+            raise InvalidInputError(f"{path!r} is below another secret, which cannot be file and directory at once")
     try:
         with _locked(directory, for_directories(mode)) as at:
             allowed(at)

@@ -107,7 +107,7 @@ def _check_cas(name: str, current: int, cas: int | None) -> None:
     if cas is not None and cas != current:
         have = f"its current version is {current}" if current else "it does not exist"
         raise ConflictError(
-            f"{name!r} was not written: cas={cas}, but {have}. Read it again and decide anew",
+            f"{name!r} was not written: cas={cas}, but {have}. Read it again, then decide again",
             name=name,
             version=current,
         )

@@ -121,7 +121,7 @@ class Writing:
         """Make `data`, or a generated value, the current version of a secret that has a live one."""
         info, present = versions.require(change, name)
         if info.versions[-1].state != "live":
-            raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it anew", name=name)
+            raise SecretNotFoundError(f"{name!r} is {info.versions[-1].state}; set it again", name=name)
         if data is not None:
             _check_shape(name, data, present)
         return self._put(change, name, data or _generated(name, present), cas)

@@ -62,7 +62,7 @@ def with_username(data: bytes, user: str | None) -> bytes:
     """Return the secret with the field `username` beside what it has."""
     if user is None:
         raise RotationError(
-            "the rotator does not say whose password the secret holds: set it anew with the field username"
+            "the rotator does not say whose password the secret holds: set it again with the field username"
         )
     return encode({**decode_data(data), "username": user})
 

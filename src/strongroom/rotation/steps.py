@@ -25,7 +25,7 @@ def current(change: Change, name: str) -> tuple[VersionInfo, bytes]:
     info, data = versions.require(change, name)
     last = info.versions[-1]
     if last.state != "live":
-        raise SecretNotFoundError(f"{name!r} is {last.state}; set it anew, then rotate it", name=name)
+        raise SecretNotFoundError(f"{name!r} is {last.state}; set it again, then rotate it", name=name)
     return last, data
 
 

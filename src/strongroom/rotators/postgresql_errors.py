@@ -55,9 +55,9 @@ _METHOD = "its line of pg_hba.conf for the role and this host is "
 _BY_WORDS = (
     _Words("password authentication failed", "28P01"),
     _Words("SASL authentication failed", "28P01"),
-    _Words("LDAP authentication failed", "28000", f"{_METHOD}ldap: the password lies in a directory, rotate it there"),
-    _Words("PAM authentication failed", "28000", f"{_METHOD}pam: the password lies elsewhere, rotate it there"),
-    _Words("RADIUS authentication failed", "28000", f"{_METHOD}radius: the password lies elsewhere, rotate it there"),
+    _Words("LDAP authentication failed", "28000", f"{_METHOD}ldap: the password is in a directory, rotate it there"),
+    _Words("PAM authentication failed", "28000", f"{_METHOD}pam: the password is elsewhere, rotate it there"),
+    _Words("RADIUS authentication failed", "28000", f"{_METHOD}radius: the password is elsewhere, rotate it there"),
     _Words("authentication failed", "28000", f"{_METHOD}peer, ident, cert or gss, which asks for no password: put "
            "a line scram-sha-256 before it"),
     _Words("pg_hba.conf rejects", "28000", f"{_METHOD}reject: put a line scram-sha-256 before it (pg_hba_file_rules "

@@ -140,7 +140,7 @@ def _why(error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return "there is no such file"
     if error.errno == errno.EBUSY:
-        return "the file is a mount of its own, which cannot be replaced: mount its directory"
+        return "the file is a separate mount, which cannot be replaced: mount its directory"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "its disk is full"
     return error.strerror or type(error).__name__

@@ -56,7 +56,7 @@ def data(args: Arguments, out: Output) -> None:
     if out.json:
         out.document({"reencrypted": done})
     else:
-        out.say(f"encrypted anew: {counted(done, 'record')}")
+        out.say(f"encrypted again: {counted(done, 'record')}")
 
 
 def add(args: Arguments, out: Output) -> None:
@@ -80,7 +80,7 @@ def remove(args: Arguments, out: Output) -> None:
     if out.json:
         out.document({"removed": int(args.id), "could_read": readable, "reencrypted": done})
         return
-    out.say(f"recipient {args.id} is shut out, and {counted(done, 'record')} encrypted anew")
+    out.say(f"recipient {args.id} is shut out, and {counted(done, 'record')} encrypted again")
     out.say("it could read these secrets, and may have kept them; rotate each:")
     for name in readable:
         out.data(name)
@@ -108,7 +108,7 @@ COMMANDS = {
         options=(Option("--to", "where the new master key is: env:VARIABLE, file:PATH, passphrase:PATH", "URL"),),
         exits=EXITS,
         description="""\
-Changes the master key. One small entry of the store is rewritten, atomically; no secret is encrypted anew, and
+Changes the master key. One small entry of the store is rewritten, atomically; no secret is encrypted again, and
 running programs are not disturbed. The new key is tried before the old one stops opening the store.
 
 Whoever kept the old key and an old copy of the store can still read that copy: to shut somebody out, use
@@ -122,7 +122,7 @@ NEW_KEY=… strongroom rekey master --to env:NEW_KEY                          a 
         options=(
             Option(
                 "--algorithm",
-                "what the new key encrypts with (default: as the one before)",
+                "what the new key encrypts with (default: as the previous key)",
                 "NAME",
                 choices=("aes-256-gcm", "fernet"),
             ),
@@ -130,7 +130,7 @@ NEW_KEY=… strongroom rekey master --to env:NEW_KEY                          a 
         ),
         exits=EXITS,
         description="""\
-Makes a new data key, which encrypts from that moment on, then encrypts every record anew with it. Readers and
+Makes a new data key, which encrypts from that moment on, then encrypts every record again with it. Readers and
 writers go on meanwhile. Interrupted at any moment, it loses nothing and goes on with --finish.""",
         examples="""\
 strongroom rekey data                           a new key of the same algorithm
@@ -142,7 +142,7 @@ strongroom rekey data --finish                  go on after an interruption""",
         "KEY_URL",
         exits=EXITS,
         description="""\
-Lets another master key open the store too, such as a recovery key that lies in a safe, or that of a second
+Lets another master key open the store too, such as a recovery key that is in a safe, or that of a second
 machine. Each party keeps its own key.""",
         examples="""\
 strongroom rekey add file:recovery.key    a recovery key, made with `strongroom keygen -o recovery.key`
@@ -155,8 +155,8 @@ strongroom rekey add passphrase:          a passphrase, asked for on the termina
         exits=EXITS,
         description="""\
 Shuts a recipient out. As it may have kept the root key, every key of the store is made anew, which takes the
-key of each recipient who stays (the one in use, and one --stay for each other), and every record is encrypted anew. The
-names of the secrets that it could read are printed: rotate their values.""",
+key of each recipient who stays (the one in use, and one --stay for each other), and every record is encrypted again.
+The names of the secrets that it could read are printed: rotate their values.""",
         examples="""\
 strongroom rekey list                                      find the number
 strongroom rekey remove 2                                  when you are the only other one

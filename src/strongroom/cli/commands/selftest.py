@@ -112,7 +112,7 @@ class Trial:
             self.new = secrets.require_secret(NAME)
             kept = secrets.get_secret(NAME, version=1) == self.value
         if made.version != 2 or self.new == self.value or not kept:
-            return "the value did not change, or the one before is lost"
+            return "the value did not change, or the previous value is lost"
         found = self.scratch.files_with(self.value, self.new)
         return f"a value is in the clear in {', '.join(found)}" if found else None
 
