@@ -105,11 +105,7 @@ def kind_of(path: str) -> Kind | None:
 
 def in_manifest(path: str) -> bool:
     """True when the manifest counts the entry at `path`; what is of no kind counts, so that it is found."""
-    # Each write of an entry asks this.
-    for kind in KINDS:
-        if not kind.in_manifest and kind.is_at(path):
-            return False
-    return True
+    return all(kind.in_manifest or not kind.is_at(path) for kind in KINDS)
 
 
 def is_under_old_key(path: str, stored: bytes, primary: int) -> bool:
