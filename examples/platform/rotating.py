@@ -22,7 +22,7 @@ def attach(platform: Platform, grace: float, *, roles: tuple[str, ...] = ("platf
     """
     place = f"postgresql://postgres@127.0.0.1:{platform.server.port}/postgres?role={roles[0]}"
     other = f"&other={roles[1]}" if len(roles) == 2 else ""
-    platform.secrets.rotation.attach(NAME, f"{place}{other}&admin_secret=POSTGRES_ADMIN_PASSWORD", grace=grace)
+    platform.store.rotation.attach(NAME, f"{place}{other}&admin_secret=POSTGRES_ADMIN_PASSWORD", grace=grace)
     until = time.monotonic() + PATIENCE
     while set(held(platform)) != set(WITH_POOLS):
         if time.monotonic() > until:
@@ -32,34 +32,34 @@ def attach(platform: Platform, grace: float, *, roles: tuple[str, ...] = ("platf
 
 def rotate(platform: Platform, wait: float = 20.0) -> VersionInfo:
     """Rotate the password, and wait so many seconds for the services to switch."""
-    return platform.secrets.rotation.rotate(NAME, wait=wait)
+    return platform.store.rotation.rotate(NAME, wait=wait)
 
 
 def step(platform: Platform) -> str:
     """Return where the rotation is: `idle` when the password before is retired."""
-    return platform.secrets.rotation.status(NAME)[0].step
+    return platform.store.rotation.status(NAME)[0].step
 
 
 def held(platform: Platform) -> dict[str, int]:
     """Return the version that each service has reported."""
-    return {consumer.service: consumer.version for consumer in platform.secrets.rotation.status(NAME)[0].consumers}
+    return {consumer.service: consumer.version for consumer in platform.store.rotation.status(NAME)[0].consumers}
 
 
 def laggards(platform: Platform) -> list[str]:
     """Return the services that have not switched."""
-    return [consumer.service for consumer in platform.secrets.rotation.status(NAME)[0].laggards]
+    return [consumer.service for consumer in platform.store.rotation.status(NAME)[0].laggards]
 
 
 def role(platform: Platform, version: int) -> str:
     """Return the role that a version is of."""
-    found = platform.secrets.get_field(NAME, "username", version=version)
+    found = platform.store.get_field(NAME, "username", version=version)
     assert found is not None
     return found
 
 
 def accepts(platform: Platform, version: int) -> bool:
     """Ask PostgreSQL itself whether it takes this version's role and password."""
-    data = platform.secrets.get_data(NAME, version=version)
+    data = platform.store.get_data(NAME, version=version)
     assert data is not None
     place = f"host=127.0.0.1 port={platform.server.port} dbname=postgres"
     try:
@@ -81,5 +81,5 @@ def roles_in_use(platform: Platform) -> set[str]:
 
 def steps_on_record(platform: Platform) -> list[str]:
     """Return the steps of the password's rotations as the audit log has them, oldest first."""
-    events = platform.secrets.get_audit_logs(limit=None, name=NAME, action="ROTATE", outcome="ok")
+    events = platform.store.get_audit_logs(limit=None, name=NAME, action="ROTATE", outcome="ok")
     return [event["stage"] for event in reversed(events) if event.get("stage") in STEPS]

@@ -109,13 +109,13 @@ class Story:
             self.version = rotating.rotate(self.platform, wait=min(3, self.grace / 2)).version
             expect(rotating.laggards(self.platform) == [name], f"laggards: {rotating.laggards(self.platform)}")
             try:
-                self.platform.secrets.rotation.retire(rotating.NAME)
+                self.platform.store.rotation.retire(rotating.NAME)
                 raise NotAsTold("the previous password was retired before its grace time")
             except ConflictError as error:
                 line(str(error))
             expect(rotating.accepts(self.platform, old), f"version {old} was retired before its grace time")
             line(f"version {self.version} is current, and PostgreSQL still takes version {old}")
-            self.platform.secrets.rotation.resume(rotating.NAME, wait=2 * self.grace)
+            self.platform.store.rotation.resume(rotating.NAME, wait=2 * self.grace)
             self.expect_refused(old)
             line(f"the grace time is over: PostgreSQL refuses version {old}")
         finally:
@@ -127,7 +127,7 @@ class Story:
     def record(self) -> None:
         """Verify the audit log, and look for every step."""
         say("The record of all that:")
-        report, steps = self.platform.secrets.verify_audit(), rotating.steps_on_record(self.platform)
+        report, steps = self.platform.store.verify_audit(), rotating.steps_on_record(self.platform)
         expect(report.ok, f"the audit log does not verify: {report.problems}")
         line(f"{report.events} events in {report.streams} streams of the processes; the chain verifies")
         rotations = self.version - 1

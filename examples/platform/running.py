@@ -33,7 +33,7 @@ PATIENCE = 60.0
 
 
 class Platform:
-    """Everything that runs, in a scratch directory that goes with it; `secrets` is the operator's manager."""
+    """Everything that runs, in a scratch directory that goes with it; `store` is the operator's manager."""
 
     def __init__(self) -> None:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -65,7 +65,7 @@ class Platform:
         for name, known in OUTSIDE.items():
             self._spawn(name, f"outside.{name}", {variable: before[variable] for variable in known})
         self._make_store(before)
-        self.secrets = end.enter_context(self._open())
+        self.store = end.enter_context(self._open())
         for name in SERVICES:
             self._spawn(name, f"services.{name}", self._places() | {"STRONGROOM_SERVICE": name})
         for name in self.urls:

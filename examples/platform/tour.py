@@ -39,15 +39,15 @@ class User:
 
     def rotate_other_secrets(self) -> None:
         """Rotate what is no password of a database."""
-        secrets, provider = self.platform.secrets, self.platform.urls["ai-provider"]
-        old_key = secrets.get_secret("AI_API_KEY")
+        store, provider = self.platform.store, self.platform.urls["ai-provider"]
+        old_key = store.get_secret("AI_API_KEY")
         for name in ("JWT_SECRET", "WEBHOOK_SECRET", "INTEGRATION_API_KEY"):
-            secrets.rotate_secret(name)
-        secrets.rotation.attach("AI_API_KEY", f"webhook:{provider}/rotate#key=AI_ADMIN_KEY")
-        secrets.rotation.rotate("AI_API_KEY", wait=5)
+            store.rotate_secret(name)
+        store.rotation.attach("AI_API_KEY", f"webhook:{provider}/rotate#key=AI_ADMIN_KEY")
+        store.rotation.rotate("AI_API_KEY", wait=5)
         # This program has read the key too, above, so the grace time would not end by itself before an hour.
-        if any(status.name == "AI_API_KEY" and status.step == "promoted" for status in secrets.rotation.status()):
-            secrets.rotation.retire("AI_API_KEY", force=True)
+        if any(status.name == "AI_API_KEY" and status.step == "promoted" for status in store.rotation.status()):
+            store.rotation.retire("AI_API_KEY", force=True)
         # Through the gateway, with the token that the JWT_SECRET before has signed.
         self.call("POST", "/integration/events", {"kind": "diagram-saved", "id": 1})
         self.call("POST", "/ai/suggestions", {"text": "still here"})

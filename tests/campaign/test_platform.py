@@ -84,7 +84,7 @@ def test_rotations_under_load_fail_no_request_and_restart_no_service(platform, l
     # With one role a new connection may meet the moment between source and store; its pool says so, and tries again.
     assert len(roles) == 1 or complaints(platform) == {}
     assert not LONG or counts.rate >= AT_LEAST
-    assert platform.secrets.verify_audit().ok
+    assert platform.store.verify_audit().ok
     assert rotating.steps_on_record(platform) == [*rotating.STEPS] * ROTATIONS
 
 
@@ -93,15 +93,15 @@ def test_a_stopped_service_is_named_and_nothing_is_retired_before_its_grace_time
     platform.processes[STOPPED].send_signal(signal.SIGSTOP)
     try:
         rotating.rotate(platform, wait=1)
-        ends = platform.secrets.rotation.status(rotating.NAME)[0].grace_ends
+        ends = platform.store.rotation.status(rotating.NAME)[0].grace_ends
         assert rotating.step(platform) == "promoted"
         assert rotating.laggards(platform) == [STOPPED]
         while time.time() < ends - 0.5:
             with pytest.raises(ConflictError, match=STOPPED):
-                platform.secrets.rotation.retire(rotating.NAME)
+                platform.store.rotation.retire(rotating.NAME)
             assert rotating.accepts(platform, 1), "retired while a process holds it, before the grace time ended"
             time.sleep(0.2)
-        platform.secrets.rotation.resume(rotating.NAME, wait=2 * GRACE)
+        platform.store.rotation.resume(rotating.NAME, wait=2 * GRACE)
         assert time.time() >= ends
         assert rotating.step(platform) == "idle"
         assert not rotating.accepts(platform, 1)
@@ -111,7 +111,7 @@ def test_a_stopped_service_is_named_and_nothing_is_retired_before_its_grace_time
     nothing_failed(platform, load)
     assert complaints(platform) == {}
     assert rotating.held(platform)[STOPPED] == 2
-    assert platform.secrets.verify_audit().ok
+    assert platform.store.verify_audit().ok
     assert rotating.steps_on_record(platform) == [*rotating.STEPS]
 
 
@@ -123,7 +123,7 @@ def test_a_service_that_goes_on_within_the_grace_time_ends_it(platform, load):
         assert rotating.laggards(platform) == [STOPPED]
     finally:
         platform.processes[STOPPED].send_signal(signal.SIGCONT)
-    platform.secrets.rotation.resume(rotating.NAME, wait=60)
+    platform.store.rotation.resume(rotating.NAME, wait=60)
     assert rotating.step(platform) == "idle"
     assert not rotating.accepts(platform, 1)
     nothing_failed(platform, load)

@@ -28,11 +28,11 @@ def main() -> None:
         found["POSTGRES_PASSWORD"] = login
     os.makedirs("shared", exist_ok=True)
     try:
-        secrets = strongroom.init()
+        store = strongroom.init()
     except strongroom.StoreExistsError:
-        secrets = strongroom.open()
-    with secrets:
-        secrets.set_secrets(found, overwrite=False)
+        store = strongroom.open()
+    with store:
+        store.set_secrets(found, overwrite=False)
     print(f"{len(found)} secrets are in the store: {', '.join(found)}")
     if missing := set(NAMES) - set(found):
         print(f"not in the environment: {', '.join(sorted(missing))}", file=sys.stderr)
