@@ -22,6 +22,7 @@ SKIPPED = {
     "docs/quickstart.md": ("python3 -m venv", "mkdir ~/first-steps"),
     "docs/production.md": (),
     "docs/rotation.md": (),
+    "docs/rotators.md": (),
     "docs/drivers.md": (),
 }
 """Shell blocks that a test does not run begin so."""
@@ -29,7 +30,7 @@ SKIPPED = {
 
 @pytest.fixture
 def reader(request, tmp_path, monkeypatch) -> Iterator[Reader]:
-    if "rotation.md" in request.node.name:
+    if "rotators.md" in request.node.name or "rotation.md" in request.node.name:
         tmp_path = request.getfixturevalue("safe_directory")  # its program is not run from below /tmp
     for name in [name for name in os.environ if name.startswith(("STRONGROOM_", "SECRETS_MASTER_KEY"))]:
         monkeypatch.delenv(name)

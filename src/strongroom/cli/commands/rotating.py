@@ -109,7 +109,7 @@ Rotators:
   command:/PATH                              a program: the step as argument, a JSON request on standard input
   webhook:https://HOST/PATH#key=NAME         a service: a JSON request, signed with the secret NAME
 
-ADMIN's password is the secret NAME. The page docs/rotation.md has the options of each.""",
+ADMIN's password is the secret NAME. The page docs/rotators.md has the options of each.""",
         examples="""\
 strongroom rotate DB_PASSWORD                    by its rotator, now
 strongroom rotate now status                     the same for a secret with the name of an action
