@@ -10,7 +10,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import RotationError, SourceRefusedError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "rotators" / "aws_access_key.py"
 FAKE = Path(__file__).parent / "fake_aws"
@@ -65,7 +65,7 @@ def rotator(aws, safe_directory):
     return drivers.rotator(f"command:{path}", None)
 
 
-class TestAwsAccessKey(RotatorConformance):
+class TestAwsAccessKey(RotatorSuite):
     @pytest.fixture
     def rotator(self, rotator, aws):
         self.aws = aws

@@ -19,7 +19,7 @@ from rotators.twice import Twice
 from strongroom import drivers
 from strongroom.crypto.hmac import sign
 from strongroom.errors import RotationError, SourceRefusedError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "webhook_receiver" / "receiver.py"
 KEY = b"the signing key"
@@ -87,7 +87,7 @@ def rotator(service, wall):
     return made
 
 
-class TestReceiver(RotatorConformance):
+class TestReceiver(RotatorSuite):
     loses = False
 
     @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from strongroom.errors import SourceRefusedError
 from strongroom.protocols import Sessions
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 
 class Api:
@@ -80,7 +80,7 @@ class Vendor:
         return before - len(self.api.sessions)
 
 
-class Suite(RotatorConformance):
+class Suite(RotatorSuite):
     made = Vendor
 
     @pytest.fixture
@@ -158,7 +158,7 @@ class OfFourMethods:
         self.api.keys -= {previous["value"]}
 
 
-class TestOfFourMethods(RotatorConformance):
+class TestOfFourMethods(RotatorSuite):
     """What it does not have is skipped."""
 
     @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 from .twice import Twice
 
@@ -51,7 +51,7 @@ def program(tmp_path, safe_directory):
     return make
 
 
-class TestCommand(RotatorConformance):
+class TestCommand(RotatorSuite):
     loses = False
 
     @pytest.fixture

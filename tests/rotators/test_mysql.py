@@ -8,7 +8,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 from .mysql_manual import Account
 from .servers import ADMIN
@@ -30,7 +30,7 @@ def accepts(mariadb, data):
     return mariadb.accepts(data.get("username", "app_a"), data.get("password") or data["value"])
 
 
-class TestMysql(RotatorConformance):
+class TestMysql(RotatorSuite):
     @pytest.fixture(params=["", "&other=app_b"], ids=["single", "alternating"])
     def more(self, request):
         return request.param
@@ -130,7 +130,7 @@ def test_a_url_that_cannot_be_is_refused(rest):
     assert "hidden" not in str(caught.value)
 
 
-class TestMysqlByItsManual(RotatorConformance):
+class TestMysqlByItsManual(RotatorSuite):
     @pytest.fixture(params=["caching_sha2_password", "mysql_native_password"])
     def rotator(self, request, monkeypatch):
         self.account = Account(request.param, "first")

@@ -10,7 +10,7 @@ import pytest
 from integrations.server import ADMIN
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 PLACE = "host=127.0.0.1 dbname=postgres"
 
@@ -43,7 +43,7 @@ def accepts(server, data):
     return True
 
 
-class TestPostgresql(RotatorConformance):
+class TestPostgresql(RotatorSuite):
     @pytest.fixture(params=["postgresql", "postgresql_15"])
     def server(self, request):
         return request.getfixturevalue(request.param)

@@ -9,7 +9,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 pytest.importorskip("redis")
 
@@ -48,7 +48,7 @@ def connect(server, more="", user="app"):
     return drivers.rotator(f"redis://{place}?admin_secret=redis/admin&user={user}&save={server.how}{more}", read)
 
 
-class TestRedis(RotatorConformance):
+class TestRedis(RotatorSuite):
     @pytest.fixture
     def rotator(self, server):
         self.server = server
@@ -62,7 +62,7 @@ class TestRedis(RotatorConformance):
         return self.server.accepts("app", data["value"])
 
 
-class TestRedisUserOnItsOwn(RotatorConformance):
+class TestRedisUserOnItsOwn(RotatorSuite):
     @pytest.fixture
     def rotator(self, server):
         self.server = server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 pytest.importorskip("redis")
 
@@ -13,7 +13,7 @@ from .redis_groups import rotator
 FIRST = {"value": "first"}
 
 
-class OnSeveral(RotatorConformance):
+class OnSeveral(RotatorSuite):
     """All servers accept a password, or none does."""
 
     @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from strongroom import drivers
 from strongroom.errors import ConfigError, RotationError, SourceRefusedError
-from strongroom.testing.rotators import RotatorConformance
+from strongroom.testing.rotators import RotatorSuite
 
 from .twice import Twice
 
@@ -77,7 +77,7 @@ def connect(server, more=""):
     return drivers.rotator(f"webhook:http://127.0.0.1:{server.server_port}/rotate#key=hooks/key{more}", read)
 
 
-class TestWebhook(RotatorConformance):
+class TestWebhook(RotatorSuite):
     # Its service accepts one value at a time.
     loses = False
 

@@ -1,6 +1,6 @@
 """The conformance suite for rotators, and a clock that a test sets.
 
-class TestMyRotator(RotatorConformance):
+class TestMyRotator(RotatorSuite):
     @pytest.fixture
     def rotator(self): return MyRotator(...)
 
@@ -26,7 +26,7 @@ from strongroom.testing.rotator_case import Fields, created, look, text_field
 from strongroom.testing.rotator_members import RotatorMembers
 
 
-class RotatorConformance(RotatorMembers, WholeRotations):
+class RotatorSuite(RotatorMembers, WholeRotations):
     """What holds for every rotator; a subclass has the fixtures `rotator` and `current`, and says what is accepted."""
 
     def test_create_touches_nothing(self, rotator: Rotator, current: Fields) -> None:
