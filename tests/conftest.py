@@ -26,6 +26,13 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run three processes on two cores: a third of the time a test waits for another process, a server or a clock."""
+    del config
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
 def _own_directory() -> str:
     """Return a directory in which nobody else can write, with no store or settings above it; if there is none, any.
 
