@@ -26,6 +26,7 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 
+@pytest.hookimpl(optionalhook=True)  # of a plug-in that is not everywhere
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Run three processes on two cores: a third of the time a test waits for another process, a server or a clock."""
     del config
