@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 
 import pytest
@@ -47,8 +49,8 @@ def test_live_handles_of_bound_managers_end_with_the_store(make_manager):
 def test_each_request_of_a_caller_shares_its_live_handles(manager):
     manager.set_secret("A", "x")
     first = manager.bind(HTTP).secret("A")
-    assert manager.bind(HTTP._replace(request_id="f00-2")).secret("A") is first
-    assert manager.bind(HTTP._replace(remote_address="10.0.0.8")).secret("A") is not first
+    assert manager.bind(Caller("billing", "http", "10.0.0.7", "f00-2")).secret("A") is first
+    assert manager.bind(Caller("billing", "http", "10.0.0.8", "f00-1")).secret("A") is not first
 
 
 def test_a_live_handle_obeys_the_policy_of_its_manager(manager):
@@ -105,7 +107,7 @@ def test_many_requests_leave_nothing_behind(manager):
     manager.bind(HTTP).get_secret("A")
     known = len(whos)
     for number in range(50):
-        manager.bind(HTTP._replace(request_id=f"r{number}")).get_secret("A")
+        manager.bind(Caller("billing", "http", "10.0.0.7", f"r{number}")).get_secret("A")
     assert len(whos) == known
 
 
@@ -113,3 +115,11 @@ def test_recipients_are_added_by_url_too(make_manager, monkeypatch):
     monkeypatch.setenv("RECOVERY_KEY", strongroom.generate_master_key())
     manager = make_manager("sqlite")
     assert manager.custody.add_recipient("env:RECOVERY_KEY").label == "env:RECOVERY_KEY"
+
+
+def test_a_caller_is_a_value():
+    assert Caller("billing", "http", "10.0.0.7", "f00-1") == HTTP
+    assert hash(HTTP) == hash(Caller("billing", "http", "10.0.0.7", "f00-1"))
+    assert HTTP.without_request() != HTTP
+    assert repr(HTTP.without_request()) == "Caller(actor='billing', source='http', remote_address='10.0.0.7')"
+    assert copy.deepcopy(HTTP) == pickle.loads(pickle.dumps(HTTP)) == HTTP

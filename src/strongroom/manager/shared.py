@@ -47,7 +47,7 @@ class Shared:
         with importing:
             from strongroom.live.live import Live
 
-        caller = access.caller._replace(request_id=None)
+        caller = access.caller.without_request()
         known = caller, id(access.policy)
         with self._lock:
             if known not in self._lives:
